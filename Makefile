@@ -1,0 +1,168 @@
+# Makefile - one, GNU, not recursive: the only self-calls change the configuration (B=), never the folder.
+#
+#	make                    build/release/spillway
+#	make B=asan             the same under build/asan; B is release, asan, tsan, cov or clang
+#	make check              everything that proves something; T=name: only tests whose name has that in it
+#	make V=1                shows the commands
+#
+# A new .c file needs no edit here. A changed flag or compiler rebuilds (build/$(B)/flags), so does a changed header.
+
+# -r but not -R: set here, -R also empties $(CC). Never a comment after a := value: the blanks stay in it.
+MAKEFLAGS += -r --no-print-directory
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+VERSION := 0.1.0
+B       ?= release
+O       := build/$(B)
+JOBS    := $(shell nproc 2>/dev/null || echo 2)
+Q       := $(if $(V),,@)
+say      = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)')
+
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+
+# Debian's packages: what the program needs to be built, and what its tests need besides.
+DEPS_BUILD := gcc make pkg-config libc6-dev libsqlite3-dev libyaml-dev liblz4-dev libzstd-dev libxxhash-dev
+DEPS_TESTS := libcmocka-dev clang python3 maven default-jre-headless kcat strace cppcheck
+
+# --- Flags ---
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(B),clang)
+CC := clang
+endif
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wno-sign-conversion -Wvla \
+	-Wformat=2 -Wpointer-arith -Wundef
+HARD := -O2 -fPIE -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+LINK := -pie -Wl,-z,relro,-z,now
+
+FLAGS.release := $(HARD)
+LINK.release  := $(LINK)
+FLAGS.clang   := $(HARD) -Werror
+LINK.clang    := $(LINK)
+FLAGS.asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LINK.asan     := -fsanitize=address,undefined
+FLAGS.tsan    := -O1 -fno-omit-frame-pointer -fsanitize=thread
+LINK.tsan     := -fsanitize=thread
+FLAGS.cov     := -O0 --coverage
+LINK.cov      := --coverage
+ifeq ($(FLAGS.$(B)),)
+$(error B=$(B): there are release, asan, tsan, cov and clang)
+endif
+
+LIBS  := -lsqlite3 -lyaml -llz4 -lzstd -lpthread
+CCALL := $(CC) -std=gnu11 -I. -g $(WARN) $(FLAGS.$(B)) -D_GNU_SOURCE= -DSPILLWAY_VERSION=\"$(VERSION)\" $(CPPFLAGS) $(CFLAGS)
+LDALL := $(CC) $(LINK.$(B)) $(CFLAGS) $(LDFLAGS)
+# make check sets WERROR=1. It stays out of the stamp: it changes no object, only whether there is one.
+STRICT := $(if $(WERROR),-Werror)
+
+# --- Files ---
+
+SRC     := $(wildcard agent/*.c agent/base/*.c producer/*.c spool/*.c conf/*.c)
+HDR     := $(wildcard agent/*.h agent/base/*.h producer/*.h spool/*.h conf/*.h)
+CORE    := $(patsubst %.c,$(O)/%.o,$(filter-out agent/main.c,$(SRC)))
+TESTSRC := $(wildcard tests/unit/test_*.c tests/fault/test_*.c tests/golden/test_*.c)
+TESTLIB := $(patsubst %.c,$(O)/%.o,$(wildcard tests/lib/*.c))
+TESTBIN := $(patsubst %.c,$(O)/%,$(TESTSRC))
+ALLSRC  := $(SRC) $(TESTSRC) $(wildcard tests/lib/*.c)
+
+.PHONY: all tests check lint demo bench install deps deps-build cov format clean distclean help FORCE
+
+all: $(O)/spillway			## build/$(B)/spillway (the default)
+tests: $(TESTBIN)			## the unit test binaries, build/$(B)/tests/unit/test_*
+
+# --- Building ---
+
+$(O)/spillway: $(O)/agent/main.o $(O)/libspillway.a
+	$(call say,LD,$@)
+	$(Q)$(LDALL) -o $@ $^ $(LIBS)
+
+# Tests link against an archive, so each pulls in only what it refers to.
+$(O)/libspillway.a: $(CORE) $(O)/members
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(CORE)
+
+$(TESTBIN): $(O)/%: $(O)/%.o $(TESTLIB) $(O)/libspillway.a
+	$(call say,LD,$@)
+	$(Q)$(LDALL) -o $@ $(filter %.o,$^) $(O)/libspillway.a $(LIBS) -lcmocka
+
+$(O)/%.o: %.c $(O)/flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CCALL) $(STRICT) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+
+$(O)/flags: FORCE
+	@mkdir -p $(@D) && { printf '%s\n' '$(CCALL) | $(LDALL)' | cmp -s - $@ || printf '%s\n' '$(CCALL) | $(LDALL)' >$@; }
+
+# A source file that went away must leave the archive too.
+$(O)/members: FORCE
+	@mkdir -p $(@D) && { printf '%s\n' '$(CORE)' | cmp -s - $@ || printf '%s\n' '$(CORE)' >$@; }
+
+-include $(patsubst %.c,$(O)/%.d,$(ALLSRC))
+
+# --- Proving ---
+
+check: deps				## everything that proves something; T=name runs only tests with that in their name
+	+$(Q)python3 tests/lib/check.py --make '$(MAKE)' --jobs $(JOBS) --filter '$(T)'
+
+lint:					## layers, banned functions, stray symbols, headers that stand alone, cppcheck
+	+$(Q)$(MAKE) -s -j$(JOBS) all
+	$(Q)python3 tests/lib/lint.py --objects $(O)
+
+demo: deps				## a broker outage from beginning to end, counted by Kafka's own consumer
+	+$(Q)$(MAKE) -j$(JOBS) B=release all
+	$(Q)python3 tests/scenario/demo.py --spillway build/release/spillway
+
+bench: deps				## CPU seconds per GB beside kcat -P
+	+$(Q)$(MAKE) -j$(JOBS) B=release all
+	$(Q)python3 tests/bench/bench.py --spillway build/release/spillway
+
+cov:					## line coverage of the unit tests
+	$(Q)rm -rf build/cov
+	+$(Q)$(MAKE) -j$(JOBS) B=cov tests
+	$(Q)for t in build/cov/tests/*/test_*.gcno; do "$${t%.gcno}" >/dev/null 2>&1 || echo "failed: $$t"; done
+	$(Q)find build/cov/agent build/cov/producer build/cov/spool build/cov/conf -name '*.gcda' -exec gcov -n -r {} + \
+		2>/dev/null | awk '/^File/ { f = $$2; gsub("\047", "", f) } /^Lines executed/ && f { \
+		sub("executed:", "", $$2); print $$2 "\t" f; f = "" }' | grep '\.c$$' | sort -n
+
+deps:					## installs with apt what is missing for building and testing
+	@packaging/deps.sh $(DEPS_BUILD) $(DEPS_TESTS)
+
+deps-build:				## installs with apt what is missing for building
+	@packaging/deps.sh $(DEPS_BUILD)
+
+# --- House ---
+
+install: all				## with DESTDIR, PREFIX (/usr/local), SYSCONFDIR, UNITDIR
+	install -D -m 755 $(O)/spillway '$(DESTDIR)$(PREFIX)/bin/spillway'
+	$(Q)for f in $(wildcard packaging/man/*.[1-8]); do \
+		install -D -m 644 "$$f" "$(DESTDIR)$(PREFIX)/share/man/man$${f##*.}/$${f##*/}" || exit 1; done
+	$(Q)for f in $(wildcard packaging/systemd/*.service); do \
+		install -D -m 644 "$$f" "$(DESTDIR)$(UNITDIR)/$${f##*/}" || exit 1; done
+	$(Q)for f in $(wildcard conf/spillway.yaml); do to="$(DESTDIR)$(SYSCONFDIR)/spillway/$${f##*/}"; \
+		if [ -e "$$to" ]; then to="$$to.new"; fi; install -D -m 644 "$$f" "$$to" || exit 1; done
+
+json_escape = $(subst ",\",$(subst \,\\,$(1)))
+compile_commands.json: FORCE		## for editors and clang-tidy
+	$(Q){ sep='['; for f in $(ALLSRC); do \
+		printf '%s\n{"directory":"%s","file":"%s","command":"%s -c %s"}' "$$sep" '$(CURDIR)' "$$f" \
+			'$(call json_escape,$(CCALL))' "$$f"; sep=,; done; printf '\n]\n'; } >$@
+
+format:					## clang-format over everything: a hint, look at the diff
+	$(Q)clang-format -i $(ALLSRC) $(HDR)
+
+clean:					## removes what was built, keeps downloaded jars
+	rm -rf $(addprefix build/,release asan tsan cov clang check) compile_commands.json
+
+distclean: clean			## removes downloaded things too
+	rm -rf build
+
+help:					## this list
+	@sed -n 's/^\([a-z_.-]*\):[^#]*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='|' read -r t d; do printf '%-22s %s\n' "$$t" "$$d"; done
+
+FORCE:

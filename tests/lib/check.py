@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+"""check.py - what `make check` does: builds, runs every kind of test, and counts.
+
+Each cmocka test, each lint rule, each build and each scenario is one test with a name:
+
+    build:release  build:clang  build:asan  build:tsan        gcc -Werror, clang -Werror, the sanitizers
+    unit:test_buf.the_ceiling_holds...                        asan:... and tsan:... the same under a sanitizer
+    lint:layers  lint:planted-layers                          a rule, and that the rule sees a planted violation
+    scenario:NAME  asan-scenario:NAME  tsan-scenario:NAME     against a real Kafka; under sanitizers the core ones
+
+Prints failures as they come, then the ten slowest; the last line is "N passed, N failed". Exit status 1 when any failed.
+With --filter TEXT only tests whose name contains TEXT run, and only what they need is built. TEXT may be a whole name as
+printed ("asan:test_buf.the_ceiling_holds_and_the_error_sticks").
+"""
+import argparse
+import concurrent.futures
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+UNIT_TIMEOUT = 180
+SCENARIO_RUNNER = "tests/scenario/run.py"
+SANITIZERS = ("asan", "tsan")
+SANITIZER_ENV = {
+    "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "second_deadlock_stack=1",
+}
+
+
+class Filter:
+    """What --filter asks for: "text", or "kind:text" where the kind is known."""
+
+    KINDS = ("unit", "lint", "scenario", *SANITIZERS, *(f"{s}-scenario" for s in SANITIZERS))
+
+    def __init__(self, text):
+        kind, colon, rest = text.partition(":")
+        self.kind, self.text = (kind, rest) if colon and kind in self.KINDS else (None, text)
+
+    def wants(self, kind):
+        return self.kind in (None, kind)
+
+    def __bool__(self):
+        return bool(self.kind or self.text)
+    def unit_pattern(self, module):
+        """What cmocka shall match: everything when the module's own name fits."""
+        if self.text in module:
+            return ""
+        if self.text.startswith(module + "."):
+            return self.text[len(module) + 1:]
+        return f"*{self.text}*"
+
+
+class Results:
+    """The one list of (name, passed, seconds)."""
+
+    def __init__(self):
+        self.rows = []
+
+    def add(self, name, passed, seconds, output=""):
+        self.rows.append((name, passed, seconds))
+        if not passed:
+            print(f"not ok {name}")
+            for line in output.strip().splitlines()[-60:]:
+                print(f"    {line}")
+            sys.stdout.flush()
+
+    def finish(self):
+        failed = [name for name, passed, _ in self.rows if not passed]
+        print("\nten slowest:")
+        for name, _, seconds in sorted(self.rows, key=lambda r: -r[2])[:10]:
+            print(f"  {seconds:7.2f} s  {name}")
+        if failed:
+            print("\nfailed:")
+            for name in failed:
+                print(f"  {name}")
+        print()
+        print(f"{len(self.rows) - len(failed)} passed, {len(failed)} failed", flush=True)
+        return 1 if failed else 0
+
+
+def run(command, **kw):
+    """Returns (exit status, output, seconds). Never raises: a test that cannot be started has failed."""
+    start = time.monotonic()
+    try:
+        p = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True, errors="replace", **kw)
+        return p.returncode, p.stdout, time.monotonic() - start
+    except subprocess.TimeoutExpired as e:
+        out = e.stdout.decode(errors="replace") if isinstance(e.stdout, bytes) else e.stdout or ""
+        return -1, out + "\ntimed out", time.monotonic() - start
+    except OSError as e:
+        return -1, str(e), time.monotonic() - start
+
+
+def say(text):
+    print(f"--- {text}", flush=True)
+
+
+# --- Builds ---
+
+def make(args, results, name, *targets):
+    rc, out, seconds = run([*args.make.split(), "-s", f"-j{args.jobs}", f"B={name}", "WERROR=1", *targets])
+    results.add(f"build:{name}", rc == 0, seconds, out)
+    return rc == 0
+
+
+# --- Unit tests ---
+
+def unit_command(kind, binary):
+    """Newer kernels spread addresses wider than gcc 12's TSan can take; without that spread it runs everywhere."""
+    if kind == "tsan" and run(["setarch", "-R", "true"])[0] == 0:
+        return ["setarch", "-R", binary]
+    return [binary]
+
+
+def run_unit(kind, binary, pattern):
+    """One cmocka binary. Returns rows of (name, passed, seconds, output)."""
+    module = os.path.basename(binary)
+    env = {**os.environ, **SANITIZER_ENV, "CMOCKA_MESSAGE_OUTPUT": "XML"}
+    with tempfile.TemporaryDirectory() as d:
+        env["CMOCKA_XML_FILE"] = report = os.path.join(d, "report.xml")
+        rc, out, seconds = run([*unit_command(kind, binary), pattern], env=env, timeout=UNIT_TIMEOUT)
+        rows = read_report(kind, module, report)
+    if rows is None:
+        return [(f"{kind}:{module}", False, seconds, out + f"\nended with status {rc} before its report")]
+    if rc != 0 and all(passed for _, passed, _, _ in rows):
+        rows.append((f"{kind}:{module}", False, seconds, out + f"\nall tests passed, but it ended with status {rc}"))
+    return [(n, p, s, text if p else f"{text}\n{out}") for n, p, s, text in rows]
+
+
+def read_report(kind, module, path):
+    try:
+        tree = xml.etree.ElementTree.parse(path)
+    except (OSError, xml.etree.ElementTree.ParseError):
+        return None
+    rows = []
+    for case in tree.iter("testcase"):
+        problem = case.find("failure")
+        if problem is None:
+            problem = case.find("error")
+        text = "" if problem is None else problem.text or problem.get("message") or "failed"
+        rows.append((f"{kind}:{module}.{case.get('name')}", problem is None, float(case.get("time", 0)), text))
+    return rows
+
+
+def unit_binaries(build):
+    """By the sources, not by what lies in the build folder: that may be older."""
+    found = []
+    for source in sorted(glob.glob("tests/*/test_*.c", root_dir=ROOT)):
+        found.append(os.path.join("build", build, source[:-2]))
+    return found
+
+
+def run_units(args, results, kind, build):
+    """Returns how many tests ran."""
+    ran = 0
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        jobs = [pool.submit(run_unit, kind, b, args.filter.unit_pattern(os.path.basename(b)))
+                for b in unit_binaries(build)]
+        for job in jobs:
+            for row in job.result():
+                results.add(*row)
+                ran += 1
+    return ran
+
+
+# --- Scripts that print "ok NAME SECONDS" or write a results file ---
+
+def run_lint(args, results, self_test):
+    script = "tests/lib/test_lint.py" if self_test else "tests/lib/lint.py"
+    with tempfile.NamedTemporaryFile("r") as f:
+        rc, out, seconds = run([sys.executable, script, "--objects", "build/release", "--results", f.name])
+        rows = read_results(f.name)
+    add_rows(args, results, "lint", rows, rc, out, seconds)
+
+
+def read_results(path):
+    """Lines of pass|fail|skip TAB name TAB seconds. What was skipped counts neither way."""
+    rows = []
+    with open(path) as f:
+        for line in f:
+            verdict, name, seconds = line.rstrip("\n").split("\t")[:3]
+            if verdict != "skip":
+                rows.append((name, verdict == "pass", float(seconds)))
+    return rows
+
+
+def add_rows(args, results, kind, rows, rc, out, seconds):
+    for name, passed, took in rows:
+        if args.filter.text in name:
+            results.add(f"{kind}:{name}", passed, took, out)
+    if rc != 0 and all(passed for _, passed, _ in rows):
+        results.add(f"{kind}:(runner)", False, seconds, out + f"\nended with status {rc}")
+
+
+def run_scenarios(args, results, kind, build, *extra):
+    """The runner's own lines go straight to the terminal: it takes minutes. Returns whether any ran."""
+    start = time.monotonic()
+    with tempfile.NamedTemporaryFile("r") as f:
+        command = [sys.executable, SCENARIO_RUNNER, "--spillway", f"build/{build}/spillway", "--results", f.name, *extra]
+        if args.filter.text:
+            command += ["--filter", args.filter.text]
+        p = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE if args.filter else None)
+        rows = read_results(f.name)
+    if args.filter and not rows:        # nothing of that name: the runner's complaint is none of ours
+        return False
+    sys.stderr.buffer.write(p.stderr or b"")
+    add_rows(args, results, kind, rows, p.returncode, "see above", time.monotonic() - start)
+    return True
+
+
+# --- All of it ---
+
+def check_plain(args, results):
+    """Release builds. Returns which kinds of test had any that the filter lets through."""
+    found = set()
+    if args.filter.kind not in (None, "unit", "scenario"):
+        found.update(("unit", "scenario"))      # asked for by name under a sanitizer: the plain ones do not run
+    if args.filter.wants("unit"):
+        say("unit tests")
+        if run_units(args, results, "unit", "release"):
+            found.add("unit")
+    if args.filter.wants("lint"):
+        say("lint")
+        run_lint(args, results, self_test=False)
+        run_lint(args, results, self_test=True)
+    if args.filter.wants("scenario"):
+        say("scenarios")
+        if run_scenarios(args, results, "scenario", "release"):
+            found.add("scenario")
+    return found
+
+
+def check_sanitized(args, results, found):
+    for s in SANITIZERS:
+        units = "unit" in found and args.filter.wants(s)
+        scenarios = "scenario" in found and args.filter.wants(f"{s}-scenario")
+        if not units and not scenarios:
+            continue
+        say(f"build:{s}")
+        if not make(args, results, s, "all", "tests"):
+            continue
+        if units:
+            say(f"unit tests under {s}")
+            run_units(args, results, s, s)
+        if scenarios:
+            say(f"core scenarios under {s}")
+            run_scenarios(args, results, f"{s}-scenario", s, "--core")
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--make", default="make")
+    p.add_argument("--jobs", type=int, default=os.cpu_count())
+    p.add_argument("--filter", type=Filter, default=Filter(""))
+    args = p.parse_args()
+    results = Results()
+
+    say("build:release")
+    if not make(args, results, "release", "all", "tests"):
+        return results.finish()
+    if not args.filter:
+        say("build:clang")
+        make(args, results, "clang", "all", "tests")
+    check_sanitized(args, results, check_plain(args, results))
+    if all(name.startswith("build:") for name, _, _ in results.rows):
+        results.add(f"(no test is called like {args.filter.text!r})", False, 0)
+    return results.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""scenario.py - what a scenario gets: a directory, a topic, a broker, agents, writers, and a judge at the end.
+
+A scenario is a function `def a_sentence_of_behaviour(t)` with @scenario(...), its docstring's first sentence saying what
+is promised. `t` is a Test. What a Test started it ends, in any case.
+"""
+import importlib.util
+import os
+import random
+import shutil
+import subprocess
+import zlib
+
+import agent as agent_module
+import oracle
+import procs
+from kafka import Broker
+
+ALL = []
+
+
+class Skip(Exception):
+    """This machine cannot run the scenario; the text says why."""
+
+
+def scenario(core=False, needs_root=False):
+    """Registers a scenario. core: also run under sanitizers. needs_root: mounts, or changes its user."""
+    def register(function):
+        ALL.append({"name": function.__name__, "run": function, "core": core, "needs_root": needs_root,
+                    "story": os.path.basename(function.__code__.co_filename)})
+        return function
+    return register
+
+
+class Run:
+    """What all scenarios of a run share: the binary, a work directory, two brokers. Thread: main only."""
+
+    def __init__(self, binary, work, scale=1.0, sanitized=False):
+        self.binary, self.work, self.scale, self.sanitized = binary, work, scale, sanitized
+        self.brokers = {}
+        self.topics = 0
+
+    def broker(self, which):
+        """"shared": healthy, for tests that leave it alone. "own": for tests that stop it; healthy again at each asking."""
+        b = self.brokers.get(which)
+        if b is None:
+            b = self.brokers[which] = Broker(os.path.join(self.work, f"kafka-{which}"))
+        if b.running():
+            b.thaw()
+        else:
+            b.start()
+        if not b.answers():
+            procs.until(b.answers, 30, "the broker answers again")
+        b.proxy.forward()
+        return b
+
+    def close(self):
+        for b in self.brokers.values():
+            b.close()
+
+
+class Test:
+    """One scenario at work."""
+
+    def __init__(self, run, name, directory, seed):
+        self.shared, self.name, self.dir = run, name, directory
+        self.rng = random.Random(seed)
+        self.scale, self.sanitized = run.scale, run.sanitized
+        self.agents, self.writers, self.feeders, self.mounts, self.processes = [], [], [], [], []
+        self.run_id = f"r{zlib.crc32(f'{name}{seed}'.encode()):08x}"
+        self.lines = oracle.Lines(self.run_id, seed)
+        self.ledger = oracle.Ledger(os.path.join(directory, "ledger"))
+        self.logs = os.path.join(directory, "logs")
+        os.makedirs(self.logs)
+
+    # --- parts
+
+    def kafka(self):
+        return self.shared.broker("shared")
+
+    def own_kafka(self):
+        return self.shared.broker("own")
+
+    def topic(self, broker, partitions=1, **config):
+        self.shared.topics += 1
+        name = f"t{self.shared.topics}-{os.getpid()}"
+        broker.create_topic(name, partitions, **config)
+        return name
+
+    def agent(self, address, topic, paths=None, producer=None, inputs=None, name="agent", **top):
+        """An agent that ships logs/*.log (or `paths`, or whole `inputs`) to a topic. Not started yet."""
+        if inputs is None:
+            inputs = [{"paths": paths or [os.path.join(self.logs, "*.log")], "topic": topic}]
+        a = agent_module.Agent(self.shared.binary, self.dir, inputs, {"bootstrap.servers": address, **(producer or {})},
+                               name=name, **top)
+        self.agents.append(a)
+        return a
+
+    def writer(self, file_id, path=None, length=oracle.DEFAULT_LEN):
+        """A writer of logs/FILE_ID.log."""
+        w = oracle.Writer(self.lines, self.ledger, path or os.path.join(self.logs, f"{file_id}.log"), file_id, length)
+        self.writers.append(w)
+        return w
+
+    def feeder(self, writers, **how):
+        f = oracle.Feeder(writers, **how)
+        self.feeders.append(f)
+        return f
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def file(self, name, data, mode="wb"):
+        """Writes logs/NAME with these bytes; returns its path."""
+        path = os.path.join(self.logs, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, mode) as f:
+            f.write(data)
+        return path
+
+    def spawn(self, argv, **more):
+        p = procs.spawn(argv, **more)
+        self.processes.append(p)
+        return p
+
+    def tmpfs(self, name, size):
+        """A small file system of its own; ends with the test."""
+        path = self.path(name)
+        os.makedirs(path, exist_ok=True)
+        rc, _, err = procs.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path])
+        if rc:
+            raise Skip(f"cannot mount a tmpfs: {err.decode(errors='replace').strip()}")
+        self.mounts.append(path)
+        return path
+
+    # --- judging
+
+    def verdict(self, broker, topic, by="kcat", between_partitions=False):
+        records = oracle.console_consume(broker, topic) if by == "console" else oracle.consume(broker.address, topic)
+        return oracle.judge(self.run_id, oracle.Ledger.load(self.ledger.path), oracle.triples(records), between_partitions)
+
+    def expect_all(self, broker, topic, **how):
+        """Every line that was written is in Kafka once, whole and in order."""
+        v = self.verdict(broker, topic, **how)
+        assert v.good, str(v)
+        return v
+
+    # --- the end
+
+    def close(self):
+        """Ends what the test started. Returns the words of sanitizers, if any."""
+        for f in self.feeders:
+            f.ending.set()
+            f.join()
+        for a in self.agents:
+            a.kill()
+        for p in self.processes:
+            p.kill()
+            p.wait()
+        for w in self.writers:
+            w.close()
+        for path in self.mounts:
+            subprocess.run(["umount", "-l", path], check=False)
+        self.ledger.file.close()
+        return [r for r in (a.reports() for a in self.agents) if r]
+
+
+def loaded(directory):
+    """Imports every story next to run.py, so that ALL is full."""
+    for name in sorted(os.listdir(directory)):
+        if name.endswith(".py") and name not in ("run.py", "demo.py"):
+            spec = importlib.util.spec_from_file_location(f"story_{name[:-3]}", os.path.join(directory, name))
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+    return ALL
+
+
+def first_sentence(function):
+    text = " ".join((function.__doc__ or "").split())
+    return text.split(". ")[0].rstrip(".") + "." if text else ""
+
+
+def remove(path):
+    shutil.rmtree(path, ignore_errors=True)
+
