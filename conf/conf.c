@@ -1,0 +1,418 @@
+/* conf.c - the configuration file: read, walked by the table of keys, checked as a whole.
+ *
+ * Why a table: every key is known in one place (keys.c); this file knows sections only, and what concerns
+ *	several keys.
+ *
+ * Invariants
+ *  (1) Nothing is half-applied: with one problem, or short memory, the struct is freed and the caller's pointer
+ *      untouched.
+ *  (2) Looking for problems goes on after each of them, except after a fault of YAML syntax.
+ *  (3) A struct conf can be freed at any stage: it begins as zeros, lists count only what they hold.
+ * Threads  none of its own; a finished struct conf is read-only.
+ * Failure  ERR_CONFIG with problems, -errno for an unreadable file, ERR_NOMEM.
+ */
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "agent/base/mem.h"
+#include "conf/keys.h"
+#include "conf/load.h"
+#include "conf/problem.h"
+#include "conf/yaml.h"
+
+enum {
+	FILE_MAX = 1 << 20,		/* ends the reading of an endless file; the refusal is yaml.c's */
+	INPUTS_MAX = 1000,
+	SOCKET_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
+};
+
+static void load_section(struct loader *l, const struct key_section *s, void *base, const char *in,
+			 const struct yaml_node *at, const struct yaml_node *map);
+
+static void missing_key(struct loader *l, const struct yaml_node *at, const char *name, const char *in)
+{
+	load_problem(l, at, "missing key \"%s\"%s%s", name, *in ? " in " : "", in);
+}
+
+static void unknown_key(struct loader *l, const struct key_section *s, const struct yaml_node *key, const char *in)
+{
+	const char *names[KEYS_MAX];
+	char hint[HINT_MAX];
+
+	if (keys_is_soon(s, key->text)) {
+		load_problem(l, key, "\"%s\" is not supported yet", key->text);
+		return;
+	}
+	keys_names(s, names);
+	problem_hint(hint, sizeof hint, key->text, names);
+	load_problem(l, key, "unknown key \"%.80s\"%s%s%s", key->text, *in ? " in " : "", in, hint);
+}
+
+static void set_defaults(struct loader *l, const struct key_section *s, void *base)
+{
+	for (const struct conf_key *k = s->keys; k->name; k++) {
+		if (k->type == KEY_SECTION)
+			set_defaults(l, k->section, base);
+		else
+			load_default(l, k, base);
+	}
+}
+
+/* --- inputs --- */
+
+static void check_name(struct loader *l, size_t index, const struct yaml_node *at)
+{
+	struct conf_input *in = &l->conf->inputs[index];
+
+	if (!in->name && in->paths.n) {
+		in->name = load_strdup(l, in->paths.v[0]);
+		if (load_is_masked(l->conf, &in->paths.v[0]))
+			load_mask(l, &in->name);
+	}
+	for (size_t i = 0; in->name && i < index; i++) {
+		const struct conf_input *other = &l->conf->inputs[i];
+
+		if (!other->name || strcmp(other->name, in->name))
+			continue;
+		load_problem(l, at, "the input in line %d has the name \"%.200s\" too", other->line,
+			     load_is_masked(l->conf, &in->name) ? "***" : in->name);
+		return;
+	}
+}
+
+static void load_input(struct loader *l, size_t index, const struct yaml_node *node)
+{
+	struct conf_input *in = &l->conf->inputs[index];
+	const struct yaml_node *name;
+	char where[32];
+
+	in->line = node->line;
+	in->column = node->column;
+	snprintf(where, sizeof where, "inputs[%zu]", index);
+	set_defaults(l, &keys_input, in);
+	load_section(l, &keys_input, in, where, node, node);
+	name = yaml_get(node, "name");
+	check_name(l, index, name ? name : node);
+}
+
+static void load_inputs(struct loader *l, const struct yaml_node *at, const struct yaml_node *list)
+{
+	struct conf *c = l->conf;
+
+	if (list->kind != YAML_LIST && !yaml_is_null(list)) {
+		load_problem(l, list, "\"inputs\" must be a list, each input begins with \"- \"");
+		return;
+	}
+	if (list->count == 0 || list->count > INPUTS_MAX) {
+		if (list->count)
+			load_problem(l, at, "\"inputs\" must not hold more than %d inputs", INPUTS_MAX);
+		else
+			load_problem(l, at, "\"inputs\" must not be empty");
+		return;
+	}
+	c->inputs = mem_array(struct conf_input, list->count);
+	if (!c->inputs) {
+		l->nomem = true;
+		return;
+	}
+	c->input_count = list->count;	/* zeros until they are loaded, which conf_free takes */
+	for (size_t i = 0; i < list->count; i++)
+		load_input(l, i, list->pairs[i].value);
+}
+
+/* --- producer --- */
+
+/* Takes a secret out of the words that the producer made of it; it may have cut it short. */
+static void hide(struct err *err, const char *secret)
+{
+	char out[sizeof err->text];
+	size_t n = strlen(secret), len = 0;
+
+	for (const char *p = err->text; *p && len < sizeof out - 4;) {
+		size_t same = 0;
+
+		while (same < n && p[same] == secret[same])
+			same++;
+		if (same && (same == n || same >= 4)) {
+			memcpy(out + len, "***", 3);
+			len += 3;
+			p += same;
+		} else {
+			out[len++] = *p++;
+		}
+	}
+	out[len] = 0;
+	memcpy(err->text, out, len + 1);
+}
+
+static void set_producer_text(struct loader *l, const struct yaml_node *at, const char *name, const char *value,
+			      bool masked)
+{
+	struct err err = { 0 };
+	int rc = l->hooks ? l->hooks->producer_set(l->hooks->arg, name, value, &err) : 0;
+
+	if (rc == ERR_NOMEM) {
+		l->nomem = true;
+	} else if (rc) {
+		if (masked)
+			hide(&err, value);
+		load_problem(l, at, "%s", err.text);
+	}
+}
+
+static void set_producer_key(struct loader *l, const struct yaml_pair *p)
+{
+	const char *name = p->key->text, *text;
+
+	if (p->value->kind != YAML_SCALAR) {
+		load_problem(l, p->value, "\"%.80s\" must be a single value", name);
+		return;
+	}
+	if (yaml_is_null(p->value)) {
+		load_problem(l, p->key, "\"%.80s\" has no value", name);
+		return;
+	}
+	text = load_text(l, p->value);
+	if (text)
+		set_producer_text(l, p->key, name, text, p->value->masked);
+}
+
+/* The preset, or everything else. */
+static void set_producer_keys(struct loader *l, const struct yaml_node *map, bool preset)
+{
+	for (size_t i = 0; i < map->count; i++) {
+		bool is_preset = !strcmp(map->pairs[i].key->text, "preset");
+
+		if (is_preset == preset)
+			set_producer_key(l, &map->pairs[i]);
+	}
+}
+
+static void load_producer(struct loader *l, const struct yaml_node *at, const struct yaml_node *map)
+{
+	struct err err = { 0 };
+	bool has_preset = yaml_get(map, "preset") != NULL;
+	int rc;
+
+	if (map->kind != YAML_MAP && !yaml_is_null(map)) {
+		load_problem(l, map, "\"producer\" must be a section of keys");
+		return;
+	}
+	if (!has_preset)
+		set_producer_text(l, at, "preset", "balanced", false);
+	set_producer_keys(l, map, true);
+	set_producer_keys(l, map, false);
+	if (!yaml_get(map, "bootstrap.servers")) {
+		missing_key(l, at, "bootstrap.servers", "producer");
+		return;		/* the producer would say the same */
+	}
+	rc = l->hooks && l->hooks->producer_finish ? l->hooks->producer_finish(l->hooks->arg, &err) : 0;
+	if (rc == ERR_NOMEM)
+		l->nomem = true;
+	else if (rc)
+		load_problem(l, at, "%s", err.text);
+}
+
+/* --- sections --- */
+
+static void load_subsection(struct loader *l, const struct conf_key *key, void *base, const struct yaml_node *at,
+			    const struct yaml_node *value)
+{
+	if (!yaml_is_null(value))	/* a section of comments only */
+		load_section(l, key->section, base, key->name, at, value);
+}
+
+static void load_key(struct loader *l, const struct conf_key *key, void *base, const struct yaml_pair *p)
+{
+	switch (key->type) {
+	case KEY_SECTION:
+		load_subsection(l, key, base, p->key, p->value);
+		break;
+	case KEY_INPUTS:
+		load_inputs(l, p->key, p->value);
+		break;
+	case KEY_PRODUCER:
+		load_producer(l, p->key, p->value);
+		break;
+	default:
+		load_value(l, key, base, p->key, p->value);
+	}
+}
+
+/* `in` names the section in problems, "" for the top; `at` is where it stands. */
+static void load_section(struct loader *l, const struct key_section *s, void *base, const char *in,
+			 const struct yaml_node *at, const struct yaml_node *map)
+{
+	if (map->kind != YAML_MAP) {
+		if (*in)
+			load_problem(l, map, "\"%s\" must be a section of keys", in);
+		else
+			load_problem(l, map, "the configuration must be a section of keys");
+		return;
+	}
+	for (size_t i = 0; i < map->count; i++) {
+		const struct yaml_pair *p = &map->pairs[i];
+		const struct conf_key *key = keys_find(s, p->key->text);
+
+		if (key)
+			load_key(l, key, base, p);
+		else
+			unknown_key(l, s, p->key, in);
+	}
+	for (const struct conf_key *k = s->keys; k->name; k++)
+		if (k->flags & KEY_REQUIRED && !yaml_get(map, k->name))
+			missing_key(l, at, k->name, in);
+}
+
+/* --- the whole --- */
+
+/* The preset max-reliability reaches into `spool:`, as a default. */
+static void default_sync(struct loader *l, const struct yaml_node *root)
+{
+	const struct yaml_node *spool = yaml_get(root, "spool"), *producer = yaml_get(root, "producer");
+	const struct yaml_node *preset = producer ? yaml_get(producer, "preset") : NULL;
+
+	if (preset && preset->kind == YAML_SCALAR && !strcmp(preset->text, "max-reliability") &&
+	    !(spool && yaml_get(spool, "sync")))
+		l->conf->spool.sync = CONF_SYNC_FULL;
+}
+
+static void default_control(struct loader *l, const struct yaml_node *root)
+{
+	struct conf *c = l->conf;
+	const struct yaml_node *at = yaml_get(root, "control");
+
+	if (!c->control && c->state_dir) {
+		c->control = mem_printf("%s/control.sock", c->state_dir);
+		if (!c->control)
+			l->nomem = true;
+		if (load_is_masked(c, &c->state_dir))
+			load_mask(l, &c->control);
+		at = yaml_get(root, "state_dir");
+	}
+	if (c->control && strlen(c->control) > SOCKET_PATH_MAX)
+		load_problem(l, at ? at : root, "\"control\": a socket's path has at most %d bytes, this one has %zu",
+			     (int)SOCKET_PATH_MAX, strlen(c->control));
+}
+
+static void load_root(struct loader *l, const struct yaml_node *root)
+{
+	const struct yaml_node empty = { .kind = YAML_MAP, .line = 1, .column = 1 };
+
+	if (!root || yaml_is_null(root))
+		root = &empty;
+	set_defaults(l, &keys_top, l->conf);
+	load_section(l, &keys_top, l->conf, "", root, root);
+	default_sync(l, root);
+	default_control(l, root);
+}
+
+int conf_load_text(const char *path, const char *text, size_t n, const struct conf_hooks *hooks,
+		   struct conf **ret_conf, struct conf_problems *problems)
+{
+	struct loader l = { .path = path, .hooks = hooks, .problems = problems };
+	struct yaml_tree *y = NULL;
+	int rc = yaml_tree_parse(path, text, n, &y, problems);
+
+	if (rc) {
+		problems_sort(problems);
+		return rc;
+	}
+	l.conf = mem_new(struct conf);
+	if (!l.conf) {
+		yaml_tree_free(y);
+		return ERR_NOMEM;
+	}
+	l.conf->path = load_strdup(&l, path);
+	load_root(&l, y->root);
+	yaml_tree_free(y);
+	problems_sort(problems);
+	if (l.nomem || problems->n) {
+		conf_free(l.conf);
+		return l.nomem ? ERR_NOMEM : ERR_CONFIG;
+	}
+	*ret_conf = l.conf;
+	return 0;
+}
+
+/* 0 or -errno or ERR_NOMEM. A pipe is fine too. */
+static int read_all(const char *path, struct buf *out)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = fd < 0 ? -errno : 0;
+	char chunk[16 * 1024];
+
+	while (!rc && out->len <= FILE_MAX) {
+		ssize_t n = read(fd, chunk, sizeof chunk);
+
+		if (n == 0)
+			break;
+		if (n < 0)
+			rc = errno == EINTR ? 0 : -errno;
+		else
+			rc = buf_put(out, chunk, (size_t)n);
+	}
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+int conf_load(const char *path, const struct conf_hooks *hooks, struct conf **ret_conf,
+	      struct conf_problems *problems)
+{
+	struct buf text;
+	int rc;
+
+	buf_init(&text, 2 * FILE_MAX);
+	rc = read_all(path, &text);
+	if (!rc)
+		rc = conf_load_text(path, text.data ? text.data : "", text.len, hooks, ret_conf, problems);
+	else if (rc != ERR_NOMEM &&
+		 conf_problem_add(problems, path, 0, 0, "cannot read the configuration: %s", err_text(rc)))
+		rc = ERR_NOMEM;
+	buf_release(&text);
+	return rc;
+}
+
+static void free_section(const struct key_section *s, void *base)
+{
+	for (const struct conf_key *k = s->keys; k->name; k++) {
+		switch (k->type) {
+		case KEY_TEXT:
+		case KEY_PATH:
+		case KEY_TOPIC:
+		case KEY_TEMPLATE:
+			mem_free(*(char **)keys_field(k, base));
+			break;
+		case KEY_TEXTS:
+		case KEY_PATHS: {
+			struct conf_strings *list = keys_field(k, base);
+
+			for (size_t i = 0; i < list->n; i++)
+				mem_free(list->v[i]);
+			mem_free(list->v);
+			break;
+		}
+		default:	/* no heap; the sections below hold none either */
+			break;
+		}
+	}
+}
+
+void conf_free(struct conf *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->input_count; i++)
+		free_section(&keys_input, &c->inputs[i]);
+	mem_free(c->inputs);
+	free_section(&keys_top, c);
+	mem_free(c->masked);
+	mem_free(c->path);
+	mem_free(c);
+}

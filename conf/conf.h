@@ -1,0 +1,92 @@
+/* conf.h - the configuration file: read, checked, typed.
+ *
+ * Promise: all problems of a file are found in one run, each with file, line and column; an unknown key or value
+ * comes with the nearest known name. Nothing is half-applied: with one problem there is no struct conf.
+ * Calling sequence: conf_load, use (read-only, any thread), conf_free.
+ * The keys under `producer:` are not known here, but for `bootstrap.servers` (required) and `preset` (handed over as
+ * balanced when absent; max-reliability also changes the default of spool.sync): each is handed to hooks->producer_set
+ * as its text, units included.
+ * Ownership: struct conf owns every string it points to.
+ */
+#ifndef SPILLWAY_CONF_H
+#define SPILLWAY_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/err.h"
+
+enum conf_read_from { CONF_READ_BEGINNING, CONF_READ_END };
+enum conf_sync { CONF_SYNC_NORMAL, CONF_SYNC_FULL };
+enum conf_delivery { CONF_EXACTLY_ONCE, CONF_AT_LEAST_ONCE };
+
+struct conf_strings { char **v; size_t n; };
+
+struct conf_input {
+	char *name;			/* default: the first path; unique */
+	struct conf_strings paths;	/* globs: * ? [] **; always absolute */
+	struct conf_strings exclude;	/* without a slash: for the name; else absolute, or it begins with a glob */
+	enum conf_read_from read_from;
+	int64_t max_line;		/* bytes, without LF */
+	bool    max_line_set;		/* explicit: it must fit; otherwise the agent may lower it */
+	char   *topic;			/* template of %{path} %{file} %{dir} %{host} %{input} %{env.NAME} */
+	char   *key;			/* template or NULL */
+	int32_t partition;		/* -1: the partitioner decides */
+	int     line, column;		/* where the input begins, for later messages */
+};
+
+struct conf {
+	char *path;			/* of the file */
+	char *state_dir;
+	enum conf_delivery delivery;
+	int64_t compress_threads;	/* 0: auto */
+	int64_t max_lanes;
+	struct conf_input *inputs;
+	size_t input_count;
+	struct { int64_t max_size, min_free; enum conf_sync sync; } spool;	/* when_full: block is the only policy so far */
+	char *control;			/* path of the control socket; default <state_dir>/control.sock */
+	struct { int level; bool json; } log;	/* level: enum log_level */
+	int64_t shutdown_timeout_ms;
+	/* Addresses of the fields (and list elements) in here whose text came from ${file:} or ${cred:}. */
+	const void **masked;
+	size_t masked_count;
+};
+
+struct conf_problem {
+	char *text;			/* "FILE:LINE:COLUMN: message (did you mean "…"?)" */
+	int   line, column;		/* 0: about the file as a whole, then "FILE: message" */
+};
+struct conf_problems { struct conf_problem *v; size_t n; };
+
+struct conf_hooks {
+	/* One key under `producer:` with its scalar text, interpolated. Returns 0, or an error whose text becomes the
+	 * problem at that key's place (it brings its own "did you mean"). `preset` is handed over first, wherever it stands. */
+	int (*producer_set)(void *arg, const char *name, const char *value, struct err *ret_err);
+	/* After all keys: cross-checks of the section as a whole, reported at the section's place. */
+	int (*producer_finish)(void *arg, struct err *ret_err);
+	void *arg;
+};
+
+/* 0 and *ret_conf; or ERR_CONFIG with problems->n > 0, in the order of the file (at most 100, the last one says
+ * so); or -errno when the file cannot be read (one problem says so); or ERR_NOMEM. `problems` begins as { 0 };
+ * hooks may be NULL. */
+int  conf_load(const char *path, const struct conf_hooks *hooks, struct conf **ret_conf,
+	       struct conf_problems *problems);
+/* The same for text in memory; `path` only names it. */
+int  conf_load_text(const char *path, const char *text, size_t n, const struct conf_hooks *hooks,
+		    struct conf **ret_conf, struct conf_problems *problems);
+void conf_free(struct conf *c);
+void conf_problems_release(struct conf_problems *p);
+/* Adds "FILE:LINE:COLUMN: text" for a check that only the agent can make (max_line against max.request.size, ...);
+ * line 0: "FILE: text". Control bytes become "?". 0 or ERR_NOMEM. */
+int  conf_problem_add(struct conf_problems *p, const char *path, int line, int column, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
+/* The effective configuration as YAML that conf_load reads back to the same struct, without the `producer:` section;
+ * what came from ${file:} prints as ***. */
+void conf_print(const struct conf *c, struct buf *out);
+const char *conf_yaml_version(void);	/* of libyaml */
+
+#endif

@@ -1,0 +1,163 @@
+/* keys.c - the table of all keys of the configuration, but for those under `producer:`.
+ *
+ * Why: what is known about a key stands in one line, so the reader, its hints, the defaults and conf_print cannot
+ *	drift. A default is written as a user would write it and goes through the same reader.
+ * Invariants: a name is either a key or in `soon`, never both; every KEY_CHOICE default is one of its choices.
+ */
+#include "conf/keys.h"
+
+#include <string.h>
+
+#include "agent/base/err.h"
+#include "agent/base/log.h"
+
+#define KIB ((int64_t)1024)
+#define GIB (KIB * KIB * KIB)
+#define HOUR_MS ((int64_t)3600 * 1000)
+
+#define TOP(field) .offset = offsetof(struct conf, field), .size = sizeof(((struct conf *)0)->field)
+#define IN(field)  .offset = offsetof(struct conf_input, field), .size = sizeof(((struct conf_input *)0)->field)
+#define CHOICES(...) .choices = (const struct key_choice[]){ __VA_ARGS__, { NULL, 0 } }
+#define SOON(...)    (const char *const[]){ __VA_ARGS__, NULL }
+#define SECTION(s)   .type = KEY_SECTION, .section = &(s)
+
+static const struct key_section threads = { .keys = (const struct conf_key[]) {
+	{ .name = "tail",     .type = KEY_NUMBER, .def = "1", .min = 1, .max = 1, .flags = KEY_REST_SOON },
+	{ .name = "compress", .type = KEY_NUMBER, .def = "auto", .min = 1, .max = 256, CHOICES({ "auto", 0 }),
+	  TOP(compress_threads) },
+	{ 0 }
+} };
+
+static const struct key_section spool = { .keys = (const struct conf_key[]) {
+	{ .name = "max_size",  .type = KEY_SIZE,   .def = "10GiB", .min = 64 * KIB, .max = INT64_MAX,
+	  TOP(spool.max_size) },
+	{ .name = "min_free",  .type = KEY_SIZE,   .def = "1GiB", .max = INT64_MAX, TOP(spool.min_free) },
+	{ .name = "when_full", .type = KEY_CHOICE, .def = "block",
+	  CHOICES({ "block", 0 }, { "drop_oldest", CHOICE_SOON }, { "drop_newest", CHOICE_SOON }) },
+	{ .name = "sync",      .type = KEY_CHOICE, .def = "normal",
+	  CHOICES({ "normal", CONF_SYNC_NORMAL }, { "full", CONF_SYNC_FULL }), TOP(spool.sync) },
+	{ 0 }
+} };
+
+static const struct key_section metrics = { .keys = (const struct conf_key[]) {
+	{ .name = "listen", .type = KEY_CHOICE, .def = "off", CHOICES({ "off", 0 }), .flags = KEY_REST_SOON },
+	{ 0 }
+} };
+
+static const struct key_section logging = { .keys = (const struct conf_key[]) {
+	{ .name = "level",  .type = KEY_CHOICE, .def = "info",
+	  CHOICES({ "error", LOG_LEVEL_ERROR }, { "warn", LOG_LEVEL_WARN }, { "info", LOG_LEVEL_INFO },
+		  { "debug", LOG_LEVEL_DEBUG }), TOP(log.level) },
+	{ .name = "format", .type = KEY_CHOICE, .def = "logfmt", CHOICES({ "logfmt", false }, { "json", true }),
+	  TOP(log.json) },
+	{ 0 }
+} };
+
+const struct key_section keys_top = { .soon = SOON("include"), .keys = (const struct conf_key[]) {
+	{ .name = "state_dir", .type = KEY_PATH,   .def = "/var/lib/spillway", TOP(state_dir) },
+	{ .name = "delivery",  .type = KEY_CHOICE, .def = "exactly_once",
+	  CHOICES({ "exactly_once", CONF_EXACTLY_ONCE }, { "at_least_once", CHOICE_SOON }), TOP(delivery) },
+	{ .name = "threads",   SECTION(threads) },
+	{ .name = "max_lanes", .type = KEY_NUMBER, .def = "1000", .min = 1, .max = 100000, TOP(max_lanes) },
+	{ .name = "inputs",    .type = KEY_INPUTS, .flags = KEY_REQUIRED },
+	{ .name = "producer",  .type = KEY_PRODUCER, .flags = KEY_REQUIRED },
+	{ .name = "spool",     SECTION(spool) },
+	{ .name = "metrics",   SECTION(metrics) },
+	{ .name = "control",   .type = KEY_PATH, TOP(control) },
+	{ .name = "log",       SECTION(logging) },
+	{ .name = "shutdown_timeout", .type = KEY_TIME, .def = "20s", .max = 24 * HOUR_MS, TOP(shutdown_timeout_ms) },
+	{ 0 }
+} };
+
+const struct key_section keys_input = {
+.soon = SOON("ignore_older", "compressed", "multiline", "include_lines", "exclude_lines", "topics_allowed", "headers",
+	     "event_time", "listen", "units"),
+.keys = (const struct conf_key[]) {
+	{ .name = "name",       .type = KEY_TEXT, IN(name) },
+	{ .name = "type",       .type = KEY_CHOICE, .def = "file",
+	  CHOICES({ "file", 0 }, { "stdin", CHOICE_SOON }, { "syslog", CHOICE_SOON }, { "journald", CHOICE_SOON }) },
+	{ .name = "paths",      .type = KEY_PATHS, .flags = KEY_REQUIRED, IN(paths) },
+	{ .name = "exclude",    .type = KEY_TEXTS, IN(exclude) },
+	{ .name = "read_from",  .type = KEY_CHOICE, .def = "beginning",
+	  CHOICES({ "beginning", CONF_READ_BEGINNING }, { "end", CONF_READ_END }), IN(read_from) },
+	{ .name = "follow_symlinks", .type = KEY_CHOICE, .def = "false",
+	  CHOICES({ "true", CHOICE_SOON }, { "false", 0 }) },
+	{ .name = "watch",      .type = KEY_CHOICE, .def = "auto",
+	  CHOICES({ "auto", 0 }, { "inotify", CHOICE_SOON }, { "poll", CHOICE_SOON }) },
+	{ .name = "encoding",   .type = KEY_CHOICE, .def = "utf-8", CHOICES({ "utf-8", 0 }), .flags = KEY_REST_SOON },
+	{ .name = "max_line",   .type = KEY_SIZE, .def = "1000KiB", .min = 1, .max = GIB, IN(max_line),
+	  .set_offset = offsetof(struct conf_input, max_line_set) },
+	{ .name = "long_lines", .type = KEY_CHOICE, .def = "split",
+	  CHOICES({ "split", 0 }, { "truncate", CHOICE_SOON }, { "skip", CHOICE_SOON }) },
+	{ .name = "format",     .type = KEY_CHOICE, .def = "raw",
+	  CHOICES({ "raw", 0 }, { "docker", CHOICE_SOON }, { "cri", CHOICE_SOON }, { "auto", CHOICE_SOON }) },
+	{ .name = "when_full",  .type = KEY_CHOICE, .def = "spill", CHOICES({ "spill", 0 }, { "wait", CHOICE_SOON }) },
+	{ .name = "topic",      .type = KEY_TOPIC, .flags = KEY_REQUIRED, IN(topic) },
+	{ .name = "key",        .type = KEY_TEMPLATE, IN(key) },
+	/* -1, outside of the bounds, is what the field says when the key is absent. */
+	{ .name = "partition",  .type = KEY_NUMBER, .def = "-1", .max = INT32_MAX, IN(partition) },
+	{ .name = "value",      .type = KEY_CHOICE, .def = "raw", CHOICES({ "raw", 0 }, { "json", CHOICE_SOON }) },
+	{ 0 }
+} };
+
+const struct conf_key *keys_find(const struct key_section *s, const char *name)
+{
+	for (const struct conf_key *k = s->keys; k->name; k++)
+		if (!strcmp(k->name, name))
+			return k;
+	return NULL;
+}
+
+bool keys_is_soon(const struct key_section *s, const char *name)
+{
+	for (const char *const *n = s->soon; n && *n; n++)
+		if (!strcmp(*n, name))
+			return true;
+	return false;
+}
+
+void keys_names(const struct key_section *s, const char *ret_names[KEYS_MAX])
+{
+	size_t n = 0;
+
+	for (const struct conf_key *k = s->keys; k->name && n < KEYS_MAX - 1; k++)
+		ret_names[n++] = k->name;
+	ret_names[n] = NULL;
+}
+
+void keys_choice_names(const struct conf_key *k, const char *ret_names[KEYS_MAX])
+{
+	size_t n = 0;
+
+	for (const struct key_choice *c = k->choices; c && c->name && n < KEYS_MAX - 1; c++)
+		ret_names[n++] = c->name;
+	ret_names[n] = NULL;
+}
+
+void keys_put_number(const struct conf_key *k, void *base, int64_t value)
+{
+	void *field = keys_field(k, base);
+
+	switch (k->size) {
+	case 0:
+		break;
+	case sizeof(bool):
+		*(bool *)field = value != 0;
+		break;
+	case sizeof(int32_t):
+		*(int32_t *)field = (int32_t)value;
+		break;
+	default:
+		ASSERT(k->size == sizeof(int64_t));
+		*(int64_t *)field = value;
+	}
+}
+
+int64_t keys_number(const struct conf_key *k, const void *base)
+{
+	const void *field = keys_field(k, base);
+
+	if (k->size == sizeof(bool))
+		return *(const bool *)field;
+	return k->size == sizeof(int32_t) ? *(const int32_t *)field : *(const int64_t *)field;
+}

@@ -1,0 +1,71 @@
+/* keys.h - inside conf/: the table of all keys. Loading, defaults, hints, printing and freeing follow it. */
+#ifndef SPILLWAY_CONF_KEYS_H
+#define SPILLWAY_CONF_KEYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf/conf.h"
+
+enum key_type {
+	KEY_TEXT,		/* char * */
+	KEY_PATH,		/* char *, made absolute */
+	KEY_TOPIC,		/* char *, a template that makes a topic */
+	KEY_TEMPLATE,		/* char *, NULL when empty */
+	KEY_TEXTS,		/* struct conf_strings; one single value is a list of one */
+	KEY_PATHS,		/* struct conf_strings of globs, made absolute */
+	KEY_SIZE,		/* int64_t, bytes */
+	KEY_TIME,		/* int64_t, milliseconds */
+	KEY_NUMBER,		/* int32_t or int64_t; `choices` are words for special numbers */
+	KEY_CHOICE,		/* enum or bool, one of `choices` */
+	KEY_SECTION,		/* a mapping of `section`'s keys, in the same struct */
+	KEY_INPUTS,		/* the list of inputs */
+	KEY_PRODUCER,		/* handed to the hooks, see conf.c */
+};
+
+enum { CHOICE_SOON = -1000 };	/* the interface names it, this version cannot do it yet */
+
+struct key_choice { const char *name; int value; };
+
+enum key_flags {
+	KEY_REQUIRED = 1,
+	KEY_REST_SOON = 2,	/* what is no choice (or above max) is not wrong, but not supported yet */
+};
+
+struct conf_key {
+	const char *name;
+	enum key_type type;
+	unsigned flags;
+	const char *def;			/* default, as written; NULL: the field stays 0, see also conf.c */
+	int64_t min, max;			/* SIZE, TIME, NUMBER */
+	const struct key_choice *choices;	/* ends with name NULL */
+	const struct key_section *section;
+	size_t offset, size;			/* of the field; size 0: there is only one value, nothing to store */
+	size_t set_offset;			/* of a bool that tells whether the key was written; 0: none */
+};
+
+struct key_section {
+	const struct conf_key *keys;		/* ends with name NULL */
+	const char *const *soon;		/* keys of later versions, ends with NULL; may be NULL */
+};
+
+extern const struct key_section keys_top, keys_input;
+
+/* NULL when unknown. */
+const struct conf_key *keys_find(const struct key_section *s, const char *name);
+bool keys_is_soon(const struct key_section *s, const char *name);
+/* NULL-terminated names for hints, at most KEYS_MAX. */
+enum { KEYS_MAX = 40 };
+void keys_names(const struct key_section *s, const char *ret_names[KEYS_MAX]);
+void keys_choice_names(const struct conf_key *k, const char *ret_names[KEYS_MAX]);
+
+/* The numeric field of a key in `base` (struct conf or struct conf_input). */
+void    keys_put_number(const struct conf_key *k, void *base, int64_t value);
+int64_t keys_number(const struct conf_key *k, const void *base);
+static inline void *keys_field(const struct conf_key *k, const void *base)
+{
+	return (char *)base + k->offset;
+}
+
+#endif

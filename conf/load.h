@@ -1,0 +1,38 @@
+/* load.h - inside conf/: what conf.c (sections) and value.c (single keys) share while one file is read. */
+#ifndef SPILLWAY_CONF_LOAD_H
+#define SPILLWAY_CONF_LOAD_H
+
+#include <stdbool.h>
+
+#include "conf/conf.h"
+#include "conf/keys.h"
+#include "conf/yaml.h"
+
+struct loader {
+	const char *path;		/* of the file, for problems */
+	const struct conf_hooks *hooks;	/* may be NULL */
+	struct conf *conf;		/* being filled */
+	struct conf_problems *problems;
+	bool nomem;			/* sticky; what follows may be skipped */
+};
+
+/* Sets the field of `key` in `base` from a value, or adds a problem. `at` is where the key stands. */
+void load_value(struct loader *l, const struct conf_key *key, void *base, const struct yaml_node *at,
+		struct yaml_node *value);
+/* Sets the field to the key's default; one without default is left alone. */
+void load_default(struct loader *l, const struct conf_key *key, void *base);
+
+/* The scalar's text with ${...} replaced (once, however often the node is used). NULL: a problem, or nomem. */
+const char *load_text(struct loader *l, struct yaml_node *scalar);
+/* The text for people: "***" when it is secret. */
+const char *load_shown(const struct yaml_node *scalar);
+
+void load_problem(struct loader *l, const struct yaml_node *at, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Remembers that the text of a field is secret. */
+void load_mask(struct loader *l, const void *field);
+bool load_is_masked(const struct conf *c, const void *field);
+/* A copy, or NULL and nomem. */
+char *load_strdup(struct loader *l, const char *s);
+
+#endif

@@ -1,0 +1,70 @@
+/* path.c - makes paths absolute, at load.
+ *
+ * Why: the agent may change its directory, and messages, positions and %{path} must not depend on where it was
+ *	started.
+ * Invariant: only leading "./" and "../" are resolved by text; getcwd's answer has no symlinks, so that is exact.
+ */
+#include "conf/path.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/mem.h"
+
+/* Takes leading "./" and "../" off *s, the latter together with the last part of cwd. */
+static void climb(char *cwd, const char **s)
+{
+	for (;;) {
+		size_t dots = strspn(*s, ".");
+
+		if (dots < 1 || dots > 2 || ((*s)[dots] && (*s)[dots] != '/'))
+			return;
+		if (dots == 2)
+			*strrchr(cwd, '/') = 0;
+		if (!*cwd)
+			memcpy(cwd, "/", 2);
+		*s += dots;
+		*s += strspn(*s, "/");
+	}
+}
+
+int path_absolute(const char *s, bool is_glob, char **ret_path, struct err *ret_err)
+{
+	char cwd[PATH_MAX];
+
+	if (*s == '/') {
+		*ret_path = mem_strdup(s);
+		return *ret_path ? 0 : ERR_NOMEM;
+	}
+	if (!getcwd(cwd, sizeof cwd) || *cwd != '/')
+		return err_set(ret_err, ERR_CONFIG, "\"%.200s\" is relative, and the current directory is unknown: %s",
+			       s, strerror(errno));
+	climb(cwd, &s);
+	if (is_glob && strpbrk(cwd, "*?[]{}\\"))
+		return err_set(ret_err, ERR_CONFIG, "\"%.200s\" is relative to a directory whose name has glob "
+			       "characters, write an absolute path", s);
+	*ret_path = mem_printf("%s%s%s", strcmp(cwd, "/") ? cwd : "", *s || !strcmp(cwd, "/") ? "/" : "", s);
+	return *ret_path ? 0 : ERR_NOMEM;
+}
+
+/* "{a,b}", which other shippers know too; a brace without a comma inside is an ordinary character. */
+static bool has_alternatives(const char *s)
+{
+	const char *open = strchr(s, '{'), *comma = open ? strchr(open, ',') : NULL;
+
+	return comma && strchr(comma, '}');
+}
+
+int path_check_glob(const char *s, struct err *ret_err)
+{
+	size_t n = strlen(s);
+
+	if (has_alternatives(s))
+		return err_set(ret_err, ERR_CONFIG,
+			       "\"{a,b}\" in a path is not supported yet, write one path for each");
+	if (n && s[n - 1] == '/')
+		return err_set(ret_err, ERR_CONFIG, "\"%.200s\" is a directory, its files are \"%.200s*\"", s, s);
+	return 0;
+}

@@ -1,0 +1,103 @@
+/* db_txn.c - transactions, and the tidying between them.
+ *
+ * Why synchronous is toggled: in WAL mode a FULL commit syncs the WAL, with all NORMAL commits before it; a NORMAL one only
+ * survives kill -9. Toggling costs half a microsecond, one connection serves both.
+ * Why checkpoints are ours: SQLite's own would fold the WAL in inside of some commit, also while acks wait.
+ *
+ * Invariants
+ *  (1) a commit that returned 0 stays, whatever the checkpoint behind it says.
+ *  (2) after every checkpoint the file has blocks for all its pages and a margin (db_back_pages).
+ * Failure of a commit: rolled back. The WAL is then folded in as soon as possible: it makes room on a full disk, and after
+ *	a failed fsync it writes again what the kernel may have marked clean without writing.
+ */
+#include "spool/db.h"
+
+#include <errno.h>
+
+#define TIDY_WAL_BYTES   (1 << 20)	/* less is not worth two fsyncs in a pause */
+#define KEEP_FREE_PAGES  512		/* 8 MiB: the next outage reuses them, faster than growing the file */
+
+static int set_sync(struct db *d, bool full, struct err *ret_err)
+{
+	int rc;
+
+	if (d->sync_full == full)
+		return 0;
+	rc = db_exec(d, full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", ret_err);
+	if (rc == 0)
+		d->sync_full = full;
+	return rc;
+}
+
+int db_begin(struct db *d, bool full, struct err *ret_err)
+{
+	int rc = set_sync(d, full, ret_err);
+
+	d->txn_pages = 0;
+	return rc < 0 ? rc : db_run(d, db_stmt(d, STMT_BEGIN), ret_err);
+}
+
+int db_checkpoint(struct db *d, struct err *ret_err)
+{
+	int64_t pages = 0;
+	int in_wal = 0, moved = 0;
+	int rc = sqlite3_wal_checkpoint_v2(d->sql, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
+
+	if (rc != SQLITE_OK)
+		return db_error(d, rc, ret_err, "cannot fold the WAL in");
+	d->wal_pages = in_wal - moved;
+	/* The checkpoint has cut the file at its last page. */
+	if (db_count(d, STMT_PAGE_COUNT, &pages, NULL) == 0)
+		(void)db_back_pages(d, pages);
+	return 0;
+}
+
+int db_commit(struct db *d, struct err *ret_err)
+{
+	int rc = db_run(d, db_stmt(d, STMT_COMMIT), ret_err);
+
+	if (rc < 0) {
+		db_rollback(d);
+		(void)db_checkpoint(d, NULL);
+		return rc;
+	}
+	if (d->wal_pages * DB_PAGE > d->wal_limit)
+		(void)db_checkpoint(d, NULL);	/* tried again at the next commit */
+	return 0;
+}
+
+void db_rollback(struct db *d)
+{
+	/* Some errors have rolled back already. */
+	if (!sqlite3_get_autocommit(d->sql))
+		(void)db_run(d, db_stmt(d, STMT_ROLLBACK), NULL);
+}
+
+/* 1: a step was made. Pages in use behind free ones are moved, so it only pays when much is free. */
+static int vacuum_step(struct db *d, bool empty, struct err *ret_err)
+{
+	int64_t pages, free_pages;
+	int rc = db_count(d, STMT_FREELIST_COUNT, &free_pages, ret_err);
+
+	if (rc == 0)
+		rc = db_count(d, STMT_PAGE_COUNT, &pages, ret_err);
+	if (rc < 0)
+		return rc;
+	if (free_pages <= KEEP_FREE_PAGES || (!empty && free_pages < pages / 2))
+		return 0;
+	rc = set_sync(d, false, ret_err);
+	if (rc == 0)
+		rc = db_run(d, db_stmt(d, STMT_VACUUM_STEP), ret_err);
+	return rc < 0 ? rc : 1;
+}
+
+int db_tidy(struct db *d, bool shrink, struct err *ret_err)
+{
+	int rc;
+
+	if (d->wal_pages * DB_PAGE >= TIDY_WAL_BYTES) {
+		rc = db_checkpoint(d, ret_err);
+		return rc < 0 ? rc : 1;
+	}
+	return vacuum_step(d, shrink, ret_err);
+}

@@ -1,0 +1,176 @@
+/* spool.h - the state database: where files are read to, what is in flight, what was spilled.
+ *
+ * Promise
+ *	What a FULL transaction recorded survives kill -9 and power loss; what a NORMAL one recorded survives kill -9.
+ *	A position moves only over finished bytes (acked, spooled, rejected, dropped, filtered), in the transaction that
+ *	finishes them. The spool knows nothing of Kafka: a row is a lane, a count, bytes and their CRC.
+ * Calling sequence
+ *	spool_open, (spool_begin, changes*, spool_commit | spool_rollback)*, spool_close. Changes outside a transaction are a bug.
+ * Threads
+ *	One thread for everything after spool_open returned (the state thread). One process: the directory is locked.
+ * Ownership
+ *	Arguments are borrowed for the call. What reading functions hand to a callback is valid until it returns.
+ * Durability
+ *	reference: SQLite WAL, EXCLUSIVE, synchronous toggled FULL/NORMAL by transaction; settings are verified at open.
+ */
+#ifndef SPILLWAY_SPOOL_H
+#define SPILLWAY_SPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/err.h"
+
+struct spool;
+
+struct spool_conf {
+	const char *dir;		/* created with mode 0700 when missing; only its last component */
+	int64_t max_size;		/* bytes of rows */
+	int64_t min_free;		/* of the file system */
+	bool    read_only;		/* look in without changing anything: fails with ERR_BUSY while an agent runs */
+};
+
+/* ERR_BUSY: another process has the directory; ERR_NEWER; ERR_CORRUPT; -errno (EACCES, ENOSPC, ...). Words in *ret_err
+ * say what to do. */
+int  spool_open(const struct spool_conf *conf, struct spool **ret_s, struct err *ret_err);
+/* Checkpoints and truncates the WAL, closes, unlocks. NULL is fine. */
+void spool_close(struct spool *s);
+
+/* --- transactions --- */
+
+enum spool_sync { SPOOL_NORMAL, SPOOL_FULL };
+int  spool_begin(struct spool *s, enum spool_sync sync, struct err *ret_err);
+/* On failure everything since spool_begin is undone, memory included, as spool_rollback does. */
+int  spool_commit(struct spool *s, struct err *ret_err);
+void spool_rollback(struct spool *s);
+/* One short step of tidying (some ms): folds the WAL in, or gives free space back to the file system. For when nothing
+ * waits, outside of a transaction. *ret_more: call again when nothing waits. An error is not the spool's end: later. */
+int  spool_idle(struct spool *s, bool *ret_more, struct err *ret_err);
+
+/* --- files and positions --- */
+
+struct spool_file {
+	int64_t     id;			/* the caller's; unique for ever (see spool_next_file_id) */
+	const char *path;		/* last known */
+	uint64_t    dev, inode;
+	uint32_t    generation;		/* counts truncations and reuses */
+	uint32_t    fingerprint_len;	/* bytes from the start, up to 1024 */
+	uint64_t    fingerprint;	/* their hash */
+	int64_t     safe;		/* everything below is finished */
+	uint64_t    marker;		/* hash of the bytes before `safe`; 0: unknown */
+	int64_t     size;		/* last known */
+	uint8_t     state;		/* the caller's */
+	int64_t     gone_ms;		/* wall time when the file was finished and gone, 0: not */
+};
+
+int64_t spool_next_file_id(const struct spool *s);	/* at open: greater than every id ever used */
+/* Inserts, or updates everything but safe and marker. */
+int  spool_file_put(struct spool *s, const struct spool_file *f, struct err *ret_err);
+int  spool_file_forget(struct spool *s, int64_t id, struct err *ret_err);
+int  spool_files_each(struct spool *s, int (*fn)(void *arg, const struct spool_file *f), void *arg, struct err *ret_err);
+
+/* How lines of a file become records, kept so that a batch can be built again after the configuration changed. */
+struct spool_route { uint32_t id; const char *topic; const void *key; size_t key_len; bool key_null; int64_t max_line; };
+int  spool_route_put(struct spool *s, const struct spool_route *r, struct err *ret_err);
+int  spool_routes_each(struct spool *s, int (*fn)(void *arg, const struct spool_route *r), void *arg, struct err *ret_err);
+
+/* --- finished bytes --- */
+
+struct spool_range { int64_t file_id, from, to; uint64_t marker; uint32_t count, route; };
+
+enum spool_fate { SPOOL_ACKED, SPOOL_REJECTED, SPOOL_DROPPED, SPOOL_FILTERED };
+/* Ranges that no batch carries (skipped NULs, filtered lines) are finished by themselves. Adds `records` to the fate's
+ * counter and moves positions. */
+int  spool_finish(struct spool *s, const struct spool_range *r, size_t n, enum spool_fate fate, uint64_t records, struct err *ret_err);
+/* Finished or promised ranges at or above `safe` of a file, in order, joined: what a reader that starts at `safe` skips
+ * (acked out of order, or in an unresolved ledger row, which will be sent from its own ranges). */
+int  spool_skips_each(struct spool *s, int64_t file_id, int (*fn)(void *arg, int64_t from, int64_t to), void *arg);
+/* The live position of a file. false: unknown file. */
+bool spool_position(const struct spool *s, int64_t file_id, int64_t *ret_safe);
+/* How many separate finished ranges lie above a file's position: each costs some bytes in every commit that moves it. */
+uint32_t spool_holes(const struct spool *s, int64_t file_id);
+
+/* --- the in-flight ledger --- */
+
+struct spool_ledger {
+	int64_t     id;			/* out at spool_plan */
+	const char *cluster_id;
+	uint8_t     topic_id[16];
+	const char *topic;
+	int32_t     partition;
+	int64_t     producer_id;
+	int16_t     producer_epoch;
+	int32_t     base_sequence;
+	int32_t     count;
+	int64_t     base_timestamp, max_timestamp;
+	uint8_t     codec;
+	uint32_t    raw_crc;		/* of the uncompressed record bytes */
+	uint32_t    raw_bytes;
+	int64_t     row_id;		/* its bytes: this row; 0: the ranges of files */
+	const struct spool_range *ranges; size_t range_count;
+};
+
+/* Records a batch that is about to be sent. Sets l->id. */
+int  spool_plan(struct spool *s, struct spool_ledger *l, struct err *ret_err);
+/* The batch is in Kafka: counts it, finishes its ranges (unless its row did so when it was spooled), deletes its row. */
+int  spool_acked(struct spool *s, int64_t ledger_id, struct err *ret_err);
+/* The batch will not be sent under this identity after all (it cannot be built again): the row goes, its ranges are
+ * unfinished again. */
+int  spool_unplan(struct spool *s, int64_t ledger_id, struct err *ret_err);
+/* Unresolved rows, oldest first. */
+int  spool_ledger_each(struct spool *s, int (*fn)(void *arg, const struct spool_ledger *l), void *arg, struct err *ret_err);
+
+/* --- spooled rows --- */
+
+struct spool_row {
+	int64_t     id;			/* out at spool_add; grows with time */
+	const char *topic; int32_t partition;	/* the lane; -1: unbound */
+	int32_t     count;
+	int64_t     base_timestamp, max_timestamp;
+	uint8_t     codec;
+	uint32_t    raw_bytes, raw_crc;
+	uint32_t    crc;		/* of bytes */
+	uint32_t    size;		/* of bytes */
+	int64_t     spooled_ms;		/* wall time */
+	int64_t     ledger_id;		/* 0: no identity; else this unanswered batch's bytes */
+	const struct spool_range *ranges; size_t range_count;
+};
+struct spool_piece { const void *data; size_t n; };
+
+/* Stores one batch (its bytes in n pieces) and finishes its ranges, in the same transaction. With ledger_id the ledger
+ * row points to it from then on. ERR_SPOOL_FULL: max_size or min_free reached, or the disk is full; nothing changed by
+ * this call (the transaction goes on and may be committed). Batches with ledger_id are let through to the reserve. */
+int  spool_add(struct spool *s, struct spool_row *r, const struct spool_piece *pieces, size_t n, struct err *ret_err);
+/* Rows of a lane without identity with id > after, oldest first, until fn returns non-zero. data is r->size bytes whose CRC was
+ * verified; rc < 0 in fn means this row is damaged (data NULL). */
+int  spool_rows_read(struct spool *s, const char *topic, int32_t partition, int64_t after,
+		     int (*fn)(void *arg, const struct spool_row *r, const void *data, int rc), void *arg, struct err *ret_err);
+/* One row by id. ERR_NOT_FOUND, ERR_CORRUPT. */
+int  spool_row_read(struct spool *s, int64_t id, int (*fn)(void *arg, const struct spool_row *r, const void *data, int rc),
+		    void *arg, struct err *ret_err);
+/* Sets a damaged row aside: it leaves rows and records, counts as dropped and in corrupt_rows. */
+int  spool_row_set_aside(struct spool *s, int64_t id, struct err *ret_err);
+
+struct spool_lane { const char *topic; int32_t partition; uint64_t rows, rows_with_identity, records, bytes; int64_t oldest_ms; };
+int  spool_lanes_each(struct spool *s, int (*fn)(void *arg, const struct spool_lane *l), void *arg, struct err *ret_err);
+int  spool_rows_list(struct spool *s, int (*fn)(void *arg, const struct spool_row *r), void *arg, struct err *ret_err);
+
+/* --- totals --- */
+
+struct spool_totals {
+	uint64_t acked, rejected, dropped, filtered;	/* records, for the life of the directory */
+	uint64_t rows, records, bytes;			/* spooled now */
+	uint64_t corrupt_rows;
+	uint64_t loss_events, loss_records, loss_bytes;
+	uint64_t uncertain_batches, uncertain_records;
+	int64_t  oldest_ms;				/* wall time of the oldest row, 0: none */
+	int64_t  max_size;
+	bool     full;					/* the last spool_add was refused */
+};
+/* As of the last commit. */
+void spool_totals(const struct spool *s, struct spool_totals *ret);
+int  spool_count_uncertain(struct spool *s, uint64_t batches, uint64_t records, struct err *ret_err);
+const char *spool_sqlite_version(void);
+
+#endif
