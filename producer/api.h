@@ -1,0 +1,80 @@
+/* api.h - Kafka's wire protocol, as far as a producer needs it: requests out, responses in. No I/O, no time.
+ *
+ * A request function writes a whole frame (length prefix included) into *out. A response function parses the frame's
+ * content after the length prefix (response header included) and returns 0, or ERR_BAD_DATA for anything that is cut,
+ * too long or inconsistent; counts and lengths are checked before memory is asked for.
+ * Layouts: the JSON message definitions of Apache Kafka 4.1 (clients/src/main/resources/common/message).
+ */
+#ifndef SPILLWAY_API_H
+#define SPILLWAY_API_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "agent/base/buf.h"
+#include "producer/batch.h"
+
+enum api_key { API_PRODUCE = 0, API_METADATA = 3, API_VERSIONS = 18, API_INIT_PRODUCER_ID = 22, API_KEYS };
+
+/* What this client speaks; index by api_key. Produce 7..12 (by name), Metadata 7..12, ApiVersions 0..4, InitProducerId 0..5. */
+struct api_range { int16_t min, max; };			/* max -1: not offered */
+struct api_versions { int16_t error; struct api_range range[API_KEYS]; };
+extern const struct api_range api_ours[API_KEYS];
+/* Highest version both speak, or -1 (never one that is only advertised: our own minimum holds). */
+int16_t api_pick(const struct api_versions *broker, enum api_key key);
+
+int  api_versions_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id);
+/* error 35 (UNSUPPORTED_VERSION): parsed in layout 0, range[API_VERSIONS] may say what to try next. */
+int  api_versions_response(const void *data, size_t n, int16_t version, int32_t correlation_id, struct api_versions *ret);
+
+/* topics: n names; n == 0 asks for the brokers only. */
+int  api_metadata_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id,
+			  const char *const *topics, size_t n, int allow_auto_create);
+struct api_broker { int32_t id, port; char *host; };
+struct api_partition { int16_t error; int32_t index, leader, leader_epoch; };
+struct api_topic { int16_t error; char *name; uint8_t id[16]; struct api_partition *partitions; size_t partition_count; };
+struct api_metadata { int16_t error; int32_t throttle_ms; char *cluster_id; struct api_broker *brokers; size_t broker_count;
+		      struct api_topic *topics; size_t topic_count; };
+int  api_metadata_response(const void *data, size_t n, int16_t version, int32_t correlation_id, struct api_metadata *ret);
+void api_metadata_release(struct api_metadata *m);
+
+int  api_init_producer_id_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id);
+struct api_producer_id { int16_t error; int32_t throttle_ms; int64_t producer_id; int16_t producer_epoch; };
+int  api_init_producer_id_response(const void *data, size_t n, int16_t version, int32_t correlation_id,
+				   struct api_producer_id *ret);
+
+/* Produce: batches are not copied. *control gets the request's own bytes; iov gets the whole frame in order, pieces of
+ * control, batch heads and chunks in turn. batches must be sorted by topic, at most one a partition, stamped.
+ * Returns the number of iov entries, or ERR_NOMEM (iov_cap too small: see api_produce_iov_bound). */
+size_t api_produce_iov_bound(struct batch *const *batches, size_t n);
+int  api_produce_request(struct buf *control, struct iovec *iov, size_t iov_cap, int16_t version, int32_t correlation_id,
+			 const char *client_id, int16_t acks, int32_t timeout_ms, struct batch *const *batches, size_t n);
+struct api_produce_answer {
+	const char *topic; size_t topic_len;		/* into the response; not NUL-terminated */
+	int32_t partition; int16_t error; int64_t base_offset, append_time;
+	const char *message; size_t message_len;	/* NULL: none */
+	int32_t leader, leader_epoch;			/* KIP-951 hint, -1: none */
+};
+typedef void api_produce_fn(void *arg, const struct api_produce_answer *a);
+/* Calls fn for each partition; checks the whole response before the first call. */
+int  api_produce_response(const void *data, size_t n, int16_t version, int32_t correlation_id, int32_t *ret_throttle_ms,
+			  api_produce_fn *fn, void *arg);
+
+/* Kafka's error codes: one table. */
+enum api_error_class {
+	API_ERR_NONE,
+	API_ERR_RETRY,		/* same bytes again, after backoff */
+	API_ERR_REFRESH,	/* metadata first, then the same bytes */
+	API_ERR_DUPLICATE,	/* already written: success */
+	API_ERR_SEQUENCE,	/* 45, 59: see journal.h "recovers" */
+	API_ERR_RECORD,		/* this batch can never be taken (10, 18, 32, 87) */
+	API_ERR_LANE,		/* topic or right missing: hold the lane, try again slowly */
+	API_ERR_FENCED,		/* 47, 90 */
+	API_ERR_FATAL,		/* configuration of client or cluster */
+};
+struct api_error { int16_t code; const char *name; enum api_error_class class; uint8_t maybe_written; };
+/* Never NULL: an unknown code is like UNKNOWN_SERVER_ERROR. */
+const struct api_error *api_error(int16_t code);
+
+#endif

@@ -1,0 +1,194 @@
+/* api_metadata.c - Metadata (3), versions 7 to 12: brokers, topics, leaders.
+ *
+ *	request   topics array { 10+: id uuid | name | tags } | auto creation bool | 8-10: cluster operations bool
+ *		| 8+: topic operations bool | tags
+ *	response  throttle int32 | brokers array { id int32 | host | port int32 | rack nullable | tags }
+ *		| cluster id nullable | controller int32
+ *		| topics array { error int16 | name | 10+: id uuid | internal bool
+ *		  | partitions array { error int16 | index int32 | leader int32 | leader epoch int32
+ *		    | replicas [int32] | in-sync [int32] | offline [int32] | tags } | 8+: operations int32 | tags }
+ *		| 8-10: cluster operations int32 | tags
+ *
+ * Invariant: an array is only asked for once its smallest form is known to be there, so a short frame cannot make us ask
+ * for much memory. Failure: what was built so far is released, *ret is not touched.
+ */
+#include "producer/frame.h"
+
+#include "agent/base/err.h"
+#include "agent/base/mem.h"
+
+#define BROKER_BYTES_MIN 10
+#define TOPIC_BYTES_MIN 5
+#define PARTITION_BYTES_MIN 17
+
+int api_metadata_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id,
+			 const char *const *topics, size_t n, int allow_auto_create)
+{
+	static const uint8_t no_id[16];
+	struct frame f = frame_begin(out, API_METADATA, version, correlation_id, client_id);
+
+	wire_put_count(&f.w, n);
+	for (size_t i = 0; i < n; i++) {
+		if (version >= 10)
+			buf_put(out, no_id, sizeof no_id);
+		wire_put_string(&f.w, topics[i]);
+		wire_put_no_tags(&f.w);
+	}
+	wire_put_i8(&f.w, allow_auto_create != 0);
+	if (version >= 8 && version <= 10)
+		wire_put_i8(&f.w, 0);
+	if (version >= 8)
+		wire_put_i8(&f.w, 0);
+	wire_put_no_tags(&f.w);
+	return frame_end(&f, 0);
+}
+
+struct parse { struct wire r; int16_t version; int rc; };
+
+static bool ok(const struct parse *p)
+{
+	return !p->r.failed && p->rc == 0;
+}
+
+static void *array(struct parse *p, size_t n, size_t size)
+{
+	void *a = mem_calloc(n, size);
+
+	if (!a)
+		p->rc = ERR_NOMEM;
+	return a;
+}
+
+/* A copy that C can use: a NUL inside is bad data. */
+static char *text(struct parse *p, const char *s, size_t n)
+{
+	char *copy;
+
+	if (!s || !ok(p))
+		return NULL;
+	if (memchr(s, 0, n)) {
+		p->r.failed = true;
+		return NULL;
+	}
+	copy = mem_strndup(s, n);
+	if (!copy)
+		p->rc = ERR_NOMEM;
+	return copy;
+}
+
+static char *string(struct parse *p)
+{
+	size_t n;
+	const char *s = wire_string(&p->r, &n);
+
+	return text(p, s, n);
+}
+
+static char *nullable(struct parse *p)
+{
+	size_t n;
+	const char *s = wire_nullable(&p->r, &n);
+
+	return text(p, s, n);
+}
+
+static void read_brokers(struct parse *p, struct api_metadata *m)
+{
+	size_t n = wire_count(&p->r, BROKER_BYTES_MIN), ignored;
+
+	m->brokers = array(p, n, sizeof *m->brokers);
+	for (size_t i = 0; i < n && ok(p); i++) {
+		struct api_broker *b = &m->brokers[m->broker_count++];
+
+		b->id = wire_i32(&p->r);
+		b->host = string(p);
+		b->port = wire_i32(&p->r);
+		wire_nullable(&p->r, &ignored);		/* rack */
+		wire_no_tags(&p->r);
+		/* -1 with an empty host is a listener that is not there; the caller waits. */
+		if (b->port < -1 || b->port > UINT16_MAX)
+			p->r.failed = true;
+	}
+}
+
+static void read_partition(struct parse *p, struct api_partition *q)
+{
+	q->error = wire_i16(&p->r);
+	q->index = wire_i32(&p->r);
+	q->leader = wire_i32(&p->r);
+	q->leader_epoch = wire_i32(&p->r);
+	for (int i = 0; i < 3; i++)
+		wire_skip_array(&p->r, 4);		/* replicas, in-sync, offline */
+	wire_no_tags(&p->r);
+	if (q->index < 0)
+		p->r.failed = true;
+}
+
+static void read_topic(struct parse *p, struct api_topic *t)
+{
+	const void *id = NULL;
+	size_t n;
+
+	t->error = wire_i16(&p->r);
+	/* Nullable from 12 on, but only in answers to questions by id, which we never ask. */
+	t->name = string(p);
+	if (p->version >= 10)
+		id = wire_bytes(&p->r, sizeof t->id);
+	if (id)
+		memcpy(t->id, id, sizeof t->id);
+	wire_i8(&p->r);					/* internal */
+	n = wire_count(&p->r, PARTITION_BYTES_MIN);
+	t->partitions = array(p, n, sizeof *t->partitions);
+	while (t->partition_count < n && ok(p))
+		read_partition(p, &t->partitions[t->partition_count++]);
+	if (p->version >= 8)
+		wire_i32(&p->r);			/* permitted operations: not asked for */
+	wire_no_tags(&p->r);
+}
+
+static void read_topics(struct parse *p, struct api_metadata *m)
+{
+	size_t n = wire_count(&p->r, TOPIC_BYTES_MIN);
+
+	m->topics = array(p, n, sizeof *m->topics);
+	while (m->topic_count < n && ok(p))
+		read_topic(p, &m->topics[m->topic_count++]);
+}
+
+int api_metadata_response(const void *data, size_t n, int16_t version, int32_t correlation_id, struct api_metadata *ret)
+{
+	struct parse p = { .r = frame_open(data, n, API_METADATA, version, correlation_id), .version = version };
+	struct api_metadata m = { .throttle_ms = wire_i32(&p.r) };
+
+	if (ok(&p))
+		read_brokers(&p, &m);
+	m.cluster_id = nullable(&p);
+	wire_i32(&p.r);					/* controller */
+	if (ok(&p))
+		read_topics(&p, &m);
+	if (version >= 8 && version <= 10)
+		wire_i32(&p.r);
+	wire_no_tags(&p.r);
+	if (p.rc == 0)
+		p.rc = wire_end(&p.r);
+	if (p.rc < 0) {
+		api_metadata_release(&m);
+		return p.rc;
+	}
+	*ret = m;
+	return 0;
+}
+
+void api_metadata_release(struct api_metadata *m)
+{
+	for (size_t i = 0; i < m->broker_count; i++)
+		mem_free(m->brokers[i].host);
+	for (size_t i = 0; i < m->topic_count; i++) {
+		mem_free(m->topics[i].name);
+		mem_free(m->topics[i].partitions);
+	}
+	mem_free(m->brokers);
+	mem_free(m->topics);
+	mem_free(m->cluster_id);
+	*m = (struct api_metadata){ 0 };
+}

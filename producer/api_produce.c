@@ -1,0 +1,212 @@
+/* api_produce.c - Produce (0), versions 7 to 12: batches out, offsets in.
+ *
+ *	request   transactional id nullable (null) | acks int16 | timeout int32
+ *		| topics array { name | partitions array { index int32 | batch bytes | tags } | tags } | tags
+ *	response  topics array { name | partitions array { index int32 | error int16 | base offset int64 | append time int64
+ *		  | log start int64 | 8+: record errors array { index int32 | message nullable | tags }
+ *		  | 8+: message nullable | tags: 10+: 0 = leader { id int32 | epoch int32 | tags } } | tags }
+ *		| throttle int32 | tags
+ *
+ * Why the request is a list of pieces: batches are megabytes and already in their final form; only a few bytes between
+ * them are the request's own. Nothing is copied, the socket gathers.
+ *
+ * Invariant: the pieces of `control` are noted as offsets and become pointers only when it has stopped growing.
+ */
+#include "producer/frame.h"
+
+#include "agent/base/err.h"
+
+#define TOPIC_BYTES_MIN 3
+#define PARTITION_BYTES_MIN 30
+#define RECORD_ERROR_BYTES_MIN 5
+#define TAG_CURRENT_LEADER 0
+
+size_t api_produce_iov_bound(struct batch *const *batches, size_t n)
+{
+	size_t sum = 1;		/* what follows the last batch */
+
+	for (size_t i = 0; i < n; i++) {
+		sum += 2;	/* control, head */
+		for (const struct chunk *c = batches[i]->chunks; c; c = c->next)
+			sum++;
+	}
+	return sum;
+}
+
+struct gather {
+	struct iovec *iov;
+	size_t count, cap;
+	struct buf *control;
+	size_t cut;		/* control is in iov up to here */
+	size_t batch_bytes;
+};
+
+static void piece(struct gather *g, const void *p, size_t n)
+{
+	if (g->count < g->cap)
+		g->iov[g->count] = (struct iovec){ .iov_base = (void *)(uintptr_t)p, .iov_len = n };
+	g->count++;
+}
+
+static void cut_control(struct gather *g)
+{
+	piece(g, (const void *)(uintptr_t)g->cut, g->control->len - g->cut);
+	g->cut = g->control->len;
+}
+
+static void put_batch(struct gather *g, struct wire_out *w, const struct batch *b)
+{
+	size_t n = batch_wire_bytes(b);
+
+	ASSERT(!batch_absent(b));
+	wire_put_i32(w, b->partition);
+	wire_put_count(w, n);
+	cut_control(g);
+	piece(g, b->head, BATCH_HEAD);
+	for (const struct chunk *c = b->chunks; c; c = c->next)
+		piece(g, c->data, c->used);
+	g->batch_bytes += n;
+	wire_put_no_tags(w);
+}
+
+static size_t same_topic(struct batch *const *batches, size_t n)
+{
+	size_t i = 1;
+
+	while (i < n && !strcmp(batches[i]->topic, batches[0]->topic))
+		i++;
+	return i;
+}
+
+static size_t count_topics(struct batch *const *batches, size_t n)
+{
+	size_t topics = 0;
+
+	for (size_t i = 0; i < n; i += same_topic(batches + i, n - i))
+		topics++;
+	return topics;
+}
+
+/* Walks the same path as put_batch did: one piece of control before each batch, maybe one at the end. */
+static void resolve_control(struct gather *g, struct batch *const *batches, size_t n)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; k < g->count; i++) {
+		g->iov[k].iov_base = g->control->data + (uintptr_t)g->iov[k].iov_base;
+		k += 2;
+		for (const struct chunk *c = i < n ? batches[i]->chunks : NULL; c; c = c->next)
+			k++;
+	}
+}
+
+int api_produce_request(struct buf *control, struct iovec *iov, size_t iov_cap, int16_t version, int32_t correlation_id,
+			const char *client_id, int16_t acks, int32_t timeout_ms, struct batch *const *batches, size_t n)
+{
+	struct frame f = frame_begin(control, API_PRODUCE, version, correlation_id, client_id);
+	struct gather g = { .iov = iov, .cap = iov_cap, .control = control, .cut = f.start };
+
+	wire_put_string(&f.w, NULL);
+	wire_put_i16(&f.w, acks);
+	wire_put_i32(&f.w, timeout_ms);
+	wire_put_count(&f.w, count_topics(batches, n));
+	for (size_t i = 0; i < n;) {
+		size_t same = same_topic(batches + i, n - i);
+
+		wire_put_string(&f.w, batches[i]->topic);
+		wire_put_count(&f.w, same);
+		for (; same > 0; same--)
+			put_batch(&g, &f.w, batches[i++]);
+		wire_put_no_tags(&f.w);
+	}
+	wire_put_no_tags(&f.w);
+	if (control->len > g.cut)
+		cut_control(&g);
+	if (g.count > g.cap || frame_end(&f, g.batch_bytes) < 0)
+		return ERR_NOMEM;
+	resolve_control(&g, batches, n);
+	return (int)g.count;
+}
+
+/* --- response --- */
+
+static void read_tag(void *arg, uint64_t tag, struct wire *r)
+{
+	struct api_produce_answer *a = arg;
+
+	if (tag != TAG_CURRENT_LEADER)
+		return;
+	a->leader = wire_i32(r);
+	a->leader_epoch = wire_i32(r);
+	wire_no_tags(r);
+}
+
+static void skip_record_errors(struct wire *r)
+{
+	size_t n = wire_count(r, RECORD_ERROR_BYTES_MIN), ignored;
+
+	for (; n > 0 && !r->failed; n--) {
+		wire_i32(r);
+		wire_nullable(r, &ignored);
+		wire_no_tags(r);
+	}
+}
+
+static void read_partition(struct wire *r, int16_t version, struct api_produce_answer *a)
+{
+	a->partition = wire_i32(r);
+	a->error = wire_i16(r);
+	a->base_offset = wire_i64(r);
+	a->append_time = wire_i64(r);
+	wire_i64(r);			/* log start */
+	a->message = NULL;
+	a->message_len = 0;
+	a->leader = a->leader_epoch = -1;
+	if (version >= 8) {
+		skip_record_errors(r);
+		a->message = wire_nullable(r, &a->message_len);
+	}
+	wire_tags(r, read_tag, a);
+	if (a->partition < 0)
+		r->failed = true;
+}
+
+/* fn NULL: only checks. */
+static int32_t read_topics(struct wire *r, int16_t version, api_produce_fn *fn, void *arg)
+{
+	size_t topics = wire_count(r, TOPIC_BYTES_MIN);
+	int32_t throttle_ms;
+
+	for (; topics > 0 && !r->failed; topics--) {
+		struct api_produce_answer a;
+		size_t partitions;
+
+		a.topic = wire_string(r, &a.topic_len);
+		partitions = wire_count(r, PARTITION_BYTES_MIN);
+		for (; partitions > 0 && !r->failed; partitions--) {
+			read_partition(r, version, &a);
+			if (fn)
+				fn(arg, &a);
+		}
+		wire_no_tags(r);
+	}
+	throttle_ms = wire_i32(r);
+	wire_no_tags(r);
+	return throttle_ms;
+}
+
+int api_produce_response(const void *data, size_t n, int16_t version, int32_t correlation_id, int32_t *ret_throttle_ms,
+			 api_produce_fn *fn, void *arg)
+{
+	const struct wire start = frame_open(data, n, API_PRODUCE, version, correlation_id);
+	struct wire r = start;
+	int32_t throttle_ms = read_topics(&r, version, NULL, NULL);
+	int rc = wire_end(&r);
+
+	if (rc < 0)
+		return rc;
+	*ret_throttle_ms = throttle_ms;
+	r = start;
+	read_topics(&r, version, fn, arg);
+	return 0;
+}

@@ -1,0 +1,55 @@
+/* core.h - struct producer: the parts, put together by producer.c and shared by the files of this folder. */
+#ifndef SPILLWAY_CORE_H
+#define SPILLWAY_CORE_H
+
+#include "producer/compress.h"
+#include "producer/config.h"
+#include "producer/journal.h"
+#include "producer/lane.h"
+#include "producer/sender.h"
+
+struct stat_request {
+	struct list node;
+	struct producer_stat *stat;
+	int  rc;
+	bool done;
+};
+
+struct producer {
+	/* Set at open, read-only after: any thread. The configuration is the caller's. */
+	struct producer_config *config;
+	struct producer_journal journal;
+	bool     journaled;
+	struct budget *budget;
+
+	/* Threads of their own locks. */
+	struct accum accum;
+	struct compress *compress;	/* NULL: codec none, or ended */
+	struct sender sender;
+
+	/* Thread: the one that opens and closes. */
+	bool     running;		/* the sender's thread is */
+	pthread_t thread;
+
+	/* Lock: mu (rank 3). cond is told of every change. */
+	pthread_mutex_t mu;
+	pthread_cond_t  cond;		/* CLOCK_MONOTONIC */
+	struct list stat_requests;
+	_Atomic bool draining;		/* linger is over: seal and deliver everything; read without mu */
+	bool     stopping;		/* for the sender: see sender_stop.c */
+	bool     idle;			/* draining: nothing is left anywhere */
+	bool     broker_up;
+	int64_t  down_since_ms;		/* while no broker is up */
+	uint32_t metadata_news;		/* counts answers, for those who wait for a topic */
+	bool     stopped;		/* the sender is: nobody will answer */
+};
+
+/* Both faces' open: everything but the threads that work on batches. journal NULL: none. */
+int  core_open(struct producer_config *c, const struct producer_journal *j, struct producer **ret_p,
+	       struct producer_error *ret_err);
+/* cond, until at_ms (CLOCK_MONOTONIC; -1: for ever). mu held. False when the time has come. */
+bool producer_wait(struct producer *p, int64_t at_ms);
+/* A snapshot; on the sender's thread, or when it does not run. */
+int  stat_fill(struct producer *p, struct producer_stat *ret);
+
+#endif

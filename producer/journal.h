@@ -1,0 +1,136 @@
+/* journal.h - the producer's second face, for a caller who records what is about to be sent before it is sent.
+ *
+ * Why: Kafka's idempotent producer forgets its sequences when the process dies. A caller who commits each batch's
+ * identity before its first byte can reach a socket, and repeats it under that identity after a crash, doubles nothing.
+ * The producer does not know where a journal keeps things; it only knows that batches can be *recorded*, *kept
+ * elsewhere* and *brought back*.
+ *
+ * The way of a batch, with a journal
+ *	lane: OPEN -> SEALED -> COMPRESSING -> READY
+ *	READY -> PLANNING: the sender binds a partition, assigns the next sequences and calls plan(); the journal commits
+ *	    and answers producer_planned() -> PLANNED -> SENT -> answer
+ *	answer good: acked() hands the batch over for good (bytes already given back); the journal commits, then calls
+ *	    producer_recorded(), which frees it.
+ *	memory tight for max.block.ms and no answer on its lane for as long: spill() hands over READY batches, oldest first,
+ *	    and unanswered ones that are on no socket; the journal commits bytes and sources, then producer_spilled().
+ *	    From then on until the next answer every batch of the lane is spilled as soon as it is READY.
+ *	    A spilled batch without identity is gone from memory, the lane only counts it (backlog); one with identity stays
+ *	    in its stream without bytes (BATCH_ABSENT, row_id set).
+ *	a lane with a backlog sends: returned batches, then the backlog, then what is in memory. When it can send it calls
+ *	    refill(); the journal reads the oldest rows, in order, and answers producer_returned().
+ *	an absent batch whose turn it is: load(), then producer_loaded().
+ *
+ * Order in a lane: in flight -> returned -> backlog -> memory. A stream (topic, partition) sends in sequence order only.
+ * After anything unanswered (lost connection, time-out, restart) a stream recovers: it sends what may have been written
+ * oldest first, one at a time, under the old identity, and nothing new behind it until that is answered. A 45
+ * (OUT_OF_ORDER_SEQUENCE_NUMBER) in recovery followed by a success of a later batch proves the earlier one written.
+ *
+ * Threads: the journal's functions are called on the sender thread and must not wait. producer_* functions below may be
+ * called from any thread; they queue and wake the sender.
+ */
+#ifndef SPILLWAY_JOURNAL_H
+#define SPILLWAY_JOURNAL_H
+
+#include "agent/base/err.h"
+#include "producer/batch.h"
+
+struct producer_journal {
+	void *arg;
+	/* List arguments: the callee takes every element. */
+	void (*plan)(void *arg, struct list *batches);
+	void (*acked)(void *arg, struct list *batches);
+	void (*spill)(void *arg, struct list *batches);
+	void (*load)(void *arg, struct batch *b);
+	/* Up to max_batches / max_bytes of the oldest rows of this lane behind the `returned` ones handed over before. */
+	void (*refill)(void *arg, struct lane *lane, uint32_t max_batches, size_t max_bytes);
+	/* Forget how far refill() has come in this lane: the next one starts at the oldest row without identity again. What
+	 * refill() handed over before was thrown away. Never while a refill of the lane is unanswered. */
+	void (*rewind)(void *arg, struct lane *lane);
+	/* Something people should know: a broker came or went, a lane is held. what is NULL when the fault is over.
+	 * topic NULL: about a broker or the cluster. */
+	void (*event)(void *arg, const char *topic, int32_t partition, const char *what);
+};
+
+/* Opens without starting the threads, so that restored batches and backlogs can be put in place first. */
+int  producer_open_journaled(struct producer_config *c, const struct producer_journal *j, struct producer **ret_p,
+			     struct producer_error *ret_err);
+int  producer_start(struct producer *p, struct producer_error *ret_err);
+
+/* --- lanes: any thread --- */
+
+/* Finds or makes the lane of (topic, partition); partition -1: unbound, the partitioner binds each batch when it is
+ * planned. Lives as long as the producer. NULL: out of memory. */
+struct lane *producer_lane(struct producer *p, const char *topic, int32_t partition);
+const char *lane_topic(const struct lane *l);
+int32_t     lane_partition(const struct lane *l);
+/* The journal's own mark on a lane; set before the first batch. */
+void  lane_set_mark(struct lane *l, void *mark);
+void *lane_mark(const struct lane *l);
+
+/* A run of appends. lane_begin takes the lane's lock, lane_end gives it back and returns how many records the run added
+ * to producer_in_memory(). In between only lane_append. */
+void     lane_begin(struct lane *l, int64_t now_ms, int64_t wall_ms);
+uint32_t lane_end(struct lane *l);
+/* 0: the record is in a batch, its source is joined to the batch's. ERR_AGAIN: no memory, nothing happened: wait with
+ * budget_wait on producer_budget. ERR_TOO_LARGE: larger than max.request.size or than memory can hold. */
+int  lane_append(struct lane *l, const void *key, size_t key_len, const void *value, size_t value_len,
+		 const struct source_range *source);
+/* Seals the open batch of a lane, whatever its age. */
+void lane_seal(struct lane *l);
+
+struct budget *producer_budget(struct producer *p);
+
+/* --- before producer_start --- */
+
+/* A batch of an earlier life, without bytes, with identity, ledger_id, ranges and (maybe) row_id; in ledger order. The
+ * producer takes it. Its stream recovers with it before anything new is sent. counted says whether it is in memory's books. */
+int  producer_restore(struct producer *p, const char *topic, struct batch *b);
+/* n batches of this lane are kept elsewhere. */
+void producer_set_backlog(struct producer *p, struct lane *l, uint64_t n);
+
+/* --- answers of the journal: any thread; they take the batches back --- */
+
+void producer_planned(struct producer *p, struct list *batches, int rc);	/* rc < 0: nothing is recorded; retried later */
+void producer_recorded(struct producer *p, struct list *batches);		/* frees them at once, on the caller's thread */
+/* rc 0: bytes are safe elsewhere. rc < 0: they are not; the lane keeps them and tries again after retry_ms. */
+void producer_spilled(struct producer *p, struct list *batches, int rc, int64_t retry_ms);
+void producer_loaded(struct producer *p, struct batch *b, int rc);		/* rc ERR_AGAIN: no memory yet; others: logged, tried again */
+/* The batches carry lane, row_id, count, codec, CRCs and bytes. They leave the lane's backlog, and so do `gone` rows that
+ * will never come (damaged, set aside). rc < 0 (ERR_AGAIN: no memory of the reserve yet): asked for again later. */
+void producer_returned(struct producer *p, struct lane *l, struct list *batches, uint64_t gone, int rc);
+
+/* --- the end --- */
+
+/* Orderly stop, two steps. First: seal and deliver; returns true when nothing is left in memory or elsewhere, false after
+ * timeout_ms or as soon as no broker is connected and giving up early is asked for. */
+bool producer_drain(struct producer *p, int64_t timeout_ms, bool give_up_when_down);
+/* Second: stops the sender, closes every socket, then hands over through spill() what `keep` says must outlive the
+ * process: all unanswered batches with identity, and of every lane the batches up to its last one that keep() wants. The
+ * rest is thrown away: its source still has it. Waits until the journal answered. After it only producer_close. */
+void producer_stop(struct producer *p, bool (*keep)(void *arg, const struct batch *b), void *arg);
+
+/* --- looking in: any thread --- */
+
+/* Records in batches that are neither recorded nor kept elsewhere. Changes only inside lane_append..lane_end,
+ * producer_restore, producer_recorded and producer_spilled (on the caller's thread), so that a caller can move its own
+ * counters together with it under one lock of its own. */
+uint64_t producer_in_memory(const struct producer *p);
+
+struct producer_broker_stat { int32_t id; char host[256]; int port; char state[12]; char error[128]; };
+struct producer_partition_stat { char topic[250]; int32_t partition, leader; uint64_t records, bytes; int64_t last_offset; char error[128]; };
+struct producer_lane_stat { char topic[250]; int32_t partition; bool held; char reason[160]; uint64_t in_memory, backlog; };
+struct producer_stat {
+	int64_t  producer_id; int16_t producer_epoch;
+	size_t   buffer_total, buffer_used;
+	uint32_t in_flight;
+	bool     any_broker_up;
+	int64_t  last_ack_ms;			/* CLOCK_MONOTONIC, -1 never */
+	struct producer_broker_stat *brokers; size_t broker_count;
+	struct producer_partition_stat *partitions; size_t partition_count;
+	struct producer_lane_stat *lanes; size_t lane_count;
+};
+/* A copy made by the sender thread at its next round (waits for it, at most some ms). 0 or ERR_NOMEM / ERR_CLOSED. */
+int  producer_stat(struct producer *p, struct producer_stat *ret);
+void producer_stat_release(struct producer_stat *s);
+
+#endif

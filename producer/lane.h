@@ -1,0 +1,169 @@
+/* lane.h - queues of batches before a partition is bound, and the accumulator that holds them.
+ *
+ * A lane is (topic, partition) where key or configuration decides the partition, (topic, -1) otherwise. Its batches move
+ * in one order and never overtake each other:
+ *
+ *	open -> sealed -> (compressor, in place) -> ready -> stream
+ *	        `----- accum->mu -----------------'  `- sender -'
+ *
+ * Invariants
+ *  (1) order of a lane: returned, then what is only elsewhere (backlog), then ready, then sealed, then open.
+ *  (2) in `sealed` only the head run of BATCH_READY may be taken; next_sealed is the first that waits for a compressor.
+ *  (3) a lane is in accum->news when the sender does not know yet: a new lane, a new open batch (announced), a READY
+ *      head, returned batches, an answered spill.
+ *  (4) an open batch has at least one record.
+ * Locks: lane->mu is rank 1 (an unbound lane's may be held while a bound one's is taken, never the reverse), accum->mu is
+ *	rank 2, the budget's is a leaf. Waking the sender takes no lock; the journal is called without any.
+ */
+#ifndef SPILLWAY_LANE_H
+#define SPILLWAY_LANE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/base/map.h"
+#include "producer/journal.h"
+#include "producer/metadata.h"
+#include "producer/partition.h"
+
+struct accum_conf {
+	uint32_t batch_max;		/* a batch with that many raw bytes is sealed; 0: each record alone */
+	size_t   record_max;		/* larger ones are refused */
+	bool     compressing;
+	void   (*wake)(void *arg);	/* the sender */
+	void    *wake_arg;
+};
+
+struct lane {
+	/* Set at creation, read-only after: any thread. */
+	struct accum *accum;
+	struct topic *topic;
+	int32_t  partition;
+	/* The journal's: set before the first batch. */
+	void    *mark;
+
+	/* Lock: mu (rank 1). Appenders and whoever seals. */
+	pthread_mutex_t mu;
+	struct batch *open;
+	int64_t  now_ms, wall_ms;	/* of the run */
+	uint32_t run_count;		/* records of the run */
+	uint32_t run_uncounted;		/* of them, not in in_memory yet */
+	bool     announced;		/* the sender knows of an open batch */
+	struct lane **bound;		/* unbound lane: the lane of each partition, for keyed records; NULL: not met yet */
+	int32_t  bound_count;
+	struct lane *target;		/* the bound lane this run holds, or NULL */
+
+	/* Lock: accum->mu (rank 2). */
+	struct list sealed;
+	struct batch *next_sealed;
+	struct list work_node, news_node;
+	int64_t  opened_ms;		/* of the announced open batch, -1: nothing new */
+	uint64_t backlog;		/* rows that are only elsewhere */
+	struct list incoming;		/* returned, not seen by the sender yet */
+	bool     refill_answered;
+	int      refill_rc;
+	uint32_t spilling;		/* batches without identity at the journal */
+
+	/* Atomic. */
+	_Atomic uint64_t in_memory;	/* records */
+
+	/* Thread: sender. Its copies, taken with the news, are never more hopeful than the truth. */
+	int64_t  announced_ms;		/* of opened_ms, -1 */
+	uint64_t seen_backlog;
+	uint32_t seen_spilling;
+	bool     refill_done;
+	int      refill_result;
+	bool     known;			/* in the lists below */
+	struct list node;		/* all lanes */
+	struct list busy_node;		/* lanes with anything below, or in streams */
+	struct list linger_node;	/* lanes with an announced open batch, by due time */
+	int64_t  linger_at_ms;
+	bool     seal_due;		/* seal as soon as nothing of this lane waits to be sent */
+	struct list ready;		/* in memory */
+	struct list returned;		/* brought back, to be sent first */
+	uint32_t returned_count;
+	struct list bounced;		/* a spill failed: back to the head of ready, when all of it is answered */
+	uint32_t in_streams;		/* batches with an identity, unanswered */
+	uint32_t unsent;		/* of them, never sent */
+	uint32_t planning_rows;		/* of them, rows whose identity is not recorded yet */
+	uint32_t spilling_planned;	/* of them, at the journal to be kept */
+	bool     spill_mode;
+	int64_t  since_ms;		/* when it last began to have something, -1: it has nothing */
+	int64_t  last_good_ms;		/* the last good answer, -1 */
+	int64_t  spill_at_ms;		/* not before: a spill failed */
+	bool     refilling, rewind_due;
+	int64_t  refill_at_ms;		/* not before */
+	struct sticky sticky;
+	bool     usable;		/* could send in this round */
+};
+
+struct accum {
+	/* Set at open. */
+	struct accum_conf conf;
+	struct budget *budget;
+
+	/* Lock: mu (rank 2). */
+	pthread_mutex_t mu;
+	struct map  lanes, topics;
+	struct list news;		/* lanes, by news_node */
+	struct list work;		/* lanes with sealed batches for the compressors, by work_node */
+	pthread_cond_t work_cond;
+	bool        no_more_work;	/* compressors end when work is empty */
+	uint64_t    serial;		/* batches sealed so far */
+	struct list flushes;		/* struct flush: those who wait for what was sealed before */
+	pthread_cond_t settled_cond;	/* CLOCK_MONOTONIC */
+
+	/* Atomic. */
+	_Atomic uint64_t in_memory;	/* records */
+	_Atomic uint32_t live;		/* changed under mu: sealed batches whose bytes are in memory only */
+	_Atomic bool     dry;		/* an append found no memory since the sender last looked */
+	_Atomic bool     closed;	/* no more records */
+};
+
+int  accum_init(struct accum *a, const struct accum_conf *conf, struct budget *budget);
+/* All lanes must be empty. */
+void accum_release(struct accum *a);
+struct lane *accum_lane(struct accum *a, const char *topic, int32_t partition);
+struct topic *accum_topic(struct accum *a, const char *topic);
+
+/* What lane_append does, with all that a record can have. Holds l->mu like it. */
+struct lane_record {
+	const void *key, *value;
+	size_t key_len, value_len;
+	const struct producer_header *headers;
+	size_t header_count;
+	int64_t timestamp;
+	const struct source_range *source;
+	producer_done_fn *fn;
+	void *arg;
+};
+int  lane_put(struct lane *l, const struct lane_record *r);
+
+/* --- the sender's and the compressors' side --- */
+
+/* The next lane with news, its READY head run moved to `ready`, its incoming batches to `returned`, the copies renewed.
+ * NULL: none left. */
+struct lane *accum_next_news(struct accum *a);
+/* Seals an open batch that was opened before `before_ms`. Returns when the one that stays was opened, -1: none is open
+ * (then it has to be announced again). */
+int64_t lane_seal_older(struct lane *l, int64_t before_ms, int64_t now_ms);
+/* Raw bytes of the open batch. */
+uint32_t lane_open_bytes(struct lane *l);
+/* Makes the sender look at this lane. Holding accum->mu; wake afterwards. */
+void lane_has_news(struct lane *l);
+/* n batches that were brought back are only elsewhere again. */
+void lane_add_backlog(struct lane *l, uint64_t n);
+/* n batches go to the journal to be kept elsewhere, or come back. */
+void lane_add_spilling(struct lane *l, int32_t n);
+void accum_wake(struct accum *a);
+/* A batch of this accumulator gave its bytes back for good: answered, failed or kept elsewhere. Any thread. */
+void accum_settled(struct accum *a, struct batch *b);
+/* Waits until every batch that is sealed now has settled, or until at_ms (CLOCK_MONOTONIC; -1: for ever). 0 or ERR_TIMEOUT. */
+int  accum_flush(struct accum *a, int64_t at_ms);
+/* Seals every open batch. Any thread. 0 or ERR_NOMEM. */
+int  accum_seal_all(struct accum *a);
+/* Takes a batch's records out of the books of memory, if they are in. Any thread that owns b. */
+void accum_uncount(struct accum *a, struct batch *b);
+
+#endif

@@ -1,0 +1,87 @@
+/* metadata.h - what is known of the cluster: topics, their partitions and who leads them. No I/O; time is an argument.
+ *
+ * Invariants
+ *  (1) A topic, once made, lives as long as the producer; if it vanishes from the cluster its entry, its streams and
+ *      their sequences stay.
+ *  (2) A leader is replaced only by one of the same or a newer epoch, unless the topic was made anew (other id).
+ *  (3) partition_count never falls.
+ * Threads: the sender's, except what is marked.
+ */
+#ifndef SPILLWAY_METADATA_H
+#define SPILLWAY_METADATA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/base/list.h"
+#include "producer/api.h"
+#include "producer/stream.h"
+
+struct leader { int32_t id, epoch; };	/* id -1: none */
+
+struct topic {
+	/* Set at creation: any thread. */
+	char *name;
+	/* Atomic: written by the sender, read by appenders. 0: not known yet. */
+	_Atomic int32_t partition_count;
+
+	/* Thread: sender. */
+	struct list node;		/* in metadata.topics */
+	uint8_t  id[16];
+	bool     known;			/* was answered without an error at least once, and the last answer had none */
+	int16_t  error;			/* Kafka's code of the last answer */
+	int64_t  faulty_ms;		/* since when it has an error, -1: it has none */
+	bool     leaderless;		/* a partition has no leader */
+	uint32_t failures;
+	int64_t  ask_at_ms;		/* while !known or leaderless */
+	int16_t  reported;		/* the code that was told */
+	struct leader *leaders;		/* partition_count of them */
+	struct stream **streams;	/* stream_cap of them; NULL: none yet */
+	int32_t  stream_cap;
+};
+
+struct metadata_conf {
+	int64_t  max_age_ms, backoff_ms, backoff_max_ms;
+	uint64_t rng;
+};
+
+struct metadata {
+	struct metadata_conf conf;
+	struct list topics;
+	char   **cluster_ids;		/* all that were ever seen, the present one last: batches point to them */
+	size_t   cluster_id_count;
+	bool     asked;			/* a request is on its way */
+	bool     refresh;		/* all topics are to be asked again */
+	int64_t  fresh_ms;		/* the last good answer for all, -1: never */
+	int64_t  ask_at_ms;		/* no request before */
+	int64_t  look_at_ms;		/* nothing is due before, unless refresh is set; 0: unknown */
+	uint32_t failures;
+};
+
+void metadata_init(struct metadata *m, const struct metadata_conf *conf);
+void metadata_release(struct metadata *m);	/* the lists; topics belong to whoever made them */
+
+struct topic *topic_new(const char *name);	/* any thread; NULL: out of memory */
+void topic_free(struct topic *t);		/* its streams too, which must be empty. NULL is fine */
+void metadata_add(struct metadata *m, struct topic *t);
+
+/* Is it time to ask? Lowers *wake_ms to when to look again. Cheap while nothing has changed. */
+bool metadata_due(struct metadata *m, int64_t now_ms, int64_t *wake_ms);
+/* What for: fills names (cap of them) and returns how many. 0: for the brokers alone. */
+size_t metadata_names(const struct metadata *m, int64_t now_ms, const char **names, size_t cap);
+void metadata_asked(struct metadata *m);
+/* Takes an answer in. 0 or ERR_NOMEM (what fits is taken, the rest is asked for again). */
+int  metadata_apply(struct metadata *m, const struct api_metadata *a, int64_t now_ms);
+void metadata_failed(struct metadata *m, int64_t now_ms);
+/* Somebody met an error that a newer view may cure. */
+void metadata_want_refresh(struct metadata *m);
+/* A broker's word on a new leader; taken if its epoch is newer. */
+void metadata_hint(struct topic *t, int32_t partition, int32_t leader, int32_t epoch);
+
+const char *metadata_cluster_id(const struct metadata *m);	/* NULL: not known */
+int32_t topic_leader(const struct topic *t, int32_t partition);	/* broker id or -1 */
+/* The stream of a partition, made if need be. NULL: out of memory. */
+struct stream *topic_stream(struct topic *t, int32_t partition, struct stream_conf *conf);
+struct topic *metadata_find(const struct metadata *m, const char *name, size_t n);
+
+#endif

@@ -1,0 +1,181 @@
+/* names.c - the look-up thread.
+ *
+ * Invariant: a query is in `asked`, with the thread (busy), or in `answered`.
+ * Threads: ask and answer from one thread, the look-ups in another. Lock: mu, leaf.
+ * Failure a look-up that hangs at the end is left behind: the thread frees everything when it comes back (`orphan`).
+ */
+#include "producer/names.h"
+
+#include <netdb.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/err.h"
+#include "agent/base/mem.h"
+#include "agent/base/thread.h"
+
+struct names {
+	void (*wake)(void *arg);
+	void *wake_arg;
+
+	pthread_mutex_t mu;		/* protects all below; leaf */
+	pthread_cond_t  cond;
+	struct list asked, answered;
+	bool busy, closing, orphan;
+	pthread_t thread;
+};
+
+static void copy_addresses(struct name_query *q, const struct addrinfo *list)
+{
+	for (const struct addrinfo *a = list; a && q->count < NAME_ADDRESSES_MAX; a = a->ai_next)
+		if (a->ai_addrlen <= sizeof q->addresses[0])
+			memcpy(&q->addresses[q->count++], a->ai_addr, a->ai_addrlen);
+}
+
+static int look_up(struct name_query *q, int flags)
+{
+	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags }, *list = NULL;
+	char port[12];
+
+	snprintf(port, sizeof port, "%d", q->port);
+	q->count = 0;
+	q->error = getaddrinfo(q->host, port, &hints, &list);
+	if (q->error)
+		return -1;
+	copy_addresses(q, list);
+	freeaddrinfo(list);
+	return q->count ? 0 : -1;
+}
+
+int names_numeric(const char *host, int port, union name_address *ret)
+{
+	struct name_query q = { .port = port };
+
+	snprintf(q.host, sizeof q.host, "%s", host);
+	if (look_up(&q, AI_NUMERICHOST | AI_NUMERICSERV) < 0)
+		return -1;
+	*ret = q.addresses[0];
+	return 0;
+}
+
+static void throw_away(struct list *l)
+{
+	struct name_query *q;
+
+	while ((q = list_first(l, struct name_query, node))) {
+		list_remove(&q->node);
+		mem_free(q);
+	}
+}
+
+static void destroy(struct names *n)
+{
+	throw_away(&n->asked);
+	throw_away(&n->answered);
+	pthread_cond_destroy(&n->cond);
+	pthread_mutex_destroy(&n->mu);
+	mem_free(n);
+}
+
+/* mu held; left while looking up. */
+static void serve_one(struct names *n)
+{
+	struct name_query *q = list_first(&n->asked, struct name_query, node);
+	bool closing;
+
+	list_remove(&q->node);
+	n->busy = true;
+	pthread_mutex_unlock(&n->mu);
+	look_up(q, AI_ADDRCONFIG | AI_NUMERICSERV);
+	pthread_mutex_lock(&n->mu);
+	n->busy = false;
+	list_push_back(&n->answered, &q->node);
+	closing = n->closing;
+	pthread_mutex_unlock(&n->mu);
+	if (!closing)
+		n->wake(n->wake_arg);
+	pthread_mutex_lock(&n->mu);
+}
+
+static void *serve(void *arg)
+{
+	struct names *n = arg;
+	bool orphan;
+
+	pthread_mutex_lock(&n->mu);
+	while (!n->closing) {
+		if (list_empty(&n->asked))
+			pthread_cond_wait(&n->cond, &n->mu);
+		else
+			serve_one(n);
+	}
+	orphan = n->orphan;
+	pthread_mutex_unlock(&n->mu);
+	if (orphan)
+		destroy(n);
+	return NULL;
+}
+
+int names_open(struct names **ret, void (*wake)(void *arg), void *arg)
+{
+	struct names *n = mem_new(struct names);
+	int rc;
+
+	if (!n)
+		return ERR_NOMEM;
+	n->wake = wake;
+	n->wake_arg = arg;
+	pthread_mutex_init(&n->mu, NULL);
+	pthread_cond_init(&n->cond, NULL);
+	list_init(&n->asked);
+	list_init(&n->answered);
+	rc = thread_start(&n->thread, "names", serve, n);
+	if (rc < 0)
+		destroy(n);
+	else
+		*ret = n;
+	return rc;
+}
+
+void names_close(struct names *n)
+{
+	pthread_t thread;
+	bool orphan;
+
+	if (!n)
+		return;
+	pthread_mutex_lock(&n->mu);
+	n->closing = true;
+	orphan = n->orphan = n->busy;
+	thread = n->thread;
+	pthread_cond_signal(&n->cond);
+	pthread_mutex_unlock(&n->mu);
+	if (orphan) {
+		pthread_detach(thread);
+		return;
+	}
+	pthread_join(thread, NULL);
+	destroy(n);
+}
+
+void names_ask(struct names *n, struct name_query *q)
+{
+	pthread_mutex_lock(&n->mu);
+	list_push_back(&n->asked, &q->node);
+	pthread_cond_signal(&n->cond);
+	pthread_mutex_unlock(&n->mu);
+}
+
+struct name_query *names_answer(struct names *n)
+{
+	struct name_query *q;
+
+	pthread_mutex_lock(&n->mu);
+	q = list_first(&n->answered, struct name_query, node);
+	if (q)
+		list_remove(&q->node);
+	pthread_mutex_unlock(&n->mu);
+	return q;
+}

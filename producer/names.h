@@ -1,0 +1,37 @@
+/* names.h - host names into addresses, in a thread of its own: getaddrinfo may take half a minute. */
+#ifndef SPILLWAY_NAMES_H
+#define SPILLWAY_NAMES_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "agent/base/list.h"
+
+#define NAME_ADDRESSES_MAX 8
+
+union name_address { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; };
+
+struct name_query {
+	struct list node;
+	char  host[256];
+	int   port;
+	void *arg;			/* the asker's */
+	union name_address addresses[NAME_ADDRESSES_MAX];
+	int   count;
+	int   error;			/* getaddrinfo's, 0 */
+};
+
+struct names;
+
+/* wake is called (any thread) when an answer is there. 0, ERR_NOMEM or -errno. */
+int  names_open(struct names **ret, void (*wake)(void *arg), void *arg);
+/* Never waits for a look-up on its way: its thread ends alone. Unasked answers are thrown away. NULL is fine. */
+void names_close(struct names *n);
+/* Takes q. */
+void names_ask(struct names *n, struct name_query *q);
+/* The next answered query (mem_free it), or NULL. */
+struct name_query *names_answer(struct names *n);
+/* Without a thread: an address written in digits. 0, or negative when host is a name. */
+int  names_numeric(const char *host, int port, union name_address *ret);
+
+#endif

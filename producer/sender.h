@@ -1,0 +1,144 @@
+/* sender.h - the one thread that talks to brokers.
+ *
+ * A round follows every batch of events: take in what the journal answered and what lanes announce, seal what has waited
+ * long enough, keep elsewhere what memory cannot hold, bring back what can be sent, bind and plan, send. Each step is one
+ * file; none of them waits.
+ *
+ *	sender.c	 life, the round, answers of the journal	sender_send.c	 Produce requests
+ *	sender_lane.c	 news, linger, memory, expiry			sender_answer.c	 what comes back
+ *	sender_spill.c	 out of memory and back				sender_cluster.c brokers, metadata, producer id, events
+ *	sender_plan.c	 binding and identity				sender_stop.c	 the end, with a journal
+ *
+ * Threads: everything belongs to the sender's thread, except `answers` (a queue) and what is marked.
+ */
+#ifndef SPILLWAY_SENDER_H
+#define SPILLWAY_SENDER_H
+
+#include "agent/base/loop.h"
+#include "agent/base/thread.h"
+#include "producer/conn.h"
+#include "producer/lane.h"
+
+#define SENDER_RETURNED_MAX 8			/* batches brought back and not planned, for each lane */
+#define SENDER_SPILL_BYTES (6u << 20)		/* of one call of spill() */
+#define SENDER_SLOW_MS 1000			/* an answer that takes longer: the partition travels apart */
+#define SENDER_IDLE_LINGER_MS 5000		/* linger of lanes that cannot send anyway */
+
+struct producer;
+
+enum { CONN_MAIN, CONN_APART, CONN_KINDS };	/* apart: slow and recovering partitions, so that they delay nobody */
+
+struct broker {
+	struct list node;
+	int32_t  id;				/* negative: an entry of bootstrap.servers */
+	char     host[256];
+	int      port;
+	struct conn conn[CONN_KINDS];
+	bool     reported;			/* its fault was told */
+	/* The request that is being put together for each connection; within one step. */
+	struct list gather[CONN_KINDS];
+	size_t   gather_bytes[CONN_KINDS];
+	uint32_t gather_count[CONN_KINDS];
+};
+
+struct sender {
+	/* Set at open. */
+	struct producer *p;
+	const struct producer_config *config;
+	const struct producer_journal *journal;	/* NULL: none */
+	struct accum  *accum;
+	struct budget *budget;
+	struct names  *names;
+	struct stream_conf stream_conf;
+	struct conn_conf conn_conf;
+	size_t   refill_bytes;			/* of one call of refill() */
+
+	/* Any thread pushes: batches that the journal is done with; state says what it did. */
+	struct queue answers;
+
+	/* Thread: sender. */
+	struct loop loop;			/* loop_wake: any thread */
+	struct loop_timer timer;
+	uint64_t rng, round;
+	int64_t  now_ms, wake_ms;		/* of this round; when the next is due */
+	struct metadata metadata;
+	struct list brokers;
+	int64_t  connect_ms;			/* when the last connection for control was begun */
+	struct stream_id id;			/* fresh; producer_id -1: none */
+	bool     id_asked, id_stale;
+	int64_t  id_at_ms;
+	uint32_t id_failures;
+	int16_t  id_reported;
+	bool     topic_events_due;		/* a topic's state may have changed */
+	struct list lanes, busy, linger;	/* lanes: all; with something to do; with an open batch */
+	struct list streams;			/* with slots */
+	struct list to_plan, to_ack, done;	/* batches gathered within a round */
+	/* The orderly end, with a journal: sender_stop.c. */
+	bool     stopping, stop_given;
+	bool   (*keep)(void *arg, const struct batch *b);
+	void    *keep_arg;
+	struct list replan;			/* batches whose plan failed, until retry_at_ms */
+	struct list reload;			/* batches whose load failed, until retry_at_ms */
+	uint32_t at_journal;			/* batches and refills that the journal owes an answer for */
+	int64_t  last_ack_ms;
+	uint64_t requests_sent;			/* of Produce */
+	uint32_t in_flight;		/* batches sent and unanswered */
+};
+
+/* sender.c */
+int  sender_open(struct sender *s, struct producer *p);
+void sender_close(struct sender *s);		/* thread ended; all batches gone */
+void *sender_run(void *producer);		/* the thread */
+void sender_take_answers(struct sender *s);
+struct stream *sender_stream(struct sender *s, const struct batch *b);
+void sender_lower_wake(struct sender *s, int64_t at_ms);
+void sender_busy(struct sender *s, struct lane *l);
+
+/* sender_lane.c */
+void sender_news(struct sender *s);
+void sender_linger(struct sender *s);
+void sender_seal_for_memory(struct sender *s);
+void sender_expire(struct sender *s);
+void sender_sweep(struct sender *s);		/* lanes and streams that have nothing left leave the lists */
+
+/* sender_spill.c */
+void sender_spill(struct sender *s);
+void sender_refill(struct sender *s);
+void sender_spill_answered(struct sender *s, struct batch *b);
+void sender_drop_bytes(struct sender *s, struct stream *st);
+
+/* sender_plan.c */
+void sender_plan(struct sender *s);
+bool sender_lane_usable(struct sender *s, struct lane *l);
+void sender_plan_answered(struct sender *s, struct batch *b);
+
+/* sender_send.c */
+void sender_send(struct sender *s);
+void sender_load_answered(struct sender *s, struct batch *b);
+
+/* sender_answer.c */
+extern const struct conn_ops sender_conn_ops;
+void sender_finish(struct sender *s);		/* hands over what is done */
+void sender_fail_rest(struct sender *s);	/* the end without a journal: every callback that is left */
+
+/* sender_stop.c */
+void sender_stop_round(struct sender *s);
+void sender_stop_answered(struct sender *s, struct batch *b);
+void sender_discard(struct sender *s);		/* frees what is left, when the thread does not run */
+
+/* sender_cluster.c */
+int  sender_bootstrap(struct sender *s);
+void sender_cluster(struct sender *s);		/* names, time-outs, metadata, producer id */
+struct broker *sender_broker(const struct sender *s, int32_t id);
+/* NULL: there is none, or it is not known; then metadata is asked for. */
+struct broker *sender_leader(struct sender *s, const struct topic *t, int32_t partition);
+int  sender_take_metadata(struct sender *s, const struct request *r, const void *data, size_t n);
+int  sender_take_id(struct sender *s, const struct request *r, const void *data, size_t n);
+void sender_id_failed(struct sender *s);
+void sender_broker_up(struct sender *s, struct broker *b);
+void sender_broker_down(struct sender *s, struct broker *b, const char *why);
+bool sender_any_up(const struct sender *s);
+void sender_events(struct sender *s);
+bool sender_topic_faulty(const struct sender *s, const struct topic *t);
+
+#endif

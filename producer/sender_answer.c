@@ -1,0 +1,252 @@
+/* sender_answer.c - what brokers answer, what lost connections mean, and how batches end.
+ *
+ * Invariants
+ *  (1) a batch that was sent is answered or lost exactly once for each time it was sent.
+ *  (2) batches end in the order of their stream, in sender_finish, outside all walks over streams and connections.
+ *  (3) callbacks run here only, one for each record.
+ * Failure an answer that is cut, or that does not speak of all that was sent, closes the connection: what it leaves open
+ *	is uncertain and is sent again under its identity.
+ */
+#include "producer/sender.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "producer/core.h"
+
+/* --- Produce --- */
+
+struct produce_answer { struct sender *s; struct request *r; uint32_t next; bool refresh; };
+
+/* Answers come in the order of the request as a rule. */
+static struct batch *take_sent(struct produce_answer *pa, const struct api_produce_answer *a)
+{
+	struct request *r = pa->r;
+
+	for (uint32_t n = 0; n < r->batch_count; n++) {
+		uint32_t i = (pa->next + n) % r->batch_count;
+		struct batch *b = r->batches[i];
+
+		if (!b || b->partition != a->partition || strlen(b->topic) != a->topic_len ||
+		    memcmp(b->topic, a->topic, a->topic_len) != 0)
+			continue;
+		r->batches[i] = NULL;
+		pa->next = i + 1;
+		return b;
+	}
+	return NULL;
+}
+
+static void on_partition(void *arg, const struct api_produce_answer *a)
+{
+	struct produce_answer *pa = arg;
+	struct sender *s = pa->s;
+	struct batch *b = take_sent(pa, a);
+	const struct api_error *e = api_error(a->error);
+	struct stream *st;
+
+	if (!b)
+		return;
+	st = sender_stream(s, b);
+	s->in_flight--;
+	stream_answer(st, b, a->error, a->base_offset, a->append_time, s->now_ms, &s->done);
+	if (e->class == API_ERR_NONE || e->class == API_ERR_DUPLICATE)
+		return;
+	if (e->class == API_ERR_REFRESH) {
+		metadata_want_refresh(&s->metadata);
+		metadata_hint(st->owner, st->partition, a->leader, a->leader_epoch);
+	}
+	if (stream_held(st) || st->failures >= 3)
+		sender_drop_bytes(s, st);
+}
+
+/* What the answer did not speak of, or what has no answer: uncertain. */
+static void lose(struct sender *s, struct request *r, bool on_wire)
+{
+	for (uint32_t i = 0; i < r->batch_count; i++) {
+		struct batch *b = r->batches[i];
+		struct stream *st;
+
+		if (!b)
+			continue;
+		r->batches[i] = NULL;
+		st = sender_stream(s, b);
+		s->in_flight--;
+		stream_lost(st, b, on_wire, s->now_ms, &s->done);
+		sender_drop_bytes(s, st);
+	}
+}
+
+static bool all_answered(const struct request *r)
+{
+	for (uint32_t i = 0; i < r->batch_count; i++)
+		if (r->batches[i])
+			return false;
+	return true;
+}
+
+static int take_produce(struct sender *s, struct conn *c, struct request *r, const void *data, size_t n)
+{
+	struct produce_answer pa = { .s = s, .r = r };
+	int32_t throttle_ms = 0;
+	int rc = api_produce_response(data, n, r->version, r->correlation_id, &throttle_ms, on_partition, &pa);
+
+	if (rc == 0 && !all_answered(r))
+		rc = ERR_BAD_DATA;
+	if (rc < 0)
+		lose(s, r, true);
+	if (throttle_ms > 0)
+		c->throttled_until_ms = s->now_ms + throttle_ms;	/* KIP-219 */
+	return rc;
+}
+
+/* --- what connections tell --- */
+
+static struct sender *sender_of(const struct conn *c)
+{
+	return container_of(c->conf, struct sender, conn_conf);
+}
+
+static int on_answered(struct conn *c, struct request *r, const void *data, size_t n, int64_t now_ms)
+{
+	struct sender *s = sender_of(c);
+
+	s->now_ms = now_ms;
+	if (r->api == API_PRODUCE)
+		return take_produce(s, c, r, data, n);
+	if (r->api == API_METADATA)
+		return sender_take_metadata(s, r, data, n);
+	return sender_take_id(s, r, data, n);
+}
+
+static void on_written(struct conn *c, struct request *r, int64_t now_ms)
+{
+	struct sender *s = sender_of(c);
+
+	s->now_ms = now_ms;
+	for (uint32_t i = 0; i < r->batch_count; i++) {
+		s->in_flight--;
+		stream_answer(sender_stream(s, r->batches[i]), r->batches[i], 0, -1, -1, now_ms, &s->done);
+	}
+}
+
+static void on_lost(struct conn *c, struct request *r, int64_t now_ms)
+{
+	struct sender *s = sender_of(c);
+
+	s->now_ms = now_ms;
+	if (r->api == API_PRODUCE)
+		lose(s, r, r->begun);
+	else if (r->api == API_METADATA)
+		metadata_failed(&s->metadata, now_ms);
+	else if (r->api == API_INIT_PRODUCER_ID)
+		sender_id_failed(s);
+}
+
+static void on_up(struct conn *c)
+{
+	sender_broker_up(sender_of(c), c->owner);
+}
+
+static void on_down(struct conn *c, const char *why)
+{
+	sender_broker_down(sender_of(c), c->owner, why);
+}
+
+const struct conn_ops sender_conn_ops = {
+	.up = on_up, .down = on_down, .answered = on_answered, .written = on_written, .lost = on_lost,
+};
+
+/* --- the end of a batch --- */
+
+/* Kafka's codes go down to -1, ours begin far below. */
+static void describe(int code, struct producer_error *err)
+{
+	const struct api_error *e = api_error(code < -1 ? 0 : (int16_t)code);
+
+	*err = (struct producer_error){ .code = code, .retriable = e->class == API_ERR_RETRY || e->class == API_ERR_REFRESH };
+	snprintf(err->text, sizeof err->text, "%s", code < -1 ? err_text(code) : e->name);
+}
+
+static void call_back(const struct batch *b)
+{
+	struct producer_error err;
+
+	describe(b->error, &err);
+	for (int32_t i = 0; b->callbacks && i < b->count; i++) {
+		const struct batch_callback *cb = (uint32_t)i < b->callback_cap ? &b->callbacks[i] : NULL;
+		struct producer_metadata md = {
+			.topic = b->topic, .partition = b->partition,
+			.offset = b->error || b->offset < 0 ? -1 : b->offset + i,
+			.timestamp = !b->error && b->append_time >= 0 ? b->append_time : cb ? cb->timestamp : -1,
+		};
+
+		if (cb && cb->fn)
+			cb->fn(cb->arg, &md, b->error ? &err : NULL);
+	}
+}
+
+static void leave_lane(struct sender *s, struct batch *b)
+{
+	struct lane *l = b->lane;
+
+	/* READY ones expired before they were ever planned. */
+	if (!l || b->state != BATCH_ACKED)
+		return;
+	l->in_streams--;
+	if (!b->sent_ms)
+		l->unsent--;
+	if (b->error)
+		return;
+	l->last_good_ms = s->now_ms;
+	l->spill_mode = false;
+	s->last_ack_ms = s->now_ms;
+}
+
+void sender_finish(struct sender *s)
+{
+	struct batch *b;
+
+	while ((b = list_first(&s->done, struct batch, node))) {
+		list_remove(&b->node);
+		leave_lane(s, b);
+		if (s->journal) {
+			batch_drop_bytes(b, s->budget);
+			accum_settled(s->accum, b);
+			list_push_back(&s->to_ack, &b->node);
+			continue;
+		}
+		call_back(b);
+		accum_uncount(s->accum, b);
+		accum_settled(s->accum, b);
+		batch_free(b, s->budget);
+	}
+	if (!list_empty(&s->to_ack))
+		s->journal->acked(s->journal->arg, &s->to_ack);
+}
+
+static void fail_lane(struct sender *s, struct lane *l)
+{
+	struct batch *b;
+
+	while ((b = list_first(&l->ready, struct batch, node))) {
+		list_remove(&b->node);
+		b->topic = l->topic->name;
+		b->error = ERR_CLOSED;
+		list_push_back(&s->done, &b->node);
+	}
+}
+
+/* Every connection is closed first, so no socket reads the batches any more. */
+void sender_fail_rest(struct sender *s)
+{
+	list_each(it, &s->brokers)
+		for (int i = 0; i < CONN_KINDS; i++)
+			conn_close(&list_entry(it, struct broker, node)->conn[i], NULL, s->loop.now_ms);
+	sender_news(s);
+	list_each(it, &s->streams)
+		stream_fail_all(list_entry(it, struct stream, node), ERR_CLOSED, &s->done);
+	list_each(it, &s->lanes)
+		fail_lane(s, list_entry(it, struct lane, node));
+	sender_finish(s);
+}

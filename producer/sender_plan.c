@@ -1,0 +1,186 @@
+/* sender_plan.c - gives ready batches a partition, an identity, and to the journal for recording.
+ *
+ * Why so late: a batch that is bound when it is about to be sent never waits for a partition that cannot take it.
+ * Invariants
+ *  (1) order of a lane: what came back, then nothing while rows are elsewhere or on their way there, then ready ones.
+ *  (2) with a journal no batch is sent before it answered; all that join one stream in one round are recorded together,
+ *      and more only after that answer, so what is recorded is always a prefix of the stream.
+ */
+#include "producer/sender.h"
+
+#include "agent/base/clock.h"
+#include "agent/base/mem.h"
+#include "producer/core.h"
+
+/* The broker forgets a producer by the newest timestamp it saw from it (one day by default): rows that waited longer than
+ * this are sent with the time of now. */
+#define OLD_ROW_MS (20LL * 3600 * 1000)
+
+static bool connected(struct sender *s, const struct topic *t, int32_t partition)
+{
+	struct broker *b = sender_leader(s, t, partition);
+
+	return b && conn_want(&b->conn[CONN_MAIN], s->now_ms) && conn_up(&b->conn[CONN_MAIN]);
+}
+
+static bool partition_usable(struct sender *s, struct topic *t, int32_t partition)
+{
+	struct stream *st = partition < t->stream_cap ? t->streams[partition] : NULL;
+
+	return connected(s, t, partition) && !(st && stream_held(st));
+}
+
+bool sender_lane_usable(struct sender *s, struct lane *l)
+{
+	struct topic *t = l->topic;
+	bool any = false;
+
+	if (!t->known || (s->config->enable_idempotence && s->id.producer_id < 0))
+		return false;
+	if (l->partition >= 0)
+		return partition_usable(s, t, l->partition);
+	/* All of them, for each wants its leader connected. */
+	for (int32_t i = 0; i < t->partition_count; i++)
+		any |= partition_usable(s, t, i);
+	return any;
+}
+
+/* --- binding --- */
+
+static struct stream *open_stream(struct sender *s, struct topic *t, int32_t partition)
+{
+	struct stream *st = topic_stream(t, partition, &s->stream_conf);
+
+	if (st && st->need_id && st->id.producer_id == s->id.producer_id)
+		s->id_stale = true;
+	return st && stream_can_take(st, &s->id, s->round) && connected(s, t, partition) ? st : NULL;
+}
+
+/* Slow partitions only when no other can take it. */
+static size_t choices(struct sender *s, struct topic *t, struct sticky_choice *c)
+{
+	size_t fast = 0, slow = 0;
+	int32_t count = t->partition_count;
+
+	for (int32_t i = 0; i < count; i++) {
+		struct stream *st = open_stream(s, t, i);
+
+		if (!st)
+			continue;
+		if (st->slow)
+			c[(size_t)count - ++slow] = (struct sticky_choice){ i, st->count };
+		else
+			c[fast++] = (struct sticky_choice){ i, st->count };
+	}
+	if (fast)
+		return fast;
+	for (size_t i = 0; i < slow; i++)
+		c[i] = c[(size_t)count - slow + i];
+	return slow;
+}
+
+static struct stream *bind_batch(struct sender *s, struct lane *l, const struct batch *b)
+{
+	struct topic *t = l->topic;
+	struct sticky_choice *c;
+	int32_t partition;
+
+	if (l->partition >= 0)
+		return open_stream(s, t, l->partition);
+	c = mem_array(struct sticky_choice, t->partition_count);
+	if (!c)
+		return NULL;
+	partition = sticky_pick(&l->sticky, c, choices(s, t, c), b->raw_bytes, (uint64_t)s->config->batch_size, &s->rng);
+	mem_free(c);
+	return partition < 0 ? NULL : topic_stream(t, partition, &s->stream_conf);
+}
+
+/* --- planning --- */
+
+static struct batch *next_of(const struct lane *l)
+{
+	if (l->returned_count)
+		return l->rewind_due ? NULL : list_first(&l->returned, struct batch, node);
+	if (l->seen_backlog || l->seen_spilling || l->refilling || l->rewind_due || !list_empty(&l->bounced))
+		return NULL;
+	return list_first(&l->ready, struct batch, node);
+}
+
+static void renew_old_timestamps(struct batch *b)
+{
+	int64_t age = b->row_id ? clock_wall_ms() - b->max_timestamp : 0;
+
+	if (age <= OLD_ROW_MS)
+		return;
+	b->base_timestamp += age;
+	b->max_timestamp += age;
+}
+
+static bool plan_one(struct sender *s, struct lane *l, struct batch *b)
+{
+	struct stream *st = bind_batch(s, l, b);
+
+	if (!st || stream_take(st, b, &s->id, s->round, s->now_ms) < 0)
+		return false;
+	if (l->returned_count)
+		l->returned_count--;
+	list_remove(&b->node);
+	renew_old_timestamps(b);
+	b->cluster_id = metadata_cluster_id(&s->metadata);
+	b->sent_ms = 0;
+	l->in_streams++;
+	l->unsent++;
+	if (list_empty(&st->node))
+		list_push_back(&s->streams, &st->node);
+	if (s->journal) {
+		l->planning_rows += b->row_id != 0;
+		list_push_back(&s->to_plan, &b->node);
+	}
+	return true;
+}
+
+/* A batch a lane and a turn, so that draining and live lanes share a partition evenly. */
+static void plan_in_turns(struct sender *s)
+{
+	bool progress = true;
+
+	while (progress) {
+		progress = false;
+		list_each(it, &s->busy) {
+			struct lane *l = list_entry(it, struct lane, busy_node);
+			struct batch *b = l->usable ? next_of(l) : NULL;
+
+			if (b && plan_one(s, l, b))
+				progress = true;
+		}
+	}
+	if (!list_empty(&s->busy)) {
+		struct list *first = s->busy.next;
+
+		list_remove(first);
+		list_push_back(&s->busy, first);
+	}
+}
+
+void sender_plan(struct sender *s)
+{
+	plan_in_turns(s);
+	if (list_empty(&s->to_plan))
+		return;
+	list_each(it, &s->to_plan)
+		s->at_journal++;
+	s->journal->plan(s->journal->arg, &s->to_plan);
+	ASSERT(list_empty(&s->to_plan));
+}
+
+void sender_plan_answered(struct sender *s, struct batch *b)
+{
+	int rc = b->error;
+
+	b->error = 0;
+	stream_planned(sender_stream(s, b), b, rc, s->now_ms);
+	if (rc < 0)
+		list_push_back(&s->replan, &b->node);
+	else if (b->row_id && b->lane)
+		b->lane->planning_rows--;
+}

@@ -1,0 +1,188 @@
+/* sender_spill.c - what memory cannot hold goes to the journal, and comes back when it can be sent.
+ *
+ * Why whole sealed batches: they are compressed, they keep their bytes, and draining them costs a header.
+ * When: memory is dry, and for max.block.ms neither an answer came for this lane nor did it become busy or memory dry
+ *	later than that. After the first spill every ready batch of the lane follows as it comes, until a good answer.
+ * Invariants
+ *  (1) one call of spill() at a time for each lane: a failure in the middle must not change the order.
+ *  (2) unanswered batches go before ready ones, for they are older; they stay in their streams, without bytes.
+ *  (3) rows come back in order behind those that came back before; after a rewind from the oldest again, which is asked
+ *      for only when no refill is on its way and the identity of every row that came back is recorded.
+ * Failure spilling that fails is tried again after the time the journal says, or given up when the broker is back.
+ */
+#include "producer/sender.h"
+
+#include "producer/core.h"
+
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* --- out --- */
+
+static bool may_spill(struct sender *s, struct lane *l, int64_t tight_ms)
+{
+	int64_t at_ms;
+
+	if (l->seen_spilling || l->spilling_planned || (list_empty(&l->ready) && !l->in_streams))
+		return false;
+	if (!l->spill_mode) {
+		if (tight_ms < 0)
+			return false;
+		at_ms = later(later(tight_ms, l->since_ms), l->last_good_ms) + s->config->max_block_ms;
+		if (at_ms > s->now_ms) {
+			sender_lower_wake(s, at_ms);
+			return false;
+		}
+		l->spill_mode = true;
+	}
+	if (l->spill_at_ms > s->now_ms) {
+		sender_lower_wake(s, l->spill_at_ms);
+		return false;
+	}
+	return true;
+}
+
+/* Unanswered batches of this lane that are on no socket and whose bytes are nowhere else. */
+static size_t take_unanswered(struct sender *s, struct lane *l, struct stream *st, size_t bytes, struct list *out)
+{
+	for (uint32_t i = 0; i < st->count && bytes < SENDER_SPILL_BYTES; i++) {
+		struct batch *b = st->slots[i];
+
+		if (b->lane != l || b->state != BATCH_PLANNED || batch_absent(b) || !b->ledger_id || b->row_id)
+			continue;
+		b->state = BATCH_SPILLING;
+		l->spilling_planned++;
+		s->at_journal++;
+		bytes += b->bytes;
+		list_push_back(out, &b->node);
+	}
+	return bytes;
+}
+
+static void spill_lane(struct sender *s, struct lane *l)
+{
+	struct topic *t = l->topic;
+	size_t bytes = 0;
+	struct list out;
+	struct batch *b;
+	int32_t n = 0;
+
+	list_init(&out);
+	for (int32_t i = 0; i < t->stream_cap && l->in_streams; i++)
+		if (t->streams[i])
+			bytes = take_unanswered(s, l, t->streams[i], bytes, &out);
+	while (bytes < SENDER_SPILL_BYTES && (b = list_first(&l->ready, struct batch, node))) {
+		list_remove(&b->node);
+		b->state = BATCH_SPILLING;
+		b->topic = t->name;
+		bytes += b->bytes;
+		n++;
+		list_push_back(&out, &b->node);
+	}
+	if (list_empty(&out))
+		return;
+	lane_add_spilling(l, n);
+	s->journal->spill(s->journal->arg, &out);
+}
+
+void sender_spill(struct sender *s)
+{
+	int64_t tight_ms = budget_tight_since(s->budget);
+
+	list_each(it, &s->busy) {
+		struct lane *l = list_entry(it, struct lane, busy_node);
+
+		if (may_spill(s, l, tight_ms))
+			spill_lane(s, l);
+	}
+}
+
+void sender_spill_answered(struct sender *s, struct batch *b)
+{
+	struct lane *l = b->lane;
+	int rc = b->error;
+
+	if (s->stopping) {
+		sender_stop_answered(s, b);
+		return;
+	}
+	if (rc < 0)
+		l->spill_at_ms = s->now_ms + b->retry_at_ms;
+	b->error = 0;
+	b->retry_at_ms = 0;
+	if (b->ledger_id) {
+		l->spilling_planned--;
+		b->state = BATCH_PLANNED;
+		return;
+	}
+	b->state = BATCH_READY;
+	list_push_back(&l->bounced, &b->node);
+	lane_add_spilling(l, -1);
+	if (!l->seen_spilling)
+		list_splice_front(&l->ready, &l->bounced);
+	sender_busy(s, l);
+}
+
+/* Bytes that can be had again make room for others while their stream cannot use them. */
+void sender_drop_bytes(struct sender *s, struct stream *st)
+{
+	for (uint32_t i = 0; i < st->count; i++) {
+		struct batch *b = st->slots[i];
+
+		if (b->state == BATCH_PLANNED && !batch_absent(b) && (b->row_id || !b->lane)) {
+			batch_drop_bytes(b, s->budget);
+			accum_settled(s->accum, b);
+		}
+	}
+}
+
+/* --- back --- */
+
+/* The lane cannot send what came back: its memory is for others. */
+static void give_back(struct sender *s, struct lane *l)
+{
+	uint64_t n = l->returned_count;
+	struct batch *b;
+
+	while ((b = list_first(&l->returned, struct batch, node))) {
+		list_remove(&b->node);
+		batch_free(b, s->budget);
+	}
+	l->returned_count = 0;
+	l->rewind_due = true;
+	lane_add_backlog(l, n);
+}
+
+static void refill_lane(struct sender *s, struct lane *l, bool usable)
+{
+	const struct producer_journal *j = s->journal;
+
+	if (l->returned_count && (l->rewind_due || !usable) && j->rewind)
+		give_back(s, l);
+	if (l->rewind_due && !l->refilling && !l->planning_rows) {
+		l->rewind_due = false;
+		j->rewind(j->arg, l);
+	}
+	if (!usable || !l->seen_backlog || l->refilling || l->rewind_due || l->returned_count > SENDER_RETURNED_MAX / 2)
+		return;
+	if (l->refill_at_ms > s->now_ms) {
+		sender_lower_wake(s, l->refill_at_ms);
+		return;
+	}
+	l->refilling = true;
+	s->at_journal++;
+	j->refill(j->arg, l, SENDER_RETURNED_MAX - l->returned_count, s->refill_bytes);
+}
+
+void sender_refill(struct sender *s)
+{
+	list_each(it, &s->busy) {
+		struct lane *l = list_entry(it, struct lane, busy_node);
+
+		l->usable = sender_lane_usable(s, l);
+		if (s->journal && (l->seen_backlog || l->returned_count || l->rewind_due))
+			refill_lane(s, l, l->usable);
+	}
+}

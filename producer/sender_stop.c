@@ -1,0 +1,183 @@
+/* sender_stop.c - the orderly end with a journal: what must outlive the process is handed over.
+ *
+ * Why on the sender's thread: everything it owns stays its own, and the journal sees the calls it knows.
+ * Steps	sockets closed -> the journal has answered everything -> the rest handed over by spill() -> answered -> end
+ * What is kept: batches with an identity whose bytes are nowhere else, and of each lane all batches up to the last one
+ *	that keep() wants; what lies behind that is still in its source.
+ * Failure what the journal cannot keep is thrown away: there is nobody left to try again.
+ */
+#include "producer/sender.h"
+
+#include "producer/core.h"
+
+static bool journal_owes(const struct sender *s)
+{
+	if (s->at_journal)
+		return true;
+	list_each(it, &s->lanes)
+		if (list_entry(it, struct lane, node)->seen_spilling)
+			return true;
+	return false;
+}
+
+static void throw_away(struct sender *s, struct batch *b)
+{
+	accum_uncount(s->accum, b);
+	accum_settled(s->accum, b);
+	batch_free(b, s->budget);
+}
+
+static void throw_list(struct sender *s, struct list *l)
+{
+	struct batch *b;
+
+	while ((b = list_first(l, struct batch, node))) {
+		list_remove(&b->node);
+		throw_away(s, b);
+	}
+}
+
+void sender_stop_answered(struct sender *s, struct batch *b)
+{
+	struct lane *l = b->lane;
+
+	if (!s->stop_given && b->ledger_id) {
+		/* An answer from before: it is in its stream still. */
+		l->spilling_planned--;
+		b->state = BATCH_PLANNED;
+		b->error = 0;
+		return;
+	}
+	if (!b->ledger_id)
+		lane_add_spilling(l, -1);
+	if (s->stop_given) {
+		throw_away(s, b);
+		return;
+	}
+	b->state = BATCH_READY;
+	b->error = 0;
+	list_push_back(&l->bounced, &b->node);
+}
+
+/* --- what is handed over --- */
+
+static void empty_stream(struct sender *s, struct stream *st, struct list *out)
+{
+	for (uint32_t i = 0; i < st->count; i++) {
+		struct batch *b = st->slots[i];
+
+		list_remove(&b->node);	/* replan, reload */
+		if (b->ledger_id && !b->row_id && !batch_absent(b)) {
+			b->state = BATCH_SPILLING;
+			s->at_journal++;
+			list_push_back(out, &b->node);
+		} else if (!b->ledger_id && b->lane && !b->row_id) {
+			/* Never recorded, so never sent: a batch of its lane again, the oldest. */
+			b->state = BATCH_READY;
+			b->producer_id = -1;
+			list_push_back(&b->lane->bounced, &b->node);
+		} else {
+			throw_away(s, b);
+		}
+	}
+	st->count = st->planning = 0;
+}
+
+static void empty_lane(struct sender *s, struct lane *l, struct list *out)
+{
+	struct list *last = NULL;
+	int32_t n = 0;
+
+	throw_list(s, &l->returned);
+	l->returned_count = 0;
+	list_splice_front(&l->ready, &l->bounced);
+	list_each(it, &l->ready)
+		if (s->keep && s->keep(s->keep_arg, list_entry(it, struct batch, node)))
+			last = it;
+	while (last) {
+		struct batch *b = list_first(&l->ready, struct batch, node);
+
+		if (&b->node == last)
+			last = NULL;
+		list_remove(&b->node);
+		b->state = BATCH_SPILLING;
+		b->topic = l->topic->name;
+		list_push_back(out, &b->node);
+		n++;
+	}
+	lane_add_spilling(l, n);
+	throw_list(s, &l->ready);
+}
+
+/* In portions that make good transactions. */
+static void spill_all(struct sender *s, struct list *out)
+{
+	struct batch *b;
+
+	while (!list_empty(out)) {
+		struct list portion;
+		size_t bytes = 0;
+
+		list_init(&portion);
+		while (bytes < SENDER_SPILL_BYTES && (b = list_first(out, struct batch, node))) {
+			list_remove(&b->node);
+			list_push_back(&portion, &b->node);
+			bytes += b->bytes;
+		}
+		s->journal->spill(s->journal->arg, &portion);
+	}
+}
+
+static void give_rest(struct sender *s)
+{
+	struct list out;
+
+	list_init(&out);
+	list_each(it, &s->streams)
+		empty_stream(s, list_entry(it, struct stream, node), &out);
+	list_each(it, &s->lanes)
+		empty_lane(s, list_entry(it, struct lane, node), &out);
+	s->stop_given = true;
+	spill_all(s, &out);
+}
+
+void sender_stop_round(struct sender *s)
+{
+	list_each(it, &s->brokers)
+		for (int i = 0; i < CONN_KINDS; i++)
+			conn_close(&list_entry(it, struct broker, node)->conn[i], NULL, s->now_ms);
+	sender_finish(s);
+	sender_take_answers(s);
+	sender_news(s);
+	if (!s->stop_given && !journal_owes(s))
+		give_rest(s);
+	/* Answers may have come while that was on its way: another round looks. */
+	if (s->stop_given && !journal_owes(s))
+		loop_stop(&s->loop);
+}
+
+void sender_discard(struct sender *s)
+{
+	list_each(it, &s->brokers)
+		for (int i = 0; i < CONN_KINDS; i++)
+			conn_close(&list_entry(it, struct broker, node)->conn[i], NULL, s->loop.now_ms);
+	sender_news(s);
+	throw_list(s, &s->done);
+	list_each(it, &s->streams) {
+		struct stream *st = list_entry(it, struct stream, node);
+
+		while (st->count) {
+			struct batch *b = st->slots[--st->count];
+
+			list_remove(&b->node);
+			throw_away(s, b);
+		}
+	}
+	list_each(it, &s->lanes) {
+		struct lane *l = list_entry(it, struct lane, node);
+
+		throw_list(s, &l->returned);
+		throw_list(s, &l->bounced);
+		throw_list(s, &l->ready);
+	}
+}

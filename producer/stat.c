@@ -1,0 +1,191 @@
+/* stat.c - a copy of what the sender knows, for people.
+ *
+ * Why a copy made by the sender: nothing it owns needs a lock, and the numbers of one snapshot fit together.
+ * Threads: producer_stat any; stat_fill the sender's, or any when the sender does not run.
+ * Failure no memory -> ERR_NOMEM, nothing to release.
+ */
+#include "producer/core.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/mem.h"
+
+#define STAT_WAIT_MS 5000
+
+static void copy(char *to, size_t n, const char *from)
+{
+	snprintf(to, n, "%s", from ? from : "");
+}
+
+/* --- brokers --- */
+
+static const struct conn *better(const struct broker *b)
+{
+	return b->conn[CONN_APART].state > b->conn[CONN_MAIN].state ? &b->conn[CONN_APART] : &b->conn[CONN_MAIN];
+}
+
+/* Entries of bootstrap.servers are shown until the cluster has told its brokers. */
+static bool any_real_broker(const struct sender *s)
+{
+	list_each(it, &s->brokers)
+		if (list_entry(it, struct broker, node)->id >= 0)
+			return true;
+	return false;
+}
+
+static int fill_brokers(const struct sender *s, struct producer_stat *ret)
+{
+	bool real = any_real_broker(s);
+	size_t n = 0;
+
+	list_each(it, &s->brokers)
+		n++;
+	ret->brokers = mem_array(struct producer_broker_stat, n + 1);
+	if (!ret->brokers)
+		return ERR_NOMEM;
+	list_each(it, &s->brokers) {
+		const struct broker *b = list_entry(it, struct broker, node);
+		struct producer_broker_stat *to = &ret->brokers[ret->broker_count];
+
+		if (real && b->id < 0)
+			continue;
+		to->id = b->id;
+		to->port = b->port;
+		copy(to->host, sizeof to->host, b->host);
+		copy(to->state, sizeof to->state, conn_state_name(better(b)));
+		copy(to->error, sizeof to->error, conn_up(better(b)) ? "" : b->conn[CONN_MAIN].error);
+		ret->broker_count++;
+	}
+	return 0;
+}
+
+/* --- partitions --- */
+
+static void fill_partition(struct producer_partition_stat *to, const struct topic *t, const struct stream *st)
+{
+	copy(to->topic, sizeof to->topic, t->name);
+	to->partition = st->partition;
+	to->leader = topic_leader(t, st->partition);
+	to->records = st->acked_records;
+	to->bytes = st->acked_bytes;
+	to->last_offset = st->last_offset;
+	copy(to->error, sizeof to->error, st->last_code ? api_error(st->last_code)->name : "");
+}
+
+static int fill_partitions(const struct sender *s, struct producer_stat *ret)
+{
+	size_t n = 0;
+
+	list_each(it, &s->metadata.topics) {
+		const struct topic *t = list_entry(it, struct topic, node);
+
+		for (int32_t i = 0; i < t->stream_cap; i++)
+			n += t->streams[i] != NULL;
+	}
+	ret->partitions = mem_array(struct producer_partition_stat, n + 1);
+	if (!ret->partitions)
+		return ERR_NOMEM;
+	list_each(it, &s->metadata.topics) {
+		const struct topic *t = list_entry(it, struct topic, node);
+
+		for (int32_t i = 0; i < t->stream_cap; i++)
+			if (t->streams[i])
+				fill_partition(&ret->partitions[ret->partition_count++], t, t->streams[i]);
+	}
+	return 0;
+}
+
+/* --- lanes --- */
+
+static void fill_reason(const struct sender *s, const struct lane *l, struct producer_lane_stat *to)
+{
+	const struct topic *t = l->topic;
+	const struct stream *st = l->partition >= 0 && l->partition < t->stream_cap ? t->streams[l->partition] : NULL;
+
+	if (sender_topic_faulty(s, t))
+		snprintf(to->reason, sizeof to->reason, "the topic cannot be written: %s", api_error(t->error)->name);
+	else if (st && stream_held(st))
+		snprintf(to->reason, sizeof to->reason, "the partition does not take a batch: %s", api_error(st->hold_code)->name);
+	else if (t->known && l->partition >= t->partition_count)
+		snprintf(to->reason, sizeof to->reason, "the topic has no such partition");
+	to->held = to->reason[0] != 0;
+}
+
+static int fill_lanes(const struct sender *s, struct producer_stat *ret)
+{
+	size_t n = 0;
+
+	list_each(it, &s->lanes)
+		n++;
+	ret->lanes = mem_array(struct producer_lane_stat, n + 1);
+	if (!ret->lanes)
+		return ERR_NOMEM;
+	list_each(it, &s->lanes) {
+		const struct lane *l = list_entry(it, struct lane, node);
+		struct producer_lane_stat *to = &ret->lanes[ret->lane_count++];
+
+		copy(to->topic, sizeof to->topic, l->topic->name);
+		to->partition = l->partition;
+		to->in_memory = atomic_load(&l->in_memory);
+		to->backlog = l->seen_backlog + l->returned_count;
+		fill_reason(s, l, to);
+	}
+	return 0;
+}
+
+/* --- all of it --- */
+
+int stat_fill(struct producer *p, struct producer_stat *ret)
+{
+	const struct sender *s = &p->sender;
+	int rc;
+
+	*ret = (struct producer_stat){
+		.producer_id = s->id.producer_id, .producer_epoch = s->id.epoch,
+		.buffer_total = budget_total(p->budget), .buffer_used = budget_used(p->budget),
+		.in_flight = s->in_flight, .any_broker_up = sender_any_up(s), .last_ack_ms = s->last_ack_ms,
+	};
+	rc = fill_brokers(s, ret);
+	if (rc == 0)
+		rc = fill_partitions(s, ret);
+	if (rc == 0)
+		rc = fill_lanes(s, ret);
+	if (rc < 0)
+		producer_stat_release(ret);
+	return rc;
+}
+
+int producer_stat(struct producer *p, struct producer_stat *ret)
+{
+	struct stat_request q = { .stat = ret, .rc = ERR_TIMEOUT };
+	int64_t at_ms = clock_mono_ms() + STAT_WAIT_MS;
+	bool in_time = true;
+
+	if (!p->running)
+		return stat_fill(p, ret);
+	pthread_mutex_lock(&p->mu);
+	if (p->stopped) {
+		q.rc = stat_fill(p, ret);
+		q.done = true;
+	} else {
+		list_push_back(&p->stat_requests, &q.node);
+		accum_wake(&p->accum);
+	}
+	while (!q.done && in_time)
+		in_time = producer_wait(p, at_ms);
+	if (!q.done)
+		list_remove(&q.node);
+	pthread_mutex_unlock(&p->mu);
+	return q.rc;
+}
+
+void producer_stat_release(struct producer_stat *s)
+{
+	mem_free(s->brokers);
+	mem_free(s->partitions);
+	mem_free(s->lanes);
+	*s = (struct producer_stat){ .last_ack_ms = -1 };
+}

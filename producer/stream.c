@@ -1,0 +1,509 @@
+/* stream.c - the rules by which batches of one partition are sent, repeated, judged and given up.
+ *
+ * Why: see stream.h. The broker's side of it is in the reference "durable idempotence": duplicates answer 0 with the
+ * old offset while they are remembered; what is older than the memory, and every gap, answers 45.
+ *
+ * Judging 45 (OUT_OF_ORDER_SEQUENCE_NUMBER)
+ *	A 45 proves that the broker knows the identity, for it would have accepted anything otherwise. A success proves
+ *	that everything before it is in the log, for it must join or be a repeat. So in recovery: 45, 45, 0 resolves all
+ *	three; 0, 45 sends the 45 again in another pass; 45 only (the broker is behind or ahead of us) proves nothing:
+ *	with a journal the stream is held and tried again slowly, without one the batches are known not to be written
+ *	(nothing else writes under an identity that lives in this process) and get a new epoch.
+ *	The proof needs warm-up: the first batch of an identity travels alone. Otherwise its refusal and the acceptance
+ *	of the second would leave a hole that looks like "written".
+ * Failure no memory for a slot -> ERR_NOMEM, nothing changed.
+ */
+#include "producer/stream.h"
+
+#include "agent/base/err.h"
+#include "agent/base/mem.h"
+#include "producer/api.h"
+
+#define CODE_OUT_OF_ORDER 45
+#define CODE_TIMED_OUT 7
+#define CODE_NETWORK 13
+#define CODE_NOT_ENOUGH_REPLICAS 19
+#define CODE_NOT_ENOUGH_REPLICAS_AFTER 20
+#define SLOTS_FIRST 8
+
+int32_t stream_sequence_after(int32_t base, int32_t count)
+{
+	return (int32_t)(((uint32_t)base + (uint32_t)count) & 0x7fffffffu);
+}
+
+int64_t stream_backoff(uint64_t *rng, int64_t base_ms, int64_t max_ms, uint32_t n)
+{
+	int64_t ms = base_ms;
+
+	while (n-- > 0 && ms < max_ms)
+		ms *= 2;
+	*rng = *rng * 6364136223846793005u + 1442695040888963407u;
+	/* 0.8 .. 1.2, then the ceiling. */
+	ms = ms * (int64_t)(800 + (*rng >> 33) % 401) / 1000;
+	return ms < max_ms ? ms : max_ms;
+}
+
+void stream_init(struct stream *s, struct stream_conf *conf, const char *topic, int32_t partition)
+{
+	*s = (struct stream){
+		.conf = conf, .topic = topic, .partition = partition, .id = { -1, -1 }, .last_offset = -1,
+	};
+	list_init(&s->node);
+}
+
+void stream_release(struct stream *s)
+{
+	ASSERT(s->count == 0);
+	mem_free(s->slots);
+	s->slots = NULL;
+	s->cap = 0;
+}
+
+static bool same_identity(const struct batch *a, const struct batch *b)
+{
+	return a->producer_id == b->producer_id && a->producer_epoch == b->producer_epoch;
+}
+
+static int push(struct stream *s, struct batch *b)
+{
+	if (s->count == s->cap) {
+		uint32_t cap = s->cap ? s->cap * 2 : SLOTS_FIRST;
+		struct batch **slots = mem_realloc(s->slots, cap * sizeof *slots);
+
+		if (!slots)
+			return ERR_NOMEM;
+		s->slots = slots;
+		s->cap = cap;
+	}
+	s->slots[s->count++] = b;
+	return 0;
+}
+
+static uint32_t slot_of(const struct stream *s, const struct batch *b)
+{
+	uint32_t i = 0;
+
+	while (i < s->count && s->slots[i] != b)
+		i++;
+	ASSERT(i < s->count);
+	return i;
+}
+
+/* Takes slot i out, to done. */
+static void finish(struct stream *s, uint32_t i, int code, struct list *done)
+{
+	struct batch *b = s->slots[i];
+
+	for (uint32_t k = i + 1; k < s->count; k++)
+		s->slots[k - 1] = s->slots[k];
+	s->count--;
+	b->state = BATCH_ACKED;
+	b->error = code;
+	list_push_back(done, &b->node);
+}
+
+int stream_restore(struct stream *s, struct batch *b)
+{
+	int rc = push(s, b);
+
+	if (rc < 0)
+		return rc;
+	b->topic = s->topic;
+	b->partition = s->partition;
+	b->state = BATCH_PLANNED;
+	b->attempts = 1;	/* planned counts as sent: nobody can tell */
+	b->maybe_written = true;
+	s->recovering = s->passing = true;
+	return 0;
+}
+
+bool stream_can_take(const struct stream *s, const struct stream_id *fresh, uint64_t round)
+{
+	if (s->count >= STREAM_WINDOW || s->recovering || s->renumber || s->hold_code)
+		return false;
+	if (s->need_id && (s->count || fresh->producer_id == s->id.producer_id))
+		return false;
+	if (s->planning && s->planning_round != round)
+		return false;
+	if (!s->conf->idempotent)
+		return true;
+	/* Drain, then renew: another producer id only for an empty stream. */
+	return fresh->producer_id >= 0 && (s->count == 0 || s->id.producer_id == fresh->producer_id);
+}
+
+static void begin_identity(struct stream *s, struct stream_id id)
+{
+	s->id = id;
+	s->next_sequence = 0;
+	s->warm = s->need_id = false;
+}
+
+static void identify(struct stream *s, struct batch *b)
+{
+	b->topic = s->topic;
+	b->partition = s->partition;
+	b->producer_id = s->conf->idempotent ? s->id.producer_id : -1;
+	b->producer_epoch = s->conf->idempotent ? s->id.epoch : -1;
+	b->base_sequence = s->conf->idempotent ? s->next_sequence : -1;
+	if (s->conf->idempotent)
+		s->next_sequence = stream_sequence_after(s->next_sequence, b->count);
+}
+
+int stream_take(struct stream *s, struct batch *b, const struct stream_id *fresh, uint64_t round, int64_t now_ms)
+{
+	int rc = push(s, b);
+
+	if (rc < 0)
+		return rc;
+	if (s->conf->idempotent && s->id.producer_id != fresh->producer_id)
+		begin_identity(s, *fresh);
+	if (s->count == 1 && now_ms - s->last_ack_ms > s->conf->forget_ms)
+		s->warm = false;
+	identify(s, b);
+	b->attempts = 0;
+	b->maybe_written = b->out_of_order = b->proven = false;
+	b->state = s->conf->journaled ? BATCH_PLANNING : BATCH_PLANNED;
+	b->retry_at_ms = 0;
+	if (s->conf->journaled) {
+		s->planning++;
+		s->planning_round = round;
+	}
+	return 0;
+}
+
+void stream_planned(struct stream *s, struct batch *b, int rc, int64_t now_ms)
+{
+	ASSERT(b->state == BATCH_PLANNING && s->planning > 0);
+	if (rc < 0) {
+		b->retry_at_ms = now_ms + stream_backoff(&s->conf->rng, s->conf->backoff_ms, s->conf->backoff_max_ms, 3);
+		return;
+	}
+	b->retry_at_ms = 0;
+	b->state = BATCH_PLANNED;
+	s->planning--;
+}
+
+/* --- sending --- */
+
+static struct batch *next_recovering(const struct stream *s)
+{
+	if (s->sent)
+		return NULL;
+	for (uint32_t i = 0; i < s->count; i++)
+		if (s->slots[i]->attempts > 0 && !s->slots[i]->out_of_order)
+			return s->slots[i];
+	return NULL;
+}
+
+static struct batch *next_flowing(const struct stream *s)
+{
+	if (s->sent == s->count || s->sent >= s->conf->in_flight)
+		return NULL;
+	if (s->conf->idempotent && !s->warm && s->sent)
+		return NULL;
+	return s->slots[s->sent];
+}
+
+struct batch *stream_next(const struct stream *s, int64_t now_ms, int64_t *wake_ms)
+{
+	struct batch *b;
+
+	if (s->count == 0 || (s->need_id && !s->recovering))
+		return NULL;
+	b = s->recovering ? next_recovering(s) : next_flowing(s);
+	if (!b || b->state != BATCH_PLANNED)
+		return NULL;
+	if (s->retry_at_ms > now_ms) {
+		if (s->retry_at_ms < *wake_ms)
+			*wake_ms = s->retry_at_ms;
+		return NULL;
+	}
+	return b;
+}
+
+void stream_sent(struct stream *s, struct batch *b, int64_t now_ms)
+{
+	ASSERT(b->state == BATCH_PLANNED && !batch_absent(b));
+	b->state = BATCH_SENT;
+	b->attempts++;
+	b->sent_ms = now_ms;
+	s->sent++;
+}
+
+/* --- judging --- */
+
+static void back_off(struct stream *s, int64_t now_ms)
+{
+	s->retry_at_ms = now_ms + stream_backoff(&s->conf->rng, s->conf->backoff_ms, s->conf->backoff_max_ms, s->failures);
+	s->failures++;
+}
+
+static void hold(struct stream *s, int16_t code, int64_t now_ms)
+{
+	s->hold_code = code;
+	s->retry_at_ms = now_ms + stream_backoff(&s->conf->rng, s->conf->hold_ms, s->conf->hold_max_ms, s->failures);
+	s->failures++;
+}
+
+static void clear_marks(struct stream *s)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		s->slots[i]->out_of_order = false;
+}
+
+/* Nothing left may have been written: all of it gets new sequences under the next epoch, which also fences stragglers. */
+static void renumber(struct stream *s)
+{
+	s->renumber = s->recovering = s->passing = false;
+	s->hold_code = 0;
+	if (!s->conf->idempotent)
+		return;
+	if (s->id.epoch == INT16_MAX || s->need_id) {
+		s->need_id = true;
+		return;
+	}
+	s->id.epoch++;
+	s->next_sequence = 0;
+	for (uint32_t i = 0; i < s->count; i++)
+		identify(s, s->slots[i]);
+}
+
+static uint32_t count_ever_sent(const struct stream *s, uint32_t *ret_aside)
+{
+	uint32_t n = 0;
+
+	*ret_aside = 0;
+	for (uint32_t i = 0; i < s->count; i++) {
+		n += s->slots[i]->attempts > 0;
+		*ret_aside += s->slots[i]->attempts > 0 && s->slots[i]->out_of_order;
+	}
+	return n;
+}
+
+/* Every batch that was ever sent answered 45 in this pass. */
+static void judge_all_out_of_order(struct stream *s, int64_t now_ms)
+{
+	clear_marks(s);
+	if (s->progress) {
+		/* An earlier one was lost on the way and has been repaired: these are next in line now. */
+		s->progress = false;
+		back_off(s, now_ms);
+	} else if (s->conf->journaled) {
+		hold(s, CODE_OUT_OF_ORDER, now_ms);
+	} else {
+		for (uint32_t i = 0; i < s->count; i++) {
+			s->slots[i]->attempts = 0;
+			s->slots[i]->maybe_written = false;
+		}
+		renumber(s);
+	}
+}
+
+static void judge(struct stream *s, int64_t now_ms)
+{
+	uint32_t ever, aside;
+
+	if (!s->recovering || s->sent)
+		return;
+	if (!s->passing) {
+		/* All is quiet: the first pass begins. What answered 45 behind a failure only said "gap". */
+		s->passing = true;
+		s->progress = false;
+		clear_marks(s);
+	}
+	ever = count_ever_sent(s, &aside);
+	if (ever > 0) {
+		if (aside == ever)
+			judge_all_out_of_order(s, now_ms);
+		return;
+	}
+	s->recovering = s->passing = s->progress = false;
+	s->hold_code = 0;
+	if (s->renumber)
+		renumber(s);
+}
+
+/* Slot i is in the log: so is everything of its identity before it. */
+static void prove_older(struct stream *s, uint32_t i, struct list *done)
+{
+	struct batch *b = s->slots[i];
+
+	for (uint32_t k = 0; k < i; ) {
+		struct batch *older = s->slots[k];
+
+		ASSERT(older->state != BATCH_SENT || !s->conf->idempotent);
+		if (!s->conf->idempotent || !same_identity(older, b)) {
+			k++;
+		} else if (older->out_of_order && older->state == BATCH_PLANNED) {
+			older->offset = older->append_time = -1;
+			finish(s, k, 0, done);
+			i--;
+		} else {
+			older->proven = true;	/* sent once more, for its offset */
+			k++;
+		}
+	}
+}
+
+static void succeed(struct stream *s, struct batch *b, int64_t offset, int64_t append_time, int64_t now_ms, struct list *done)
+{
+	s->failures = 0;
+	s->retry_at_ms = 0;
+	s->hold_code = 0;
+	s->last_ack_ms = now_ms;
+	s->progress = s->recovering;
+	if (b->producer_id == s->id.producer_id && b->producer_epoch == s->id.epoch)
+		s->warm = true;
+	prove_older(s, slot_of(s, b), done);
+	s->acked_records += (uint32_t)b->count;
+	s->acked_bytes += batch_wire_bytes(b);
+	if (offset >= 0)
+		s->last_offset = offset + b->count - 1;
+	b->offset = offset;
+	b->append_time = append_time;
+	finish(s, slot_of(s, b), 0, done);
+}
+
+/* Without a journal: the oldest batch ends with an error; what is behind it needs new sequences, once settled. */
+static void refuse(struct stream *s, struct batch *b, int code, struct list *done)
+{
+	finish(s, slot_of(s, b), code, done);
+	s->renumber = s->conf->idempotent;
+	s->recovering = true;
+	s->failures = 0;
+	s->retry_at_ms = 0;
+}
+
+static bool oldest(const struct stream *s, const struct batch *b)
+{
+	for (uint32_t i = 0; i < s->count && s->slots[i] != b; i++)
+		if (!s->slots[i]->out_of_order)
+			return false;
+	return true;
+}
+
+static void fail(struct stream *s, struct batch *b, const struct api_error *e, int16_t code, int64_t now_ms, struct list *done)
+{
+	bool final = e->class == API_ERR_RECORD || e->class == API_ERR_LANE || e->class == API_ERR_FENCED ||
+		     e->class == API_ERR_FATAL;
+
+	b->maybe_written |= e->maybe_written;
+	s->recovering = true;
+	if (code == CODE_TIMED_OUT || code == CODE_NOT_ENOUGH_REPLICAS || code == CODE_NOT_ENOUGH_REPLICAS_AFTER)
+		s->slow = true;
+	if (e->class == API_ERR_SEQUENCE && (code == CODE_OUT_OF_ORDER || !s->conf->journaled)) {
+		b->out_of_order = true;
+		return;
+	}
+	final |= e->class == API_ERR_SEQUENCE;
+	/* Only the oldest is judged: what stands behind something unsettled is sent again when its turn comes. */
+	if (!oldest(s, b)) {
+		back_off(s, now_ms);
+	} else if (!s->conf->journaled && (final || b->attempts > s->conf->retries)) {
+		s->need_id |= e->class == API_ERR_FENCED;
+		refuse(s, b, code, done);
+	} else if (final) {
+		hold(s, code, now_ms);
+	} else {
+		back_off(s, now_ms);
+	}
+}
+
+void stream_answer(struct stream *s, struct batch *b, int16_t code, int64_t offset, int64_t append_time, int64_t now_ms,
+		   struct list *done)
+{
+	const struct api_error *e = api_error(code);
+
+	ASSERT(b->state == BATCH_SENT && s->sent > 0);
+	b->state = BATCH_PLANNED;
+	s->sent--;
+	s->last_code = code;
+	s->slow = now_ms - b->sent_ms > s->conf->slow_ms;
+	if (e->class == API_ERR_NONE || e->class == API_ERR_DUPLICATE)
+		succeed(s, b, offset, append_time, now_ms, done);
+	else if (code == CODE_OUT_OF_ORDER && b->proven)
+		succeed(s, b, -1, -1, now_ms, done);
+	else
+		fail(s, b, e, code, now_ms, done);
+	judge(s, now_ms);
+}
+
+void stream_lost(struct stream *s, struct batch *b, bool on_wire, int64_t now_ms, struct list *done)
+{
+	ASSERT(b->state == BATCH_SENT && s->sent > 0);
+	b->state = BATCH_PLANNED;
+	s->sent--;
+	if (on_wire)
+		b->maybe_written = true;
+	else
+		b->attempts--;
+	/* What did not leave must still wait for older ones that did. */
+	s->recovering = true;
+	if (!s->conf->journaled && b->attempts > s->conf->retries && oldest(s, b))
+		refuse(s, b, CODE_NETWORK, done);
+	judge(s, now_ms);
+}
+
+/* --- giving up, without a journal --- */
+
+void stream_expire(struct stream *s, int64_t before_ms, int64_t now_ms, struct list *done)
+{
+	ASSERT(!s->conf->journaled);
+	if (!s->count || s->slots[0]->state != BATCH_PLANNED || s->slots[0]->created_ms >= before_ms)
+		return;
+	while (s->count && s->slots[0]->state == BATCH_PLANNED && s->slots[0]->created_ms < before_ms)
+		refuse(s, s->slots[0], CODE_TIMED_OUT, done);
+	judge(s, now_ms);
+}
+
+void stream_fail_all(struct stream *s, int16_t code, struct list *done)
+{
+	ASSERT(!s->conf->journaled && s->sent == 0);
+	while (s->count)
+		finish(s, 0, code, done);
+	s->recovering = s->passing = s->renumber = false;
+}
+
+void stream_renew(struct stream *s, const struct stream_id *fresh, int64_t now_ms)
+{
+	uint32_t aside;
+
+	if (!s->need_id || fresh->producer_id == s->id.producer_id || s->sent || count_ever_sent(s, &aside))
+		return;
+	s->recovering = s->passing = s->renumber = false;
+	s->retry_at_ms = now_ms;
+	begin_identity(s, *fresh);
+	for (uint32_t i = 0; i < s->count; i++)
+		identify(s, s->slots[i]);
+}
+
+void stream_nudge(struct stream *s)
+{
+	s->retry_at_ms = 0;
+}
+
+void stream_forgotten(struct stream *s)
+{
+	s->warm = false;
+}
+
+void stream_check(const struct stream *s)
+{
+	uint32_t sent = 0, planning = 0;
+
+	for (uint32_t i = 0; i < s->count; i++) {
+		const struct batch *b = s->slots[i], *before = i ? s->slots[i - 1] : NULL;
+
+		sent += b->state == BATCH_SENT;
+		planning += b->state == BATCH_PLANNING;
+		ASSERT(b->partition == s->partition);
+		if (before && s->conf->idempotent && same_identity(before, b))
+			ASSERT(b->base_sequence == stream_sequence_after(before->base_sequence, before->count));
+		if (!s->recovering && b->state == BATCH_SENT)
+			ASSERT(i < s->sent);
+	}
+	ASSERT(sent == s->sent && planning == s->planning);
+	ASSERT(s->sent <= s->conf->in_flight || s->recovering);
+	if (s->conf->idempotent && !s->warm && !s->recovering)
+		ASSERT(s->sent <= 1);
+}

@@ -1,0 +1,130 @@
+/* stream.h - one (topic, partition) as Kafka sees it: producer id, epoch, sequences, and what is unanswered.
+ *
+ * Why: a broker recognises a repeat by (producer id, epoch, first and last sequence) alone, remembers five batches while
+ * it runs but one after its own restart, and accepts anything from a producer it never heard of. All rules that make
+ * "sent again" safe live here, without sockets and without a clock.
+ *
+ * States
+ *	flowing     -> recovering	an attempt failed, or its connection was lost, or batches of an earlier life wait
+ *	recovering  -> flowing		everything that was ever sent is resolved
+ *	held	    a pause of a state, with Kafka's code as reason: the same again, slowly
+ *
+ * Invariants (stream_check)
+ *  (1) slots are in sequence order; within one identity each begins where the one before ended (modulo 2^31).
+ *  (2) flowing: the sent ones are a prefix of slots, at most in_flight, and one alone until the identity is warm.
+ *  (3) recovering: at most one is sent, always the oldest that is not set aside as out of order; nothing new joins.
+ *  (4) what may have been written is never given another identity.
+ *  (5) a new identity is taken only when no slot is left (or, without a journal, when none may have been written).
+ * Threads: the sender's alone.
+ */
+#ifndef SPILLWAY_STREAM_H
+#define SPILLWAY_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "producer/batch.h"
+
+#define STREAM_WINDOW 8			/* planned and unanswered together */
+
+struct stream_conf {
+	uint32_t in_flight;		/* sent and unanswered together */
+	bool     idempotent;
+	bool     journaled;		/* never drop, never renumber: hold */
+	uint32_t retries;		/* without a journal */
+	int64_t  backoff_ms, backoff_max_ms;
+	int64_t  hold_ms, hold_max_ms;
+	int64_t  slow_ms;		/* an answer that took longer makes the stream slow */
+	int64_t  forget_ms;		/* a silence after which the broker may have forgotten the identity: warm up again */
+	uint64_t rng;			/* jitter */
+};
+
+struct stream_id { int64_t producer_id; int16_t epoch; };
+
+struct topic;
+
+struct stream {
+	struct stream_conf *conf;
+	const char *topic;
+	int32_t  partition;
+
+	/* Identity of the next new batch. */
+	struct stream_id id;
+	int32_t  next_sequence;
+	bool     warm;			/* this identity was acknowledged here at least once */
+	bool     need_id;		/* nothing goes on without a fresh producer id */
+
+	struct batch **slots;		/* planned and unanswered */
+	uint32_t count, cap;
+	uint32_t sent;			/* of them in BATCH_SENT */
+	uint32_t planning;		/* of them at the journal, to be recorded */
+	uint64_t planning_round;	/* the sender's round that gave them */
+
+	bool     recovering;
+	bool     passing;		/* recovering, all was quiet once, a pass over the slots is on its way */
+	bool     progress;		/* the present pass of recovery had a success */
+	bool     renumber;		/* a batch was failed: what is left needs new sequences first */
+	bool     slow;			/* travels apart from others */
+	int16_t  hold_code;		/* Kafka's code of the hold, 0: not held */
+	int16_t  last_code;		/* of the last answer */
+	uint32_t failures;		/* in a row */
+	int64_t  retry_at_ms;		/* nothing is sent before; 0: at once */
+	int64_t  last_ack_ms;
+
+	/* For status. */
+	uint64_t acked_records, acked_bytes;
+	int64_t  last_offset;
+
+	/* The sender's own: see sender.h. */
+	struct topic *owner;
+	struct list node;		/* streams with slots */
+	bool     apart;			/* which connection its sent batches are on */
+	int16_t  reported;		/* hold_code that was told */
+};
+
+void stream_init(struct stream *s, struct stream_conf *conf, const char *topic, int32_t partition);
+/* slots must be empty. */
+void stream_release(struct stream *s);
+
+/* A batch of an earlier life, oldest first, before anything else. 0 or ERR_NOMEM (batch untouched). */
+int  stream_restore(struct stream *s, struct batch *b);
+
+/* May a new batch join in this round? fresh: the producer id at hand. While the journal records earlier ones, only the
+ * same round may add (so that what is recorded is always a prefix). */
+bool stream_can_take(const struct stream *s, const struct stream_id *fresh, uint64_t round);
+/* Gives b its identity and the last slot. State PLANNING with a journal, else PLANNED. 0 or ERR_NOMEM. */
+int  stream_take(struct stream *s, struct batch *b, const struct stream_id *fresh, uint64_t round, int64_t now_ms);
+/* The journal answered. rc < 0: the batch waits in its slot, under its identity, to be recorded again (still PLANNING;
+ * retry_at_ms says when). */
+void stream_planned(struct stream *s, struct batch *b, int rc, int64_t now_ms);
+
+/* The batch whose turn it is and that may go now, or NULL. It may be absent: load it first. *wake_ms is lowered to when
+ * to ask again. */
+struct batch *stream_next(const struct stream *s, int64_t now_ms, int64_t *wake_ms);
+void stream_sent(struct stream *s, struct batch *b, int64_t now_ms);
+
+/* A broker's answer. Batches that are finished leave the slots for `done`, in order: state ACKED, error 0 or the code of a
+ * final refusal (only without a journal). */
+void stream_answer(struct stream *s, struct batch *b, int16_t code, int64_t offset, int64_t append_time, int64_t now_ms,
+		   struct list *done);
+/* Its connection is gone. on_wire: at least one byte of it may have left. */
+void stream_lost(struct stream *s, struct batch *b, bool on_wire, int64_t now_ms, struct list *done);
+/* Without a journal: fails the oldest batches that were made before `before_ms` and are on no socket. */
+void stream_expire(struct stream *s, int64_t before_ms, int64_t now_ms, struct list *done);
+/* Without a journal: fails everything that is on no socket; for the end. */
+void stream_fail_all(struct stream *s, int16_t code, struct list *done);
+/* A fresh producer id for a stream that needs one. */
+void stream_renew(struct stream *s, const struct stream_id *fresh, int64_t now_ms);
+/* Something changed (new leader): whoever waits for a retry may try at once. */
+void stream_nudge(struct stream *s);
+/* The topic was made anew: the broker knows no identity there any more. */
+void stream_forgotten(struct stream *s);
+
+static inline bool stream_held(const struct stream *s) { return s->hold_code != 0; }
+/* First sequence after a batch: modulo 2^31. */
+int32_t stream_sequence_after(int32_t base, int32_t count);
+/* min(max, base * 2^n) with 20 % jitter (KIP-580). */
+int64_t stream_backoff(uint64_t *rng, int64_t base_ms, int64_t max_ms, uint32_t n);
+void stream_check(const struct stream *s);
+
+#endif
