@@ -1,0 +1,272 @@
+/* cmd_run.c - `spillway run`: the main thread. It owns signals, the control socket and the end; the work is elsewhere.
+ *
+ * States: RUNNING -> STOPPING [signal, or --once has delivered, or its time is over] -> the stopper thread ends the
+ * pipeline in order (pipeline.h), while signals and the control socket are still answered -> the loop stops.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+#include "agent/base/mem.h"
+#include "agent/base/thread.h"
+#include "agent/cli.h"
+#include "agent/control.h"
+#include "agent/pipeline.h"
+#include "agent/status.h"
+
+#define DELIVER_SLICE_MS 10
+#define PROGRESS_MS      500
+
+struct run {
+	struct loop       loop;
+	struct loop_fd    signals;
+	struct loop_timer once_timer, timeout_timer, progress_timer;
+	struct pipeline   pipeline;
+	struct control   *control;
+	const struct options *options;
+	pthread_t         stopper;
+	bool              stopping, deliver, progress;
+	_Atomic bool      all_read;
+	int               exit_code;
+	int64_t           progress_bytes;
+};
+
+static void *stopper_main(void *arg)
+{
+	struct run *r = arg;
+
+	pipeline_stop(&r->pipeline, r->deliver);
+	loop_stop(&r->loop);
+	return NULL;
+}
+
+static void begin_stop(struct run *r, bool deliver)
+{
+	if (r->stopping)
+		return;
+	r->stopping = true;
+	r->deliver = deliver;
+	if (thread_start(&r->stopper, "stop", stopper_main, r) < 0) {
+		pipeline_stop(&r->pipeline, deliver);
+		loop_stop(&r->loop);
+		r->stopper = 0;
+	}
+}
+
+static void on_signal(struct loop_fd *f, uint32_t events)
+{
+	struct run *r = container_of(f, struct run, signals);
+	struct signalfd_siginfo si;
+
+	(void)events;
+	while (read(f->fd, &si, sizeof si) == sizeof si) {
+		if (si.ssi_signo == SIGHUP) {
+			log_warn("reload is not supported yet, the configuration stays as it is; restart to change it");
+		} else if (r->stopping) {
+			log_info("second signal, delivering is cut short");
+			pipeline_hurry(&r->pipeline);
+		} else {
+			log_info("stopping", KS("signal", si.ssi_signo == SIGTERM ? "TERM" : "INT"));
+			if (r->options->once)
+				r->exit_code = EXIT_TRY_AGAIN;
+			begin_stop(r, true);
+		}
+	}
+}
+
+/* --- --once --- */
+
+static void on_all_read(void *arg)		/* tail thread */
+{
+	struct run *r = arg;
+
+	atomic_store(&r->all_read, true);
+	loop_wake(&r->loop);
+}
+
+static void on_once(struct loop_timer *t)
+{
+	struct run *r = container_of(t, struct run, once_timer);
+
+	if (r->stopping)
+		return;
+	if (pipeline_delivered(&r->pipeline, DELIVER_SLICE_MS))
+		begin_stop(r, false);
+	else
+		timer_set(&r->loop, t, clock_mono_ms() + 1, on_once);
+}
+
+static void on_wake(void *arg)
+{
+	struct run *r = arg;
+
+	if (atomic_exchange(&r->all_read, false))
+		timer_set(&r->loop, &r->once_timer, r->loop.now_ms, on_once);
+}
+
+static void on_timeout(struct loop_timer *t)
+{
+	struct run *r = container_of(t, struct run, timeout_timer);
+
+	if (r->stopping)
+		return;
+	log_warn("time is over before everything was delivered; the rest stays in its files or in the spool");
+	r->exit_code = EXIT_TRY_AGAIN;
+	begin_stop(r, false);
+}
+
+static void on_progress(struct loop_timer *t)
+{
+	struct run *r = container_of(t, struct run, progress_timer);
+	int64_t now = clock_mono_ms(), size = 0, done = 0, left;
+	double rate;
+	struct status s;
+
+	if (status_online(&r->pipeline, STATUS_POSITIONS, &s) < 0)
+		return;
+	for (size_t i = 0; i < s.file_count; i++) {
+		size += s.files[i].size;
+		done += s.files[i].safe;
+	}
+	status_release(&s);
+	rate = (double)done / (double)(now - r->pipeline.started_ms + 1) * 1000;
+	left = rate > 0 ? (int64_t)((double)(size - done) / rate) : 0;
+	fprintf(stderr, "\r%.1f of %.1f MB delivered, %.1f MB/s, %lld s left ", (double)done / 1e6, (double)size / 1e6,
+		rate / 1e6, (long long)left);
+	if (!r->stopping)
+		timer_set(&r->loop, t, now + PROGRESS_MS, on_progress);
+}
+
+/* --- the control socket --- */
+
+static void on_question(void *arg, const char *question, struct buf *out)
+{
+	static const struct { const char *text; enum status_what what; bool json; } table[] = {
+		{ "status json", STATUS_ALL, true }, { "status text", STATUS_ALL, false },
+		{ "positions json", STATUS_POSITIONS, true }, { "positions text", STATUS_POSITIONS, false },
+		{ "spool json", STATUS_SPOOL, true }, { "spool text", STATUS_SPOOL, false },
+	};
+	struct run *r = arg;
+	struct status s;
+
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		if (strcmp(table[i].text, question) != 0)
+			continue;
+		if (status_online(&r->pipeline, table[i].what, &s) < 0)
+			break;
+		status_write(&s, table[i].what, table[i].json, out);
+		status_release(&s);
+		return;
+	}
+	buf_printf(out, "error: no answer to this question\n");
+}
+
+/* --- start and end --- */
+
+/* Before any thread exists, so that all inherit the mask and signals come through the descriptor only. */
+static int open_signals(struct run *r)
+{
+	sigset_t set;
+	int fd;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return fd < 0 ? -errno : loop_fd_add(&r->loop, &r->signals, fd, EPOLLIN, on_signal);
+}
+
+static int open_all(struct run *r, const struct loaded *conf, struct err *e)
+{
+	int rc = pipeline_open(&r->pipeline, conf, r->options->once, e);
+
+	if (rc < 0)
+		return rc;
+	r->pipeline.all_read = on_all_read;
+	r->pipeline.all_read_arg = r;
+	rc = control_open(&r->loop, conf->conf->control, on_question, r, &r->control, e);
+	if (rc >= 0)
+		rc = pipeline_start(&r->pipeline, e);
+	if (rc < 0) {
+		/* Threads may run already; the orderly end serves for both. */
+		pipeline_stop(&r->pipeline, false);
+		pipeline_close(&r->pipeline);
+	}
+	return rc;
+}
+
+static void set_timers(struct run *r)
+{
+	const struct options *o = r->options;
+
+	if (o->once && o->timeout_ms >= 0)
+		timer_set(&r->loop, &r->timeout_timer, clock_mono_ms() + o->timeout_ms, on_timeout);
+	r->progress = o->once && isatty(STDERR_FILENO);
+	if (r->progress)
+		timer_set(&r->loop, &r->progress_timer, clock_mono_ms() + PROGRESS_MS, on_progress);
+}
+
+static void report_end(struct run *r)
+{
+	struct books_snapshot b;
+
+	books_snapshot(&r->pipeline.books, &b);
+	if (r->progress)
+		fprintf(stderr, "\n");
+	log_info("stopped", KI("acked", b.acked), KI("spooled", b.spooled), KI("left_in_files", b.in_memory),
+		KI("dropped", b.dropped));
+}
+
+int cmd_run(const struct options *o)
+{
+	struct run *r = mem_new(struct run);
+	struct loaded conf = { 0 };
+	struct err e;
+	int rc = r ? cli_load(o, &conf) : EXIT_INTERNAL;
+
+	if (rc)
+		goto out;
+	r->options = o;
+	if (geteuid() == 0)
+		log_warn("running as root; a user of its own that may read the log files is safer");
+	if (loop_init(&r->loop, on_wake, NULL, r) < 0 || open_signals(r) < 0) {
+		log_error("cannot set the event loop up");
+		rc = EXIT_INTERNAL;
+		goto out;
+	}
+	rc = open_all(r, &conf, &e);
+	if (rc < 0) {
+		log_error("cannot start", KS("reason", e.text));
+		rc = cli_exit_code(rc);
+		goto out_loop;
+	}
+	log_info("started", KS("version", SPILLWAY_VERSION), KS("state_dir", conf.conf->state_dir));
+	set_timers(r);
+	loop_run(&r->loop);
+	if (r->stopper)
+		pthread_join(r->stopper, NULL);
+	report_end(r);
+	control_close(r->control);
+	r->control = NULL;
+	pipeline_close(&r->pipeline);
+	rc = r->exit_code;
+out_loop:
+	control_close(r->control);
+	close(r->signals.fd);
+	loop_fd_del(&r->signals);
+	loop_release(&r->loop);
+out:
+	loaded_release(&conf);
+	mem_free(r);
+	return rc;
+}

@@ -1,0 +1,112 @@
+/* file.h - one file that is followed, and the window through which its bytes are seen. */
+#ifndef SPILLWAY_FILE_H
+#define SPILLWAY_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "agent/base/list.h"
+#include "spool/spool.h"
+
+struct dest;
+struct route;
+struct tail_skip;
+
+/* The first four are kept in the state database (spool_file.state): add only at their end. */
+enum file_state {
+	FILE_ACTIVE,		/* at a path that an input matches */
+	FILE_ROTATED,		/* renamed out of the globs: followed until finished and idle */
+	FILE_DELETED,		/* no name left: the same, shorter */
+	FILE_DONE,		/* finished and closed, or given up */
+	FILE_FAILED,		/* cannot be opened or read; tried again at every reconcile */
+};
+
+struct file {
+	struct list node;		/* of all files */
+	struct list turn;		/* ready to be read, or waiting for memory with others of its destination */
+	struct list away;		/* rotated and deleted ones */
+	struct list heirs, heir;	/* successors that wait for our lines; our place among those of `pred` */
+	struct file *pred;		/* not read before this one's lines ... */
+	int64_t  pred_size;		/* ... up to here were handed over */
+
+	int      fd;			/* -1: FILE_FAILED */
+	enum file_state state;
+	bool     started;		/* had a turn */
+	bool     at_end;		/* the last turn saw the end */
+	bool     done;			/* --once: read to its end, no more turns */
+	bool     leading;		/* nothing but NULs so far */
+	bool     blocked;		/* a line that no request can hold; tried again at every reconcile */
+	bool     long_lines;		/* has had one: said once */
+	bool     flush;			/* the unfinished line is to be sent if the size is still `flush_size` */
+	uint32_t round;			/* the last walk that saw it */
+	size_t   input;
+	struct route *route;		/* how lines become records */
+	struct dest  *dest;		/* where they go */
+
+	/* Identity. home: the last path that an input matched. path: where it is, as far as known. */
+	char    *path, *home;
+	uint64_t dev, inode;
+	int64_t  id;
+	uint32_t generation;
+	uint32_t head_len;
+	uint64_t head;
+
+	/* Position: `offset` is the next record's beginning, everything before is handed over. Bytes up to `scanned` are
+	 * known to hold no LF. */
+	int64_t  offset, scanned;
+	uint64_t mark, scan_mark;	/* markers of both */
+	int64_t  flush_size;
+	struct tail_skip *skips;
+	size_t   skip_count, skip_next;
+
+	/* As of the last look. */
+	int64_t  size, mtime_ns;
+	int64_t  changed_ms, away_ms;	/* monotonic: size or mtime changed; became rotated or deleted */
+	int      error;			/* why failed: -errno */
+};
+
+struct file *file_new(const char *path, const char *home);
+/* Closes and frees; must be in no list. NULL is fine. */
+void file_free(struct file *f);
+/* Regular files only, links are not followed. Sets dev, inode, size. 0 or -errno (ELOOP: a link, EINVAL: not a file). */
+int  file_open(struct file *f);
+/* Looks at size and time. Returns whether they changed. now_ms: monotonic. */
+bool file_changed(struct file *f, const struct stat *st, int64_t now_ms);
+/* Compares the first bytes with what they were and lets the fingerprint grow over what was handed over.
+ * 0; 1: it grew; ERR_BAD_DATA: the bytes changed; -errno. */
+int  file_check_head(struct file *f);
+/* The same file, read from 0 as a new generation under a new id. */
+void file_restart(struct file *f, int64_t id);
+/* Everything that had complete lines up to `size` was handed over. */
+bool file_passed(const struct file *f, int64_t size);
+void file_row(const struct file *f, struct spool_file *ret);
+int  file_set_path(char **path, const char *to);
+
+/* --- the window --- */
+
+/* One for a thread. Memory that no long line needed is never touched. */
+struct window {
+	uint8_t *mem;
+	size_t   cap, touched;
+	int64_t  file_id;	/* whose bytes; 0: none */
+	int64_t  from;		/* the offset of mem[0] */
+	size_t   len;
+	bool     eof;		/* they reach to the file's end */
+};
+
+int  window_open(struct window *w, size_t cap);		/* cap: without the lead. 0 or ERR_NOMEM */
+void window_close(struct window *w);
+/* Bytes from `at` on, up to `want`, in window_at(w, at), window_len(w, at) of them; before them lie those that make the
+ * marker of `at`. One pread; none when the window still holds bytes of the same file from there on.
+ * 0; ERR_BAD_DATA: the bytes before `at` are not those of `mark` (0: not compared) any more; -errno. */
+int  window_read(struct window *w, const struct file *f, int64_t at, size_t want, uint64_t mark);
+/* What was read is of no more use; gives back what a long line took. */
+void window_drop(struct window *w);
+static inline const uint8_t *window_at(const struct window *w, int64_t at) { return w->mem + (at - w->from); }
+static inline size_t window_len(const struct window *w, int64_t at) { return (size_t)(w->from + (int64_t)w->len - at); }
+
+#define WINDOW_BYTES 262144u
+
+#endif

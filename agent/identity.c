@@ -1,0 +1,66 @@
+/* identity.c - fingerprints and markers. See identity.h. No state; errors are returned. */
+#include "agent/identity.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "agent/base/err.h"
+
+uint64_t identity_hash(const void *p, size_t n)
+{
+	uint64_t h;
+
+	if (!n)
+		return 0;
+	h = XXH3_64bits(p, n);
+	return h ? h : 1;
+}
+
+static int read_hash(int fd, int64_t from, size_t len, uint64_t *ret)
+{
+	uint8_t buf[IDENTITY_HEAD];
+	size_t have = 0;
+
+	ASSERT(len <= sizeof buf);
+	while (have < len) {
+		ssize_t n = pread(fd, buf + have, len - have, from + (int64_t)have);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return ERR_NOT_FOUND;
+		have += (size_t)n;
+	}
+	*ret = identity_hash(buf, len);
+	return 0;
+}
+
+int identity_read_head(int fd, uint32_t len, uint64_t *ret)
+{
+	return read_hash(fd, 0, len, ret);
+}
+
+int identity_read_marker(int fd, int64_t offset, uint64_t *ret)
+{
+	size_t n = identity_lead(offset);
+
+	return read_hash(fd, offset - (int64_t)n, n, ret);
+}
+
+bool identity_fits(int fd, uint32_t head_len, uint64_t head, int64_t offset, uint64_t marker)
+{
+	uint64_t h;
+
+	if (head_len > IDENTITY_HEAD || offset < 0)
+		return false;
+	if (head_len && (identity_read_head(fd, head_len, &h) < 0 || h != head))
+		return false;
+	if (!offset)
+		return true;
+	return identity_read_marker(fd, offset, &h) == 0 && (!marker || h == marker);
+}

@@ -1,0 +1,137 @@
+/* load.c - reads the configuration; `run` and `check` both come through here, so what check accepts run accepts. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/mem.h"
+#include "agent/base/units.h"
+#include "agent/load.h"
+#include "conf/template.h"
+
+/* What a record adds to its line, at most: record overhead (21), key, batch header (61), with room for the request. */
+#define RECORD_OVERHEAD 512
+
+static int producer_set(void *arg, const char *name, const char *value, struct err *ret_err)
+{
+	struct producer_error e;
+	int rc = producer_config_set(arg, name, value, &e);
+
+	return rc < 0 ? err_set(ret_err, rc, "%s", e.text) : 0;
+}
+
+static int producer_finish(void *arg, struct err *ret_err)
+{
+	struct producer_error e;
+	int rc = producer_config_check(arg, &e);
+
+	return rc < 0 ? err_set(ret_err, rc, "%s", e.text) : 0;
+}
+
+static int64_t producer_bytes(struct producer_config *c, const char *name)
+{
+	const char *s = producer_config_get(c, name);
+	int64_t bytes = 0;
+
+	if (s)
+		units_parse_size(s, &bytes);
+	return bytes;
+}
+
+/* The longest line that fits a request and leaves room in memory; a small memory lowers the default to a quarter of it. */
+static int64_t line_limit(struct producer_config *c)
+{
+	int64_t request = producer_bytes(c, "max.request.size"), memory = producer_bytes(c, "buffer.memory");
+
+	return (request < memory / 4 ? request : memory / 4) - RECORD_OVERHEAD;
+}
+
+static void check_max_line(struct loaded *l, struct conf_problems *problems)
+{
+	int64_t limit = line_limit(l->producer);
+
+	for (size_t i = 0; i < l->conf->input_count; i++) {
+		struct conf_input *in = &l->conf->inputs[i];
+		size_t key = in->key ? strlen(in->key) : 0;
+
+		if (in->max_line_set && in->max_line + (int64_t)key > limit)
+			conf_problem_add(problems, l->conf->path, in->line, in->column,
+				"max_line of %lld bytes does not fit: with key and overhead at most %lld fit max.request.size and "
+				"a quarter of buffer.memory", (long long)in->max_line, (long long)limit);
+		else if (!in->max_line_set && in->max_line > limit - (int64_t)key)
+			in->max_line = limit - (int64_t)key;
+	}
+}
+
+/* client.id may name the host; unset it does. */
+static int name_client(struct producer_config *c)
+{
+	const char *set = producer_config_get(c, "client.id");
+	char host[256] = "";
+	struct template_values v = { .path = "", .host = host, .input = "" };
+	struct buf id;
+	int rc;
+
+	gethostname(host, sizeof host - 1);
+	buf_init(&id, 512);
+	rc = template_expand(set && *set ? set : "spillway-%{host}", &v, &id);
+	if (rc >= 0)
+		rc = producer_config_set(c, "client.id", id.data, NULL);
+	buf_release(&id);
+	return rc;
+}
+
+/* acks 0 or 1 switch idempotence off as in Java's producer; without it a retry may double lines. */
+static void check_delivery(const struct loaded *l, struct conf_problems *problems)
+{
+	const char *on = producer_config_get(l->producer, "enable.idempotence");
+
+	if (l->conf->delivery == CONF_EXACTLY_ONCE && on && strcmp(on, "true") != 0)
+		conf_problem_add(problems, l->conf->path, 1, 1, "producer: delivery: exactly_once needs idempotence, and that needs "
+			"acks: all, retries above 0 and max.in.flight.requests.per.connection of at most 5");
+}
+
+int load_conf(const char *path, struct loaded *ret, struct buf *ret_text)
+{
+	struct loaded l = { .producer = producer_config_new() };
+	struct conf_problems problems = { 0 };
+	struct conf_hooks hooks = { producer_set, producer_finish, l.producer };
+	int rc = l.producer ? conf_load(path, &hooks, &l.conf, &problems) : ERR_NOMEM;
+
+	if (rc >= 0 && (rc = name_client(l.producer)) < 0)
+		conf_problem_add(&problems, path, 1, 1, "client.id: %s", err_text(rc));
+	if (rc >= 0) {
+		check_delivery(&l, &problems);
+		check_max_line(&l, &problems);
+		rc = problems.n ? ERR_CONFIG : 0;
+	}
+	for (size_t i = 0; i < problems.n; i++)
+		buf_printf(ret_text, "%s\n", problems.v[i].text);
+	conf_problems_release(&problems);
+	if (rc < 0) {
+		loaded_release(&l);
+		return rc;
+	}
+	*ret = l;
+	return 0;
+}
+
+void loaded_release(struct loaded *l)
+{
+	conf_free(l->conf);
+	producer_config_free(l->producer);
+	*l = (struct loaded){ 0 };
+}
+
+void loaded_print(const struct loaded *l, struct buf *out)
+{
+	const char *name, *value;
+
+	conf_print(l->conf, out);
+	buf_puts(out, "producer:\n");
+	for (size_t i = 0; (name = producer_config_name(i)); i++) {
+		value = producer_config_get(l->producer, name);
+		if (value && *value)
+			buf_printf(out, "  %s: %s\n", name, value);
+	}
+}

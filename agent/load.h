@@ -1,0 +1,20 @@
+/* load.h - the configuration file as the whole agent understands it: conf's part and the producer's part together. */
+#ifndef SPILLWAY_LOAD_H
+#define SPILLWAY_LOAD_H
+
+#include "agent/base/buf.h"
+#include "conf/conf.h"
+#include "producer/producer.h"
+
+struct loaded {
+	struct conf            *conf;
+	struct producer_config *producer;
+};
+
+/* 0, or ERR_CONFIG / -errno with every problem written to *ret_text, one a line. */
+int  load_conf(const char *path, struct loaded *ret, struct buf *ret_text);
+void loaded_release(struct loaded *l);
+/* The effective configuration as YAML, secrets masked. */
+void loaded_print(const struct loaded *l, struct buf *out);
+
+#endif

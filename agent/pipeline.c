@@ -1,0 +1,205 @@
+/* pipeline.c - see pipeline.h. Start order: database, producer (restored, not sending), state thread, tailers, sender;
+ * so that nothing new can be read or sent before what an earlier life left is in place. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+#include "agent/base/mem.h"
+#include "agent/pipeline.h"
+#include "agent/restore.h"
+
+#define DRAIN_SLICE_MS 100
+
+/* --- the tail thread's hooks --- */
+
+static void hook_file_put(void *arg, const struct spool_file *f)
+{
+	state_file_put(((struct pipeline *)arg)->state, f);
+}
+
+static void hook_file_forget(void *arg, int64_t file_id)
+{
+	state_file_forget(((struct pipeline *)arg)->state, file_id);
+}
+
+static void hook_route_put(void *arg, const struct spool_route *r)
+{
+	state_route_put(((struct pipeline *)arg)->state, r);
+}
+
+static void hook_finished(void *arg, const struct spool_range *r)
+{
+	state_finished(((struct pipeline *)arg)->state, r);
+}
+
+static void hook_run_begin(void *arg, struct lane *l, int64_t now_ms, int64_t wall_ms)
+{
+	(void)arg;
+	lane_begin(l, now_ms, wall_ms);
+}
+
+static void hook_run_end(void *arg, struct lane *l, uint32_t records)
+{
+	struct pipeline *p = arg;
+
+	books_lock(&p->books);
+	p->books.read += records;
+	lane_end(l);
+	books_unlock(&p->books);
+}
+
+static int64_t hook_safe(void *arg, int64_t file_id)
+{
+	return state_safe(((struct pipeline *)arg)->state, file_id);
+}
+
+static void hook_all_read(void *arg)
+{
+	struct pipeline *p = arg;
+
+	if (p->all_read)
+		p->all_read(p->all_read_arg);
+}
+
+static int open_producer(struct pipeline *p, struct err *ret_err)
+{
+	struct producer_journal j;
+	struct producer_error e;
+	int rc;
+
+	state_journal(p->state, &j);
+	rc = producer_open_journaled(p->conf->producer, &j, &p->producer, &e);
+	if (rc < 0)
+		return err_set(ret_err, rc, "%s", e.text);
+	return state_restore(p->state, p->producer, ret_err);
+}
+
+static int open_tail(struct pipeline *p, const struct restored *r, struct err *ret_err)
+{
+	struct tail_conf c = {
+		.conf = p->conf->conf,
+		.producer = p->producer,
+		.hooks = { p, hook_file_put, hook_file_forget, hook_route_put, hook_finished, hook_run_begin,
+			   hook_run_end, hook_safe, hook_all_read },
+		.known = r->files, .known_count = r->file_count,
+		.routes = r->routes, .route_count = r->route_count,
+		.next_file_id = r->next_file_id,
+		.once = p->once,
+		.hostname = p->hostname,
+	};
+
+	return tail_open(&c, &p->tail, ret_err);
+}
+
+static int open_all(struct pipeline *p, struct spool *s, struct err *ret_err)
+{
+	struct restored restored;
+	struct spool_totals totals;
+	int rc = state_open(s, p->conf->conf, &p->books, &p->state);
+
+	if (rc < 0) {
+		spool_close(s);
+		return err_set(ret_err, rc, "out of memory");
+	}
+	rc = open_producer(p, ret_err);
+	if (rc < 0)
+		return rc;
+	spool_totals(s, &totals);
+	books_open(&p->books, p->producer, &totals);
+	rc = restored_read(s, &restored, ret_err);
+	if (rc < 0)
+		return rc;
+	rc = open_tail(p, &restored, ret_err);
+	restored_release(&restored);
+	if (rc >= 0)
+		state_set_tail(p->state, p->tail);
+	return rc;
+}
+
+int pipeline_open(struct pipeline *p, const struct loaded *conf, bool once, struct err *ret_err)
+{
+	const struct conf *c = conf->conf;
+	struct spool_conf sc = { .dir = c->state_dir, .max_size = c->spool.max_size, .min_free = c->spool.min_free };
+	struct spool *s;
+	int rc;
+
+	*p = (struct pipeline){ .conf = conf, .once = once, .started_ms = clock_mono_ms() };
+	books_init(&p->books);
+	gethostname(p->hostname, sizeof p->hostname - 1);	/* stays empty when it fails */
+	rc = spool_open(&sc, &s, ret_err);
+	if (rc >= 0)
+		rc = open_all(p, s, ret_err);
+	if (rc < 0)
+		pipeline_close(p);
+	return rc;
+}
+
+int pipeline_start(struct pipeline *p, struct err *ret_err)
+{
+	struct producer_error e;
+	int rc = state_start(p->state, p->producer);
+
+	if (rc < 0)
+		return err_set(ret_err, rc, "cannot start the state thread: %s", err_text(rc));
+	rc = tail_start(p->tail);
+	if (rc < 0)
+		return err_set(ret_err, rc, "cannot start the tail thread: %s", err_text(rc));
+	rc = producer_start(p->producer, &e);
+	return rc < 0 ? err_set(ret_err, rc, "%s", e.text) : 0;
+}
+
+bool pipeline_delivered(struct pipeline *p, int64_t timeout_ms)
+{
+	struct books_snapshot b;
+
+	if (!producer_drain(p->producer, timeout_ms, false))
+		return false;
+	books_snapshot(&p->books, &b);
+	return b.in_memory == 0 && b.spooled == 0;
+}
+
+/* Whether a batch must outlive the process because no matched file holds its lines any more. */
+static bool keep(void *arg, const struct batch *b)
+{
+	struct pipeline *p = arg;
+
+	for (uint32_t i = 0; i < b->range_count; i++)
+		if (tail_file_vanishing(p->tail, b->ranges[i].file_id))
+			return true;
+	return false;
+}
+
+void pipeline_stop(struct pipeline *p, bool deliver)
+{
+	int64_t until = clock_mono_ms() + p->conf->conf->shutdown_timeout_ms;
+
+	atomic_store(&p->stopping, true);
+	tail_stop(p->tail);
+	while (deliver && !atomic_load(&p->hurry) && clock_mono_ms() < until) {
+		int64_t t0 = clock_mono_ms();
+
+		if (producer_drain(p->producer, DRAIN_SLICE_MS, true) || clock_mono_ms() - t0 < DRAIN_SLICE_MS / 2)
+			break;			/* done, or no broker is up */
+	}
+	producer_stop(p->producer, keep, p);
+	state_stop(p->state);
+	atomic_store(&p->stopped, true);
+}
+
+void pipeline_hurry(struct pipeline *p)
+{
+	atomic_store(&p->hurry, true);
+}
+
+void pipeline_close(struct pipeline *p)
+{
+	if (p->state)
+		state_stop(p->state);
+	producer_close(p->producer, 0);
+	tail_close(p->tail);
+	state_close(p->state);
+	books_release(&p->books);
+}

@@ -1,0 +1,83 @@
+/* restore.c - see restore.h. */
+#include <string.h>
+
+#include "agent/base/mem.h"
+#include "agent/restore.h"
+
+static int add_skip(void *arg, int64_t from, int64_t to)
+{
+	struct tail_known *k = arg;
+	void *v = mem_grow(k->skips, k->skip_count, sizeof k->skips[0]);
+
+	if (!v)
+		return ERR_NOMEM;
+	k->skips = v;
+	k->skips[k->skip_count].from = from;
+	k->skips[k->skip_count++].to = to;
+	return 0;
+}
+
+static int add_file(void *arg, const struct spool_file *f)
+{
+	struct restored *r = arg;
+	struct tail_known *v = mem_grow(r->files, r->file_count, sizeof *v);
+
+	if (!v)
+		return ERR_NOMEM;
+	r->files = v;
+	v += r->file_count++;
+	*v = (struct tail_known){ .file = *f };
+	v->file.path = mem_strdup(f->path);
+	return v->file.path ? 0 : ERR_NOMEM;
+}
+
+static int add_route(void *arg, const struct spool_route *from)
+{
+	struct restored *r = arg;
+	struct spool_route *v = mem_grow(r->routes, r->route_count, sizeof *v);
+	void *key = NULL;
+
+	if (!v)
+		return ERR_NOMEM;
+	r->routes = v;
+	v += r->route_count++;
+	*v = *from;
+	v->key = NULL;
+	v->topic = mem_strdup(from->topic);
+	if (!from->key_null) {
+		v->key = key = mem_alloc(from->key_len + 1);
+		if (key)
+			memcpy(key, from->key, from->key_len);
+	}
+	return v->topic && (from->key_null || key) ? 0 : ERR_NOMEM;
+}
+
+int restored_read(struct spool *s, struct restored *ret, struct err *ret_err)
+{
+	int rc;
+
+	*ret = (struct restored){ .next_file_id = spool_next_file_id(s) };
+	rc = spool_files_each(s, add_file, ret, ret_err);
+	for (size_t i = 0; i < ret->file_count && rc >= 0; i++)
+		rc = spool_skips_each(s, ret->files[i].file.id, add_skip, &ret->files[i]);
+	if (rc >= 0)
+		rc = spool_routes_each(s, add_route, ret, ret_err);
+	if (rc < 0)
+		restored_release(ret);
+	return rc;
+}
+
+void restored_release(struct restored *r)
+{
+	for (size_t i = 0; i < r->file_count; i++) {
+		mem_free((char *)r->files[i].file.path);
+		mem_free(r->files[i].skips);
+	}
+	for (size_t i = 0; i < r->route_count; i++) {
+		mem_free((char *)r->routes[i].topic);
+		mem_free((void *)r->routes[i].key);
+	}
+	mem_free(r->files);
+	mem_free(r->routes);
+	*r = (struct restored){ 0 };
+}

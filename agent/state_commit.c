@@ -1,0 +1,258 @@
+/* state_commit.c - the two transactions of the state thread: the ledger's and the spool's.
+ *
+ * Failure: a transaction that fails is undone whole. Plans are then answered with the error (the sender asks again),
+ * notes and acks stay queued and are tried again after RETRY_MS: an unrecorded ack only means that its batch would be
+ * repeated, and recognised, after a crash. Spilled batches go back to their lane.
+ */
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+#include "agent/base/mem.h"
+#include "agent/state_int.h"
+
+#define RETRY_MS          1000
+#define FULL_EVERY_MS     5000		/* what NORMAL commits wrote is made durable at least that often */
+#define SPILL_BYTES_MAX   (8u << 20)
+
+static int apply_note(struct spool *s, const struct note *n, struct err *e)
+{
+	switch (n->kind) {
+	case NOTE_FILE:     return spool_file_put(s, &n->file, e);
+	case NOTE_FORGET:   return spool_file_forget(s, n->file_id, e);
+	case NOTE_ROUTE:    return spool_route_put(s, &n->route, e);
+	case NOTE_FINISHED: return spool_finish(s, &n->range, 1, SPOOL_FILTERED, n->range.count, e);
+	}
+	return ERR_INTERNAL;
+}
+
+/* struct source_range and struct spool_range are the same facts in two folders that do not know each other. */
+static struct spool_range *ranges_copy(const struct batch *b)
+{
+	struct spool_range *r = mem_array(struct spool_range, b->range_count ? b->range_count : 1);
+
+	for (uint32_t i = 0; r && i < b->range_count; i++) {
+		const struct source_range *from = &b->ranges[i];
+
+		r[i] = (struct spool_range){ .file_id = from->file_id, .from = from->from, .to = from->to,
+			.marker = from->marker, .count = from->count, .route = from->route };
+	}
+	return r;
+}
+
+static int plan_one(struct spool *s, struct batch *b, struct err *e)
+{
+	struct spool_range *ranges = ranges_copy(b);
+	struct spool_ledger l = {
+		.cluster_id = b->cluster_id ? b->cluster_id : "",
+		.topic = b->topic,
+		.partition = b->partition,
+		.producer_id = b->producer_id,
+		.producer_epoch = b->producer_epoch,
+		.base_sequence = b->base_sequence,
+		.count = b->count,
+		.base_timestamp = b->base_timestamp,
+		.max_timestamp = b->max_timestamp,
+		.codec = b->codec,
+		.raw_crc = b->raw_crc,
+		.raw_bytes = b->raw_bytes,
+		.row_id = b->row_id,
+		.ranges = ranges,
+		.range_count = b->row_id ? 0 : b->range_count,
+	};
+	int rc;
+
+	if (!ranges)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	rc = spool_plan(s, &l, e);
+	b->ledger_id = rc < 0 ? 0 : l.id;
+	mem_free(ranges);
+	return rc;
+}
+
+static int apply_ledger(struct state *st, struct err *e)
+{
+	struct work *w = &st->todo;
+	int rc = 0;
+
+	list_each(it, &w->notes)
+		if ((rc = apply_note(st->spool, list_entry(it, struct note, node), e)) < 0)
+			return rc;
+	list_each(it, &w->acks)
+		if ((rc = spool_acked(st->spool, list_entry(it, struct batch, node)->ledger_id, e)) < 0)
+			return rc;
+	list_each(it, &w->plans)
+		if ((rc = plan_one(st->spool, list_entry(it, struct batch, node), e)) < 0)
+			return rc;
+	return 0;
+}
+
+static int commit_ledger(struct state *st, int64_t now, struct err *e)
+{
+	bool full = st->sync == SPOOL_FULL || now - st->full_at_ms >= FULL_EVERY_MS;
+	int rc = spool_begin(st->spool, full ? SPOOL_FULL : SPOOL_NORMAL, e);
+
+	if (rc < 0)
+		return rc;
+	rc = apply_ledger(st, e);
+	if (rc < 0) {
+		spool_rollback(st->spool);
+		return rc;
+	}
+	rc = spool_commit(st->spool, e);
+	if (rc >= 0 && full)
+		st->full_at_ms = now;
+	return rc;
+}
+
+static void notes_done(struct state *st)
+{
+	list_each_safe(it, &st->todo.notes) {
+		struct note *n = list_entry(it, struct note, node);
+
+		list_remove(&n->node);
+		if (n->kind == NOTE_FILE)
+			state_publish_file(st, n->file.id);
+		if (n->kind == NOTE_FINISHED)
+			state_publish_file(st, n->range.file_id);
+		state_note_free(n);
+	}
+}
+
+void state_commit_ledger(struct state *st, int64_t now)
+{
+	struct work *w = &st->todo;
+	struct err e;
+	int rc;
+
+	if (list_empty(&w->notes) && list_empty(&w->acks) && list_empty(&w->plans))
+		return;
+	rc = commit_ledger(st, now, &e);
+	if (rc < 0) {
+		state_say(st, &e, "cannot write the in-flight ledger, nothing new is sent, trying again in 1 s");
+		list_each(it, &w->plans)
+			list_entry(it, struct batch, node)->ledger_id = 0;
+		st->retry_at_ms = now + RETRY_MS;
+		producer_planned(st->producer, &w->plans, rc);
+		return;
+	}
+	state_say(st, NULL, NULL);
+	st->retry_at_ms = 0;
+	st->acks_since_ms = 0;
+	notes_done(st);
+	list_each(it, &w->acks)
+		state_publish(st, list_entry(it, struct batch, node));
+	books_lock(st->books);
+	spool_totals(st->spool, &st->books->totals);
+	if (!list_empty(&w->acks))
+		producer_recorded(st->producer, &w->acks);
+	books_unlock(st->books);
+	if (!list_empty(&w->plans))
+		producer_planned(st->producer, &w->plans, 0);
+}
+
+/* --- spilling --- */
+
+static int spill_one(struct spool *s, struct batch *b, struct err *e)
+{
+	struct spool_range *ranges = ranges_copy(b);
+	struct spool_piece *pieces;
+	size_t n = 0;
+	int rc;
+	struct spool_row r = {
+		.topic = b->lane ? lane_topic(b->lane) : b->topic,
+		.partition = b->lane ? lane_partition(b->lane) : b->partition,
+		.count = b->count,
+		.base_timestamp = b->base_timestamp,
+		.max_timestamp = b->max_timestamp,
+		.codec = b->codec,
+		.raw_bytes = b->raw_bytes,
+		.raw_crc = b->raw_crc,
+		.crc = b->payload_crc,
+		.size = b->bytes,
+		.spooled_ms = clock_wall_ms(),
+		.ledger_id = b->ledger_id,
+		.ranges = ranges,
+		.range_count = b->range_count,
+	};
+
+	for (const struct chunk *c = b->chunks; c; c = c->next)
+		n++;
+	pieces = mem_array(struct spool_piece, n);
+	if (!ranges || !pieces) {
+		mem_free(ranges);
+		mem_free(pieces);
+		return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	n = 0;
+	for (const struct chunk *c = b->chunks; c; c = c->next)
+		pieces[n++] = (struct spool_piece){ c->data, c->used };
+	rc = spool_add(s, &r, pieces, n, e);
+	if (rc >= 0)
+		b->row_id = r.id;
+	mem_free(ranges);
+	mem_free(pieces);
+	return rc;
+}
+
+/* Adds batches from the head of the queue to *stored until the transaction is large enough or one does not fit. */
+static int spill_some(struct state *st, struct list *stored, struct err *e)
+{
+	size_t bytes = 0;
+
+	list_init(stored);
+	while (!list_empty(&st->todo.spills) && bytes < SPILL_BYTES_MAX) {
+		struct batch *b = list_first(&st->todo.spills, struct batch, node);
+		int rc = spill_one(st->spool, b, e);
+
+		if (rc < 0)
+			return rc;
+		bytes += b->bytes;
+		list_remove(&b->node);
+		list_push_back(stored, &b->node);
+	}
+	return 0;
+}
+
+static void spill_failed(struct state *st, struct list *batches, int rc)
+{
+	list_each(it, batches)
+		list_entry(it, struct batch, node)->row_id = 0;
+	producer_spilled(st->producer, batches, rc, RETRY_MS);
+}
+
+void state_commit_spills(struct state *st)
+{
+	struct list stored;
+	struct err e;
+	int rc, refused;
+
+	/* A batch's files must be known before its ranges are finished. */
+	state_commit_ledger(st, clock_mono_ms());
+	refused = spool_begin(st->spool, SPOOL_FULL, &e);
+	if (refused < 0) {
+		state_say(st, &e, "cannot write to the spool, lines stay in their files, trying again in 1 s");
+		spill_failed(st, &st->todo.spills, refused);
+		return;
+	}
+	refused = spill_some(st, &stored, &e);
+	if (refused < 0)
+		state_say(st, &e, refused == ERR_SPOOL_FULL ? "the spool is full, lines stay in their files until it drains" :
+			"cannot write to the spool, lines stay in their files, trying again in 1 s");
+	rc = spool_commit(st->spool, &e);
+	if (rc < 0) {
+		state_say(st, &e, "cannot write to the spool, lines stay in their files, trying again in 1 s");
+		spill_failed(st, &stored, rc);
+	} else {
+		st->full_at_ms = clock_mono_ms();
+		list_each(it, &stored)
+			state_publish(st, list_entry(it, struct batch, node));
+		books_lock(st->books);
+		spool_totals(st->spool, &st->books->totals);
+		if (!list_empty(&stored))
+			producer_spilled(st->producer, &stored, 0, 0);
+		books_unlock(st->books);
+	}
+	if (refused < 0 && !list_empty(&st->todo.spills))
+		spill_failed(st, &st->todo.spills, refused);
+	else if (rc >= 0 && refused >= 0)
+		state_say(st, NULL, NULL);
+}

@@ -1,0 +1,239 @@
+/* state_read.c - bytes on their way back from the state database to the sender, and what an earlier life left.
+ *
+ * A row's bytes go to the wire as they are: nothing here decodes or compresses. They are paid from the share of
+ * buffer.memory that appenders never get, so a full memory can always drain.
+ * Damage: a row whose checksum does not fit is set aside and counted; it never blocks its lane.
+ */
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+#include "agent/base/mem.h"
+#include "agent/state_int.h"
+#include "agent/tail.h"
+
+#define DAMAGED_MAX 64		/* set aside in one go; more are found by the next read */
+
+struct reading {
+	struct state *st;
+	struct lane  *lane;
+	struct batch *into;		/* READ_LOAD: fill this one */
+	struct list   batches;
+	uint32_t count, max_batches;
+	size_t   bytes, max_bytes;
+	int64_t  last_id;
+	int64_t  damaged[DAMAGED_MAX];
+	size_t   damaged_count;
+	int      rc;
+};
+
+static void set_aside(struct state *st, const struct reading *r)
+{
+	struct err e;
+	int rc = spool_begin(st->spool, SPOOL_FULL, &e);
+
+	for (size_t i = 0; i < r->damaged_count && rc >= 0; i++)
+		rc = spool_row_set_aside(st->spool, r->damaged[i], &e);
+	if (rc >= 0)
+		rc = spool_commit(st->spool, &e);
+	else
+		spool_rollback(st->spool);
+	if (rc < 0) {
+		state_say(st, &e, "cannot set damaged spool rows aside, trying again with the next read");
+		return;
+	}
+	for (size_t i = 0; i < r->damaged_count; i++)
+		log_error("a spooled batch is damaged, it was set aside and counted as dropped", KI("row", r->damaged[i]));
+	books_lock(st->books);
+	spool_totals(st->spool, &st->books->totals);
+	books_unlock(st->books);
+}
+
+static void take_row(struct batch *b, const struct spool_row *row)
+{
+	b->row_id = row->id;
+	b->count = row->count;
+	b->codec = row->codec;
+	b->raw_bytes = row->raw_bytes;
+	b->raw_crc = row->raw_crc;
+	b->payload_crc = row->crc;
+	b->base_timestamp = row->base_timestamp;
+	b->max_timestamp = row->max_timestamp;
+}
+
+static int read_row(void *arg, const struct spool_row *row, const void *data, int rc)
+{
+	struct reading *r = arg;
+	struct batch *b;
+
+	if (rc < 0) {
+		if (r->damaged_count < DAMAGED_MAX)
+			r->damaged[r->damaged_count++] = row->id;
+		return r->damaged_count == DAMAGED_MAX;
+	}
+	if (r->count >= r->max_batches || (r->count && r->bytes + row->size > r->max_bytes))
+		return 1;
+	b = batch_new(clock_mono_ms(), clock_wall_ms());
+	if (!b) {
+		r->rc = ERR_NOMEM;
+		return 1;
+	}
+	r->rc = batch_fill(b, producer_budget(r->st->producer), BUDGET_REFILL, clock_mono_ms(), data, row->size);
+	if (r->rc < 0) {
+		batch_free(b, producer_budget(r->st->producer));
+		return 1;
+	}
+	take_row(b, row);
+	b->lane = r->lane;
+	list_push_back(&r->batches, &b->node);
+	r->count++;
+	r->bytes += row->size;
+	r->last_id = row->id;
+	return 0;
+}
+
+static int64_t *cursor_of(struct state *st, struct lane *lane)
+{
+	int64_t *c = map_get(&st->cursors, &lane, sizeof lane);
+
+	if (!c) {
+		c = mem_new(int64_t);
+		ASSERT(c && map_put(&st->cursors, &lane, sizeof lane, c) == 0);
+	}
+	return c;
+}
+
+static void refill(struct state *st, const struct read_job *job)
+{
+	int64_t *cursor = cursor_of(st, job->lane);
+	struct reading r = { .st = st, .lane = job->lane, .max_batches = job->max_batches,
+		.max_bytes = job->max_bytes, .last_id = *cursor };
+	struct err e;
+	int rc;
+
+	list_init(&r.batches);
+	rc = spool_rows_read(st->spool, lane_topic(job->lane), lane_partition(job->lane), *cursor, read_row, &r, &e);
+	if (rc < 0)
+		state_say(st, &e, "cannot read from the spool, trying again");
+	else
+		rc = r.rc;
+	if (r.damaged_count)
+		set_aside(st, &r);
+	*cursor = r.last_id;
+	producer_returned(st->producer, job->lane, &r.batches, r.damaged_count, rc);
+}
+
+static int load_row(void *arg, const struct spool_row *row, const void *data, int rc)
+{
+	struct reading *r = arg;
+
+	if (rc < 0)
+		r->rc = ERR_CORRUPT;
+	else
+		r->rc = batch_fill(r->into, producer_budget(r->st->producer), BUDGET_REFILL, clock_mono_ms(), data, row->size);
+	if (r->rc >= 0)
+		take_row(r->into, row);
+	return 1;
+}
+
+static void load(struct state *st, struct batch *b)
+{
+	struct reading r = { .st = st, .into = b };
+	struct err e;
+	int rc;
+
+	if (!b->row_id) {
+		tail_rebuild(st->tail, b);
+		return;
+	}
+	rc = spool_row_read(st->spool, b->row_id, load_row, &r, &e);
+	if (rc < 0)
+		state_say(st, &e, "cannot read a spooled batch");
+	else
+		rc = r.rc;
+	producer_loaded(st->producer, b, rc);
+}
+
+void state_read(struct state *st, struct read_job *job)
+{
+	switch (job->kind) {
+	case READ_LOAD:
+		load(st, job->batch);
+		break;
+	case READ_REFILL:
+		refill(st, job);
+		break;
+	case READ_REWIND:
+		*cursor_of(st, job->lane) = 0;
+		break;
+	}
+}
+
+/* --- what an earlier life left --- */
+
+struct restoring { struct state *st; struct producer *p; };
+
+static int restore_row(void *arg, const struct spool_ledger *l)
+{
+	struct restoring *r = arg;
+	struct batch *b = batch_new(clock_mono_ms(), l->base_timestamp);
+
+	if (!b)
+		return ERR_NOMEM;
+	b->partition = l->partition;
+	b->producer_id = l->producer_id;
+	b->producer_epoch = l->producer_epoch;
+	b->base_sequence = l->base_sequence;
+	b->count = l->count;
+	b->base_timestamp = l->base_timestamp;
+	b->max_timestamp = l->max_timestamp;
+	b->codec = l->codec;
+	b->raw_crc = l->raw_crc;
+	b->raw_bytes = l->raw_bytes;
+	b->row_id = l->row_id;
+	b->ledger_id = l->id;
+	b->counted = l->row_id == 0;
+	b->maybe_written = true;
+	for (size_t i = 0; i < l->range_count; i++) {
+		const struct spool_range *from = &l->ranges[i];
+
+		if (batch_add_source(b, &(struct source_range){ .file_id = from->file_id, .from = from->from,
+				.to = from->to, .marker = from->marker, .count = from->count, .route = from->route }) < 0) {
+			batch_free(b, NULL);
+			return ERR_NOMEM;
+		}
+	}
+	return producer_restore(r->p, l->topic, b);
+}
+
+static int restore_lane(void *arg, const struct spool_lane *l)
+{
+	struct restoring *r = arg;
+	struct lane *lane;
+
+	if (l->rows == l->rows_with_identity)
+		return 0;
+	lane = producer_lane(r->p, l->topic, l->partition);
+	if (!lane)
+		return ERR_NOMEM;
+	producer_set_backlog(r->p, lane, l->rows - l->rows_with_identity);
+	return 0;
+}
+
+static int restore_position(void *arg, const struct spool_file *f)
+{
+	state_publish_file(((struct restoring *)arg)->st, f->id);
+	return 0;
+}
+
+int state_restore(struct state *st, struct producer *p, struct err *ret_err)
+{
+	struct restoring r = { .st = st, .p = p };
+	int rc = spool_ledger_each(st->spool, restore_row, &r, ret_err);
+
+	if (rc >= 0)
+		rc = spool_lanes_each(st->spool, restore_lane, &r, ret_err);
+	if (rc >= 0)
+		rc = spool_files_each(st->spool, restore_position, &r, ret_err);
+	return rc;
+}

@@ -1,0 +1,226 @@
+/* status.c - gathers what status_write (status_write.c) prints. See status.h. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/mem.h"
+#include "agent/status.h"
+#include "producer/codec.h"
+
+#define ACK_FRESH_MS 5000	/* acks this young mean that the broker takes what is spooled */
+
+static void add_reason(struct status *s, const char *text)
+{
+	if (text && *text)
+		buf_put(&s->reasons, text, strlen(text) + 1);
+}
+
+/* --- from the state database; state thread or offline --- */
+
+struct gather { struct status *s; enum status_what what; };
+
+static int gather_lane(void *arg, const struct spool_lane *l)
+{
+	struct status *s = ((struct gather *)arg)->s;
+	struct status_lane *v = mem_grow(s->lanes, s->lane_count, sizeof *v);
+
+	if (!v)
+		return ERR_NOMEM;
+	s->lanes = v;
+	v[s->lane_count++] = (struct status_lane){ mem_strdup(l->topic), l->partition, l->rows, l->records, l->bytes };
+	return 0;
+}
+
+static int gather_row(void *arg, const struct spool_row *r)
+{
+	struct status *s = ((struct gather *)arg)->s;
+	struct status_row *v = mem_grow(s->rows, s->row_count, sizeof *v);
+
+	if (!v)
+		return ERR_NOMEM;
+	s->rows = v;
+	v[s->row_count++] = (struct status_row){ r->id, mem_strdup(r->topic), r->partition, r->count, r->size,
+		(clock_wall_ms() - r->spooled_ms) / 1000, codec_name(r->codec), r->ledger_id != 0 };
+	return 0;
+}
+
+static void gather_spool(void *arg, struct spool *spool)
+{
+	struct gather *g = arg;
+	struct err e;
+
+	g->s->rc = spool_lanes_each(spool, gather_lane, g, &e);
+	if (g->s->rc >= 0 && g->what == STATUS_SPOOL)
+		g->s->rc = spool_rows_list(spool, gather_row, g, &e);
+	if (g->s->rc < 0)
+		add_reason(g->s, e.text);
+}
+
+/* --- from a running agent --- */
+
+static int gather_files(struct pipeline *p, struct status *s)
+{
+	struct tail_file_info *f;
+	size_t n;
+	int rc = tail_files(p->tail, &f, &n);
+
+	if (rc < 0)
+		return rc;
+	s->files = mem_array(struct status_file, n ? n : 1);
+	for (size_t i = 0; i < n && s->files; i++) {
+		struct status_file *to = &s->files[s->file_count++];
+		int64_t safe = state_safe(p->state, f[i].file_id);
+
+		*to = (struct status_file){ f[i].path, f[i].input, f[i].dev, f[i].inode, f[i].size, f[i].read,
+			safe < 0 ? 0 : safe, "" };
+		memcpy(to->state, f[i].state, sizeof to->state);
+		if (f[i].reason[0] && !strcmp(f[i].state, "failed"))
+			add_reason(s, f[i].reason);
+	}
+	for (size_t i = s->file_count; i < n; i++)
+		mem_free(f[i].path);
+	mem_free(f);
+	return s->files ? 0 : ERR_NOMEM;
+}
+
+static bool any_waiting(const struct status *s)
+{
+	for (size_t i = 0; i < s->file_count; i++)
+		if (!strcmp(s->files[i].state, "waiting"))
+			return true;
+	return false;
+}
+
+static const char *live_state(const struct pipeline *p, const struct status *s)
+{
+	const struct producer_stat *ps = &s->producer;
+
+	if (atomic_load(&p->stopped))
+		return "stopped";
+	if (atomic_load(&p->stopping))
+		return "stopping";
+	if (!s->books.totals.rows)
+		return "shipping";
+	if (ps->any_broker_up && ps->last_ack_ms >= 0 && clock_mono_ms() - ps->last_ack_ms < ACK_FRESH_MS)
+		return "draining";
+	return s->books.totals.full && any_waiting(s) ? "blocked" : "spilling";
+}
+
+static void gather_reasons(struct pipeline *p, struct status *s)
+{
+	struct buf text;
+	char trouble[480], *from_tail = tail_reasons(p->tail);
+
+	buf_init(&text, 4096);
+	for (size_t i = 0; i < s->producer.lane_count; i++) {
+		const struct producer_lane_stat *l = &s->producer.lanes[i];
+
+		buf_clear(&text);
+		if (l->held && buf_printf(&text, "topic %s is held: %s", l->topic, l->reason) >= 0)
+			add_reason(s, text.data);
+	}
+	for (size_t i = 0; i < s->producer.broker_count; i++) {
+		const struct producer_broker_stat *b = &s->producer.brokers[i];
+
+		buf_clear(&text);
+		if (b->error[0] && buf_printf(&text, "broker %s:%d: %s", b->host, b->port, b->error) >= 0)
+			add_reason(s, text.data);
+	}
+	buf_release(&text);
+	for (char *line = from_tail, *end; line && *line; line = end) {
+		end = line + strcspn(line, "\n");
+		if (*end)
+			*end++ = '\0';
+		add_reason(s, line);
+	}
+	mem_free(from_tail);
+	if (!books_balanced(&s->books))
+		add_reason(s, "the books do not balance; this is a bug of spillway, please report it");
+	state_trouble(p->state, trouble, sizeof trouble);
+	add_reason(s, trouble);
+}
+
+int status_online(struct pipeline *p, enum status_what what, struct status *ret)
+{
+	struct gather g = { ret, what };
+	int rc;
+
+	*ret = (struct status){ .conf = p->conf->conf };
+	buf_init(&ret->reasons, 1 << 20);
+	rc = gather_files(p, ret);
+	if (rc >= 0 && what == STATUS_ALL)
+		rc = producer_stat(p->producer, &ret->producer);
+	if (rc >= 0 && what != STATUS_POSITIONS)
+		state_ask(p->state, gather_spool, &g);
+	books_snapshot(&p->books, &ret->books);
+	ret->uptime_s = (double)(clock_mono_ms() - p->started_ms) / 1000;
+	ret->state = live_state(p, ret);
+	if (what == STATUS_ALL)
+		gather_reasons(p, ret);
+	if (rc < 0)
+		status_release(ret);
+	return rc;
+}
+
+/* --- from a directory --- */
+
+static int gather_known(void *arg, const struct spool_file *f)
+{
+	struct status *s = ((struct gather *)arg)->s;
+	struct status_file *v = mem_grow(s->files, s->file_count, sizeof *v);
+
+	if (!v)
+		return ERR_NOMEM;
+	s->files = v;
+	v[s->file_count++] = (struct status_file){ mem_strdup(f->path), SIZE_MAX, f->dev, f->inode,
+		f->size > f->safe ? f->size : f->safe, f->safe, f->safe, "done" };
+	if (f->size > f->safe)
+		memcpy(v[s->file_count - 1].state, "waiting", 8);
+	return 0;
+}
+
+int status_offline(const struct conf *conf, enum status_what what, struct status *ret, struct err *ret_err)
+{
+	struct spool_conf sc = { .dir = conf->state_dir, .max_size = conf->spool.max_size,
+		.min_free = conf->spool.min_free, .read_only = true };
+	struct gather g = { ret, what };
+	struct spool_totals *t = &ret->books.totals;
+	struct spool *spool;
+	int rc = spool_open(&sc, &spool, ret_err);
+
+	if (rc < 0)
+		return rc;
+	*ret = (struct status){ .conf = conf, .state = "stopped" };
+	buf_init(&ret->reasons, 1 << 20);
+	spool_totals(spool, t);
+	ret->books.acked = t->acked;
+	ret->books.spooled = t->records;
+	ret->books.rejected = t->rejected;
+	ret->books.dropped = t->dropped;
+	ret->books.filtered = t->filtered;
+	ret->books.read = t->acked + t->records + t->rejected + t->dropped;
+	rc = spool_files_each(spool, gather_known, &g, ret_err);
+	if (rc >= 0)
+		gather_spool(&g, spool);
+	spool_close(spool);
+	if (rc < 0)
+		status_release(ret);
+	return rc;
+}
+
+void status_release(struct status *s)
+{
+	for (size_t i = 0; i < s->file_count; i++)
+		mem_free(s->files[i].path);
+	for (size_t i = 0; i < s->lane_count; i++)
+		mem_free(s->lanes[i].topic);
+	for (size_t i = 0; i < s->row_count; i++)
+		mem_free(s->rows[i].topic);
+	mem_free(s->files);
+	mem_free(s->lanes);
+	mem_free(s->rows);
+	producer_stat_release(&s->producer);
+	buf_release(&s->reasons);
+	*s = (struct status){ 0 };
+}

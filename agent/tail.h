@@ -1,0 +1,96 @@
+/* tail.h - the tail thread: finds files, follows them through rotation, turns their lines into records.
+ *
+ * Invariants
+ *  (1) Every byte of a file is handed over exactly once, in order, in ranges that touch: [from,to) of each run of lines.
+ *  (2) A file stays open until its last byte is finished (acked, spooled, ...), however it was renamed or deleted.
+ *  (3) Waiting for memory is a state of a file. The thread never sleeps for it: events are read, new generations are
+ *      opened, reconciles run.
+ *  (4) Lines that a rotated file held when its successor was first seen go before the successor's lines.
+ * Threads: tail_* are called by main; the thread itself is inside. Lock: none of its own; it talks through `tail_hooks`,
+ *	and other threads talk to it through its queue.
+ */
+#ifndef SPILLWAY_TAIL_H
+#define SPILLWAY_TAIL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/base/err.h"
+#include "conf/conf.h"
+#include "producer/journal.h"
+#include "spool/spool.h"
+
+struct tail;
+
+struct tail_file_info {			/* one row of `status` and `positions ls` */
+	char    *path;
+	size_t   input;			/* index into conf->inputs */
+	uint64_t dev, inode;
+	int64_t  file_id, size, read;
+	char     state[12];		/* active rotated deleted waiting done failed */
+	char     reason[160];		/* why waiting or failed */
+};
+
+/* What the tail thread needs from the rest of the agent. Called on the tail thread; none may wait. */
+struct tail_hooks {
+	void *arg;
+	/* A file to be kept in the state database; before the first range of it is appended. Strings are copied. */
+	void (*file_put)(void *arg, const struct spool_file *f);
+	void (*file_forget)(void *arg, int64_t file_id);
+	void (*route_put)(void *arg, const struct spool_route *r);
+	/* Bytes that make no record (NULs at offset 0): finished as FILTERED, records 0. */
+	void (*finished)(void *arg, const struct spool_range *r);
+	/* Records go to lane `l` from lane_begin to lane_end through these, so that read and in_memory move together. */
+	void (*run_begin)(void *arg, struct lane *l, int64_t now_ms, int64_t wall_ms);
+	void (*run_end)(void *arg, struct lane *l, uint32_t records);	/* records: counted here, by the reader */
+	/* How far a file is finished; any time. */
+	int64_t (*safe)(void *arg, int64_t file_id);
+	/* --once: every file was read to its end and handed over. Called once. */
+	void (*all_read)(void *arg);
+};
+
+/* A file that the state database knows from before, with what is to be skipped above `safe`. */
+struct tail_skip { int64_t from, to; };
+struct tail_known { struct spool_file file; struct tail_skip *skips; size_t skip_count; };
+
+/* What spool_file.state says of a file: active rotated deleted done. spool_file.path is the last path that an input
+ * matched: a file that was renamed out of the globs is searched from there. */
+const char *tail_state_name(uint8_t state);
+
+struct tail_conf {
+	const struct conf *conf;
+	struct producer   *producer;
+	struct tail_hooks  hooks;
+	const struct tail_known *known; size_t known_count;	/* copied */
+	const struct spool_route *routes; size_t route_count;	/* of earlier lives, copied: what tail_rebuild needs */
+	int64_t next_file_id;
+	bool    once;
+	const char *hostname;
+};
+
+int  tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_err);
+int  tail_start(struct tail *t);		/* starts the thread */
+/* No more reading; waits for the thread; open files stay open: tail_rebuild goes on, on its caller's thread. */
+void tail_stop(struct tail *t);
+void tail_close(struct tail *t);		/* NULL is fine */
+
+/* Something about this file was finished (or memory came back): look again whether it can be closed. Any thread. */
+void tail_wake(struct tail *t);
+/* Builds the record section of an absent batch again from its ranges, on the tail thread, then calls producer_loaded:
+ * 0; ERR_AGAIN (no memory yet); ERR_BAD_DATA: the files no longer hold these lines. Any thread. */
+void tail_rebuild(struct tail *t, struct batch *b);
+/* Copies of all rows (mem_free each path, then the array). Waits for the thread's next round; after tail_stop it answers
+ * directly. Any thread but the tail's. */
+int  tail_files(struct tail *t, struct tail_file_info **ret, size_t *ret_n);
+/* Why nothing is read where something should be: unreadable files, globs without a match. One line each; mem_free. */
+char *tail_reasons(struct tail *t);
+/* After tail_stop: whether a file of this id is gone from every matched path (rotated out or deleted). */
+bool tail_file_vanishing(struct tail *t, int64_t file_id);
+
+/* Records that are pieces of lines longer than max_line, since the start. Any thread. */
+uint64_t tail_split_lines(const struct tail *t);
+
+/* What `check` prints: one line for each input with its matches and problems. Needs no thread. Returns the number of problems. */
+int  tail_check(const struct conf *conf, struct buf *out);
+
+#endif

@@ -1,0 +1,388 @@
+/* tail_files.c - the files that are followed: tables, opening, successors, rename and deletion, the end.
+ *
+ * Invariants
+ *  (1) by_inode has every file; by_path every file whose present path is known; by_id every open one; by_home the last
+ *      file that each matched path had, while it is open.
+ *  (2) an open file pins its inode: the same (dev, inode) is the same file.
+ *  (3) a file is a successor of the one that had its home before: not read before that one was read up to what it held
+ *      when the successor was first seen. Chains follow age, so there is no circle.
+ * States	ACTIVE <-> ROTATED -> DELETED -> closed; FAILED -> ACTIVE [opened or read again]
+ * Threads: tail. Failure: what cannot be opened stays as FILE_FAILED; no memory: the next walk finds the file again.
+ */
+#define _GNU_SOURCE		/* memrchr */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+#include "agent/base/mem.h"
+#include "agent/identity.h"
+#include "agent/tail_inside.h"
+
+/* --- tables --- */
+
+struct inode_key { uint64_t dev, inode; };
+
+struct file *files_by_inode(const struct tail *t, uint64_t dev, uint64_t inode)
+{
+	struct inode_key k = { dev, inode };
+
+	return map_get(&t->by_inode, &k, sizeof k);
+}
+
+struct file *files_by_id(const struct tail *t, int64_t id)
+{
+	return map_get(&t->by_id, &id, sizeof id);
+}
+
+struct file *files_by_path(const struct tail *t, const char *path)
+{
+	return map_get(&t->by_path, path, strlen(path));
+}
+
+/* Takes f out of a table if it is what stands there. */
+static void map_drop(struct map *m, const void *key, size_t n, const struct file *f)
+{
+	if (map_get(m, key, n) == f)
+		map_del(m, key, n);
+}
+
+void files_put(struct tail *t, const struct file *f, int64_t gone_ms)
+{
+	struct spool_file row;
+
+	file_row(f, &row);
+	row.gone_ms = gone_ms;
+	t->hooks->file_put(t->hooks->arg, &row);
+}
+
+/* --- successors --- */
+
+void files_ready(struct tail *t, struct file *f)
+{
+	if (f->fd < 0 || f->pred || f->done || f->blocked || !list_empty(&f->turn))
+		return;
+	list_push_back(&t->ready, &f->turn);
+	tail_work(t);
+}
+
+static bool passed(const struct file *f, int64_t size)
+{
+	return f->state == FILE_FAILED || (!f->pred && file_passed(f, size));
+}
+
+static void heir_free(struct file *f)
+{
+	f->pred = NULL;
+	list_remove(&f->heir);
+}
+
+void files_pass(struct tail *t, struct file *f)
+{
+	list_each_safe(it, &f->heirs) {
+		struct file *heir = list_entry(it, struct file, heir);
+
+		if (!passed(f, heir->pred_size))
+			continue;
+		heir_free(heir);
+		files_ready(t, heir);
+		files_pass(t, heir);	/* an empty one passes the word on */
+	}
+}
+
+static void heir_set(struct file *pred, struct file *f)
+{
+	struct stat st;
+
+	f->pred_size = pred->fd >= 0 && fstat(pred->fd, &st) == 0 ? st.st_size : pred->size;
+	if (passed(pred, f->pred_size))
+		return;
+	f->pred = pred;
+	list_push_back(&pred->heirs, &f->heir);
+}
+
+/* Finds f its place among the files that had its home. */
+static void succeed(struct tail *t, struct file *f)
+{
+	struct file *last = map_get(&t->by_home, f->home, strlen(f->home));
+
+	if (last && strcmp(f->path, f->home) && !strcmp(last->path, f->home)) {
+		/* f had the name before `last`, which was seen first: between it and the one before. */
+		if (last->started)
+			return;
+		if (last->pred) {
+			heir_set(last->pred, f);
+			heir_free(last);
+		}
+		heir_set(f, last);
+		list_remove(&last->turn);
+		files_ready(t, last);
+		return;
+	}
+	if (last)
+		heir_set(last, f);
+	map_put(&t->by_home, f->home, strlen(f->home), f);
+}
+
+/* --- where a file is --- */
+
+static void away_begin(struct tail *t, struct file *f, enum file_state state)
+{
+	f->state = state;
+	f->away_ms = clock_mono_ms();
+	if (list_empty(&f->away))
+		list_push_back(&t->away, &f->away);
+	if (!timer_armed(&t->away_timer))
+		timer_set(&t->loop, &t->away_timer, t->loop.now_ms + t->pace.away, t->away_timer.fn);
+}
+
+static void drop(struct tail *t, struct file *f)
+{
+	struct inode_key k = { f->dev, f->inode };
+	struct file *at;
+	size_t it = 0;
+
+	map_drop(&t->by_path, f->path, strlen(f->path), f);
+	map_drop(&t->by_inode, &k, sizeof k, f);
+	map_drop(&t->by_id, &f->id, sizeof f->id, f);
+	while ((at = map_next(&t->by_home, &it))) {
+		const struct map_slot *s = &t->by_home.slots[it - 1];
+
+		if (at == f)
+			map_del(&t->by_home, s->key, s->key_len);
+	}
+	list_remove(&f->node);
+	list_remove(&f->turn);
+	list_remove(&f->away);
+	if (f->pred)
+		heir_free(f);
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = -1;
+	files_pass(t, f);
+	file_free(f);
+}
+
+/* The file is no longer at its path. */
+void files_detach(struct tail *t, struct file *f)
+{
+	enum file_state state;
+	struct stat st;
+
+	map_drop(&t->by_path, f->path, strlen(f->path), f);
+	if (f->fd < 0) {
+		drop(t, f);
+		return;
+	}
+	if (fstat(f->fd, &st) < 0)
+		return;
+	file_changed(f, &st, t->loop.now_ms);
+	state = st.st_nlink ? FILE_ROTATED : FILE_DELETED;
+	if (f->state != state)
+		away_begin(t, f, state);
+	log_debug(st.st_nlink ? "file was renamed" : "file was deleted", KS("path", f->path), KI("file", f->id));
+	files_put(t, f, 0);
+	files_ready(t, f);
+}
+
+/* The file is at this path now. */
+void files_attach(struct tail *t, struct file *f, const char *path)
+{
+	bool matched = find_input(t, path, NULL) != SIZE_MAX;
+
+	map_drop(&t->by_path, f->path, strlen(f->path), f);
+	if (file_set_path(&f->path, path) < 0 || map_put(&t->by_path, path, strlen(path), f) < 0)
+		return;			/* no memory: found again by the next walk */
+	if (matched && f->fd >= 0) {
+		f->state = FILE_ACTIVE;
+		list_remove(&f->away);
+		file_set_path(&f->home, path);
+		map_put(&t->by_home, path, strlen(path), f);
+	} else if (f->state == FILE_ACTIVE) {
+		away_begin(t, f, FILE_ROTATED);
+	}
+	if (f->fd >= 0)
+		files_put(t, f, 0);
+	files_ready(t, f);
+}
+
+/* --- opening --- */
+
+void files_failed(struct tail *t, struct file *f, int rc, const char *what)
+{
+	bool again = f->error == rc;
+
+	f->error = rc;
+	f->state = FILE_FAILED;
+	list_remove(&f->turn);
+	files_pass(t, f);
+	if ((rc == -EMFILE || rc == -ENFILE) && t->warned_fds)
+		return;
+	t->warned_fds |= rc == -EMFILE || rc == -ENFILE;
+	if (!again)
+		log_warn(what, KS("path", f->path), KE(rc));
+}
+
+/* read_from: end. A file that is there at the very first start begins behind its last LF. */
+static void start_at_end(struct file *f)
+{
+	uint8_t buf[4096];
+	int64_t at = f->size;
+
+	while (at > 0) {
+		size_t n = at < (int64_t)sizeof buf ? (size_t)at : sizeof buf;
+		const uint8_t *lf;
+
+		if (pread(f->fd, buf, n, at - (int64_t)n) != (ssize_t)n)
+			return;		/* it shrinks: then its beginning is new */
+		lf = memrchr(buf, '\n', n);
+		at -= (int64_t)n;
+		if (!lf)
+			continue;
+		f->offset = at + (lf - buf) + 1;
+		f->leading = false;
+		if (identity_read_marker(f->fd, f->offset, &f->mark) < 0)
+			f->offset = 0;
+		return;
+	}
+}
+
+bool files_open(struct tail *t, struct file *f)
+{
+	int rc = file_open(f);
+
+	if (rc == 0 && (rc = route_file(t, f)) < 0) {
+		close(f->fd);
+		f->fd = -1;
+	}
+	if (rc < 0) {
+		files_failed(t, f, rc, rc == ERR_BAD_DATA ? "no legal topic for this file, its lines wait" :
+			    "cannot open file, trying again");
+		return false;
+	}
+	f->state = strcmp(f->path, f->home) ? FILE_ROTATED : FILE_ACTIVE;
+	f->error = 0;
+	f->changed_ms = clock_mono_ms();
+	if (!known_resume(t, f)) {
+		f->id = t->next_file_id++;
+		if (t->first_walk && t->first_start && t->inputs[f->input].conf->read_from == CONF_READ_END)
+			start_at_end(f);
+	}
+	map_put(&t->by_id, &f->id, sizeof f->id, f);
+	if (f->state == FILE_ROTATED)
+		away_begin(t, f, FILE_ROTATED);
+	file_check_head(f);
+	files_put(t, f, 0);
+	succeed(t, f);
+	files_ready(t, f);
+	return true;
+}
+
+static void warn_overlap(struct tail *t, const char *path, size_t first, size_t other)
+{
+	if (t->warned_overlap)
+		return;
+	t->warned_overlap = true;
+	log_warn("two inputs match the same file, the first has it", KS("path", path),
+		 KS("input", t->inputs[first].conf->name), KS("also", t->inputs[other].conf->name));
+}
+
+struct file *files_adopt(struct tail *t, const char *path, const char *home)
+{
+	struct inode_key k;
+	size_t input, other;
+	struct stat st;
+	struct file *f;
+
+	input = find_input(t, home, &other);
+	if (input == SIZE_MAX || lstat(path, &st) < 0 || !S_ISREG(st.st_mode) || files_by_inode(t, st.st_dev, st.st_ino))
+		return NULL;
+	if (other != SIZE_MAX)
+		warn_overlap(t, path, input, other);
+	f = file_new(path, home);
+	if (!f)
+		return NULL;
+	k = (struct inode_key){ f->dev = st.st_dev, f->inode = st.st_ino };
+	f->input = input;
+	f->round = t->round;
+	list_push_back(&t->files, &f->node);
+	if (map_put(&t->by_inode, &k, sizeof k, f) < 0 || map_put(&t->by_path, path, strlen(path), f) < 0) {
+		drop(t, f);
+		return NULL;
+	}
+	files_open(t, f);
+	if (f->fd >= 0 && (f->dev != k.dev || f->inode != k.inode)) {
+		/* Replaced between lstat and open: as if it had not been there; the next look finds the other. */
+		f->dev = k.dev;
+		f->inode = k.inode;
+		drop(t, f);
+		t->rewalk = true;
+		return NULL;
+	}
+	return f;
+}
+
+/* --- the end of a file --- */
+
+static void close_file(struct tail *t, struct file *f)
+{
+	bool deleted = f->state == FILE_DELETED;
+
+	log_info(deleted ? "deleted file is finished" : "rotated file is finished", KS("path", f->path), KI("file", f->id),
+		 KI("size", f->size));
+	f->state = FILE_DONE;
+	known_keep(t, f, !deleted, clock_wall_ms());
+	drop(t, f);
+}
+
+static void away_look(struct tail *t, struct file *f)
+{
+	int64_t now = t->loop.now_ms, quiet, idle;
+	struct stat st;
+
+	if (fstat(f->fd, &st) < 0)
+		return;
+	if (f->state == FILE_ROTATED && st.st_nlink == 0) {
+		f->state = FILE_DELETED;
+		f->away_ms = now;
+		files_put(t, f, 0);
+	}
+	if (file_changed(f, &st, now) || !f->at_end) {
+		files_ready(t, f);
+		return;
+	}
+	quiet = now - (f->changed_ms > f->away_ms ? f->changed_ms : f->away_ms);
+	idle = f->state == FILE_DELETED ? t->pace.deleted_idle : t->pace.rotated_idle;
+	if (f->offset < f->size && quiet >= t->pace.flush) {
+		f->flush = true;
+		f->flush_size = f->size;
+		files_ready(t, f);
+	} else if (f->offset >= f->size && quiet >= idle && (!f->offset || t->hooks->safe(t->hooks->arg, f->id) >= f->offset)) {
+		close_file(t, f);
+	}
+}
+
+void files_away(struct tail *t)
+{
+	list_each_safe(it, &t->away) {
+		struct file *f = list_entry(it, struct file, away);
+
+		if (f->fd >= 0)
+			away_look(t, f);
+	}
+}
+
+void files_release(struct tail *t)
+{
+	struct file *f;
+
+	while ((f = list_first(&t->files, struct file, node))) {
+		list_remove(&f->node);
+		file_free(f);
+	}
+	map_release(&t->by_path);
+	map_release(&t->by_home);
+	map_release(&t->by_inode);
+	map_release(&t->by_id);
+}

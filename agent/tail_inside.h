@@ -1,0 +1,168 @@
+/* tail_inside.h - what the files of the tail thread share. Nobody else includes this (but its tests).
+ *
+ *	tail.c		 the thread: start, stop, queue, timers
+ *	tail_find.c	 names: events and walks
+ *	tail_files.c	 files: tables, opening, renames, successors, the end
+ *	tail_known.c	 files of an earlier life, and rows of files that are gone
+ *	tail_read.c	 turns: bytes -> records, waiting for memory
+ *	tail_route.c	 topic, key, lane of a file
+ *	tail_rebuild.c	 an absent batch out of its ranges
+ *	tail_show.c	 what people see: rows, reasons, check
+ */
+#ifndef SPILLWAY_TAIL_INSIDE_H
+#define SPILLWAY_TAIL_INSIDE_H
+
+#include <pthread.h>
+
+#include "agent/base/loop.h"
+#include "agent/base/map.h"
+#include "agent/base/thread.h"
+#include "agent/file.h"
+#include "agent/glob.h"
+#include "agent/tail.h"
+#include "agent/watch.h"
+
+/* Times in ms; constants, except for tests. */
+struct tail_pace {
+	int64_t flush;			/* an unfinished last line of a rotated or deleted file, unchanged for so long, is sent */
+	int64_t rotated_idle;		/* a finished rotated file is closed after so long at its end */
+	int64_t deleted_idle;
+	int64_t away;			/* rotated and deleted files are looked at so often: no watch tells about them */
+	int64_t reconcile;		/* a walk, whatever the watches say; longer when walks are slow */
+	int64_t poll;			/* the same when watches are limited */
+	int64_t retry;			/* a lane that takes nothing is tried again, also without a wake-up */
+	int64_t keep_rows;		/* of files that are gone and finished */
+};
+
+struct tail_input {
+	const struct conf_input *conf;
+	struct conf_strings paths, exclude;	/* expanded */
+	size_t  matched;			/* in the last walk */
+};
+
+/* Where records go: one lane. While it is dry, its files wait for memory (or for metadata). */
+struct dest {
+	struct list  node;
+	struct lane *lane;
+	bool         dry;
+	int64_t      tried_ms;
+	struct list  waiting;		/* files */
+};
+
+/* How lines of a file become records. The twin says the same under another id: what follows a record that time ended
+ * (a last line without LF) must not join its range, or splitting the range again would give other records. */
+struct route {
+	struct spool_route row;		/* topic and key are ours */
+	struct route *twin;
+};
+
+/* A row of the state database that no open file has. */
+struct known {
+	struct list node;
+	struct known *same_inode;	/* the next with this inode */
+	struct spool_file row;		/* path is ours */
+	struct tail_skip *skips; size_t skip_count;
+	bool match;			/* a file that fits goes on here */
+};
+
+struct tail {
+	struct tail_conf conf;		/* known, routes: not used after tail_open */
+	struct tail_hooks *hooks;	/* of conf */
+	struct tail_pace pace;
+	struct tail_input *inputs;
+	char   cwd[GLOB_PATH_MAX];
+
+	/* Set by main before the thread runs and after it ended. */
+	pthread_t thread;
+	bool      started;
+	pthread_mutex_t mu;		/* protects running and calls; leaf */
+	pthread_cond_t  cond;
+	bool      running;
+	struct list calls;
+	struct queue rebuilds;		/* batch.node */
+	_Atomic bool nudged;		/* tail_wake, or memory came back */
+
+	/* Thread: tail; main before it starts and after it ended. */
+	struct loop loop;
+	struct loop_fd watch_fd;
+	struct loop_timer work, slow, away_timer, retry_timer;
+	struct watch *watch;
+	struct window window;
+	struct budget_waiter waiter;
+	struct list files, away, ready, dests, known;
+	struct map by_path, by_home, by_inode, by_id, known_by_inode;
+	struct map routes_by_id, routes_by_text, dests_by_name;
+	struct list looks;		/* names to look at, in the order of events */
+	struct map  looks_by_path;
+	struct { uint32_t cookie; char *home; } moved;
+	bool     rewalk;
+	uint32_t round;
+	int64_t  walk_ms, walked_ms;	/* how long the last walk took; when it ended */
+	int64_t  next_file_id;
+	uint32_t next_route_id;
+	bool     first_walk;		/* during the first one */
+	bool     first_start;		/* the state database knows no file */
+	bool     all_read;		/* --once: said so */
+	bool     warned_limit, warned_fds, warned_overlap, warned_dir;
+	_Atomic uint64_t split_lines;
+};
+
+/* --- tail.c --- */
+void tail_work(struct tail *t);			/* a round of turns will follow, now */
+
+/* --- tail_find.c --- */
+void find_walk(struct tail *t);
+void find_events(struct tail *t);
+/* The first input that has this path, or SIZE_MAX. *ret_other (may be NULL): another one, or SIZE_MAX. */
+size_t find_input(const struct tail *t, const char *path, size_t *ret_other);
+void find_release(struct tail *t);
+
+/* --- tail_files.c --- */
+struct file *files_by_path(const struct tail *t, const char *path);
+struct file *files_by_inode(const struct tail *t, uint64_t dev, uint64_t inode);
+struct file *files_by_id(const struct tail *t, int64_t id);
+/* A file at `path` that has, or had a moment ago, the matched name `home`. NULL: is known already, or is gone. */
+struct file *files_adopt(struct tail *t, const char *path, const char *home);
+bool files_open(struct tail *t, struct file *f);		/* one that failed before */
+void files_attach(struct tail *t, struct file *f, const char *path);	/* it is there now */
+void files_detach(struct tail *t, struct file *f);		/* it is not at its path any more */
+void files_failed(struct tail *t, struct file *f, int rc, const char *what);
+void files_ready(struct tail *t, struct file *f);
+void files_pass(struct tail *t, struct file *f);		/* it was read on, or closed: may its successors go? */
+void files_put(struct tail *t, const struct file *f, int64_t gone_ms);
+void files_away(struct tail *t);		/* rotated and deleted ones: changed, to be flushed, to be closed? */
+void files_release(struct tail *t);
+
+/* --- tail_known.c --- */
+int  known_load(struct tail *t, const struct tail_known *k);
+/* Lets f (just opened) go on where an earlier life stopped. false: none fits, it is a new file. */
+bool known_resume(struct tail *t, struct file *f);
+/* After the first walk: files that are at no matched path any more are searched where they were. */
+void known_search(struct tail *t);
+/* A file is closed, or got a new generation: its row stays for a while. match: it may come back. */
+void known_keep(struct tail *t, const struct file *f, bool match, int64_t gone_ms);
+void known_forget(struct tail *t);		/* rows that were kept long enough */
+void known_release(struct tail *t);
+
+/* --- tail_read.c --- */
+void read_turns(struct tail *t);
+void read_retry(struct tail *t);		/* memory may be back */
+void read_restart(struct tail *t, struct file *f, const char *why);
+
+/* --- tail_route.c --- */
+/* 0, f->route and f->dest; ERR_BAD_DATA: no legal topic; ERR_NOMEM. */
+int  route_file(struct tail *t, struct file *f);
+struct route *route_twin(struct tail *t, struct route *r);	/* NULL: out of memory */
+const struct spool_route *route_by_id(const struct tail *t, uint32_t id);
+int  route_load(struct tail *t, const struct spool_route *r);
+void route_release(struct tail *t);
+
+/* --- tail_rebuild.c --- */
+void rebuild_batch(struct tail *t, struct batch *b);
+
+/* --- tail_show.c --- */
+struct tail_list { struct tail_file_info *v; size_t n; int rc; };
+void show_files(struct tail *t, struct tail_list *ret);
+char *show_reasons(struct tail *t);
+
+#endif

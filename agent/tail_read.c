@@ -1,0 +1,397 @@
+/* tail_read.c - turns: the next bytes of a file become records of its lane.
+ *
+ * A turn is one read of at most 256 KiB, then the next ready file has its turn: one fast file never holds up the others.
+ * Each read covers the bytes before the position and compares them with what they were, so that truncating and writing
+ * anew is seen however long the file is by then.
+ *
+ * Invariants
+ *  (1) offset moves only behind records that lane_append took (or bytes that were reported as finished).
+ *  (2) a file is in `ready`, or in its destination's `waiting`, or has nothing to do until an event, a timer or its
+ *      predecessor makes it ready.
+ *  (3) a dry destination is asked again at most once a millisecond, by one file: the others of it are not read meanwhile.
+ * Threads: tail. Failure: a read error marks the file failed, tried again by the next walk. No memory: it waits.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+#include "agent/identity.h"
+#include "agent/line.h"
+#include "agent/tail_inside.h"
+
+#define ROUND_NS 2000000		/* turns between two looks at events */
+#define LONG_LINE 16384			/* unfinished lines up to here are simply read again */
+
+void read_restart(struct tail *t, struct file *f, const char *why)
+{
+	struct stat st;
+
+	if (f->offset == 0 && f->head_len == 0) {	/* nothing of it was used yet */
+		f->scanned = 0;
+		files_ready(t, f);
+		return;
+	}
+	log_warn(why, KS("path", f->path), KI("read", f->offset), KI("size", f->size));
+	known_keep(t, f, false, clock_wall_ms());
+	map_del(&t->by_id, &f->id, sizeof f->id);
+	file_restart(f, t->next_file_id++);
+	map_put(&t->by_id, &f->id, sizeof f->id, f);
+	if (fstat(f->fd, &st) == 0)
+		file_changed(f, &st, t->loop.now_ms);
+	files_put(t, f, 0);
+	files_pass(t, f);
+	files_ready(t, f);
+}
+
+/* --- waiting --- */
+
+static void wait_for_lane(struct tail *t, struct file *f, struct dest *d)
+{
+	d->dry = true;
+	d->tried_ms = clock_mono_ms();
+	list_push_front(&d->waiting, &f->turn);
+	budget_wait(producer_budget(t->conf.producer), &t->waiter);
+	if (!timer_armed(&t->retry_timer))
+		timer_set(&t->loop, &t->retry_timer, t->loop.now_ms + t->pace.retry, t->retry_timer.fn);
+}
+
+void read_retry(struct tail *t)
+{
+	int64_t now = clock_mono_ms();
+	bool later = false;
+
+	list_each(it, &t->dests) {
+		struct dest *d = list_entry(it, struct dest, node);
+
+		if (!d->dry)
+			continue;
+		if (now - d->tried_ms < 1) {
+			later = true;
+			continue;
+		}
+		d->dry = false;
+		list_splice_back(&t->ready, &d->waiting);
+		tail_work(t);
+	}
+	if (later)
+		timer_set(&t->loop, &t->retry_timer, now + 1, t->retry_timer.fn);
+}
+
+/* --- records --- */
+
+/* The end of what may be read as one piece: the next range that is finished already. */
+static int64_t read_limit(const struct file *f)
+{
+	return f->skip_next < f->skip_count ? f->skips[f->skip_next].from : INT64_MAX;
+}
+
+static int jump_skips(struct file *f)
+{
+	int rc = 0;
+
+	while (rc == 0 && f->skip_next < f->skip_count && f->offset >= f->skips[f->skip_next].from) {
+		const struct tail_skip *s = &f->skips[f->skip_next++];
+
+		if (s->to <= f->offset)
+			continue;
+		f->offset = s->to;
+		f->scanned = 0;
+		f->leading = false;
+		rc = identity_read_marker(f->fd, f->offset, &f->mark);
+	}
+	return rc;
+}
+
+static void moved_to(struct file *f, int64_t offset, const uint8_t *end)
+{
+	f->offset = offset;
+	f->mark = identity_marker(end, offset);
+	f->scanned = 0;
+}
+
+/* NULs at the very beginning: what copytruncate leaves under a writer that does not append. Returns how many. */
+static size_t skip_nuls(struct tail *t, struct file *f, const uint8_t *p, size_t n)
+{
+	struct spool_range r = { .file_id = f->id, .from = f->offset, .route = f->route->row.id };
+	size_t k = 0;
+
+	while (k < n && p[k] == 0)
+		k++;
+	f->leading = k == n;
+	if (!k)
+		return 0;
+	moved_to(f, f->offset + (int64_t)k, p + k);
+	r.to = f->offset;
+	r.marker = f->mark;
+	log_debug("NULs at the beginning of a file are skipped", KS("path", f->path), KI("bytes", k));
+	t->hooks->finished(t->hooks->arg, &r);
+	return k;
+}
+
+static void count_pieces(struct tail *t, struct file *f, uint64_t pieces)
+{
+	if (!pieces)
+		return;
+	t->split_lines += pieces;
+	if (f->long_lines)
+		return;
+	f->long_lines = true;
+	log_warn("line is longer than max_line, such lines are split", KS("path", f->path), KI("offset", f->offset),
+		 KI("max_line", f->route->row.max_line));
+}
+
+/* Hands over what is complete in the n bytes at p. Returns lane_append's answer that ended it, else 0. */
+static int append_lines(struct tail *t, struct file *f, const uint8_t *p, size_t n, bool final)
+{
+	const struct spool_route *r = &f->route->row;
+	struct source_range s = { .file_id = f->id, .to = f->offset, .count = 1, .route = r->id };
+	struct lane *lane = f->dest->lane;
+	const void *key = r->key_null ? NULL : r->key;
+	const uint8_t *end = p + n;
+	uint32_t count = 0;
+	uint64_t pieces = 0;
+	struct line ln;
+	int rc = 0;
+
+	t->hooks->run_begin(t->hooks->arg, lane, t->loop.now_ms, clock_wall_ms());
+	while (line_next(p, (size_t)(end - p), (size_t)r->max_line, final, &ln)) {
+		s.from = s.to;
+		s.to += (int64_t)ln.span;
+		s.marker = identity_marker(p + ln.span, s.to);
+		rc = lane_append(lane, key, r->key_len, ln.value, ln.value_len, &s);
+		if (rc < 0)
+			break;
+		p += ln.span;
+		pieces += ln.piece;
+		count++;
+	}
+	t->hooks->run_end(t->hooks->arg, lane, count);
+	if (count)
+		moved_to(f, rc < 0 ? s.from : s.to, p);
+	count_pieces(t, f, pieces);
+	return rc;
+}
+
+/* --- a turn --- */
+
+enum turn_end {
+	TURN_MORE,		/* there is more to read */
+	TURN_IDLE,		/* at the end */
+	TURN_OUT,		/* waits for its lane, or failed, or begins anew: it was put where it belongs */
+};
+
+/* Everything was seen; `rest` bytes are an unfinished line. */
+static enum turn_end at_end(struct tail *t, struct file *f)
+{
+	f->at_end = true;
+	f->flush = false;
+	if (t->conf.once && f->offset >= f->size)
+		f->done = true;
+	return TURN_IDLE;
+}
+
+static bool wants_rest(const struct tail *t, const struct file *f)
+{
+	return t->conf.once || (f->flush && f->size == f->flush_size);
+}
+
+static enum turn_end failed(struct tail *t, struct file *f, int rc)
+{
+	if (rc == ERR_BAD_DATA)
+		read_restart(t, f, "file was rewritten, reading it from its beginning");
+	else
+		files_failed(t, f, rc, "cannot read file, trying again");
+	return TURN_OUT;
+}
+
+static enum turn_end refused(struct tail *t, struct file *f, int rc)
+{
+	if (rc == ERR_TOO_LARGE) {
+		if (!f->error)
+			log_error("a line fits no request (max.request.size, buffer.memory), the file waits",
+				  KS("path", f->path), KI("offset", f->offset));
+		f->error = rc;
+		f->blocked = true;
+	} else {
+		wait_for_lane(t, f, f->dest);
+	}
+	return TURN_OUT;
+}
+
+static void remember_rest(struct file *f, const uint8_t *end, size_t rest)
+{
+	f->scanned = rest ? f->offset + (int64_t)rest : 0;
+	f->scan_mark = rest ? identity_marker(end, f->scanned) : 0;
+}
+
+/* After a line that time ended: what follows gets ranges of its own. */
+static void end_range(struct tail *t, struct file *f)
+{
+	struct route *twin = route_twin(t, f->route);
+
+	if (twin)
+		f->route = twin;
+}
+
+/* Reads `need` bytes, if that is more than usual, and hands over what is complete. */
+static enum turn_end read_lines(struct tail *t, struct file *f, size_t need)
+{
+	int64_t limit = read_limit(f), began = f->offset;
+	struct window *w = &t->window;
+	const uint8_t *p, *end;
+	bool final, eof;
+	size_t n, rest;
+	int rc;
+
+	rc = window_read(w, f, f->offset, need > WINDOW_BYTES ? need : WINDOW_BYTES, f->mark);
+	if (rc < 0)
+		return failed(t, f, rc);
+	n = window_len(w, f->offset);
+	p = window_at(w, f->offset);
+	eof = w->eof;
+	final = eof && wants_rest(t, f);
+	if (f->offset + (int64_t)n >= limit) {
+		n = (size_t)(limit - f->offset);
+		final = true;
+		eof = false;
+	}
+	end = p + n;
+	if (f->leading)
+		p += skip_nuls(t, f, p, n);
+	rc = p < end ? append_lines(t, f, p, (size_t)(end - p), final) : 0;
+	if (rc < 0)
+		return refused(t, f, rc);
+	rest = (size_t)(end - window_at(w, f->offset));
+	if (final && !rest && f->offset && end[-1] != '\n')
+		end_range(t, f);
+	/* Cut by the window it is read again anyway, as the first of the next one. */
+	remember_rest(f, end, eof || f->offset == began ? rest : 0);
+	return eof ? at_end(t, f) : TURN_MORE;
+}
+
+/* Looks only behind what was searched before. Returns how many bytes the line takes, or 0: there is no reason yet to read
+ * it as a whole. */
+static size_t look_behind(struct tail *t, struct file *f, enum turn_end *ret)
+{
+	size_t max = line_need((size_t)f->route->row.max_line), n, have;
+	struct window *w = &t->window;
+	const uint8_t *p, *lf;
+	int rc;
+
+	rc = window_read(w, f, f->scanned, WINDOW_BYTES, f->scan_mark);
+	if (rc == ERR_BAD_DATA) {		/* the unfinished line is another one; the position decides about the file */
+		f->scanned = 0;
+		return WINDOW_BYTES;
+	}
+	if (rc < 0) {
+		*ret = failed(t, f, rc);
+		return 0;
+	}
+	n = window_len(w, f->scanned);
+	p = window_at(w, f->scanned);
+	lf = memchr(p, '\n', n);
+	have = (size_t)(f->scanned - f->offset) + (lf ? (size_t)(lf - p) + 1 : n);
+	if (have >= max)
+		return max;
+	if (lf || (w->eof && wants_rest(t, f)))
+		return have;
+	remember_rest(f, p + n, have);
+	*ret = w->eof ? at_end(t, f) : TURN_MORE;
+	return 0;
+}
+
+/* A line that would be searched from its beginning too often, or does not fit the window. */
+static bool is_long(const struct file *f)
+{
+	return f->scanned && f->scanned - f->offset > LONG_LINE && read_limit(f) == INT64_MAX;
+}
+
+static enum turn_end turn(struct tail *t, struct file *f)
+{
+	enum turn_end end = TURN_OUT;
+	size_t need = 0;
+	struct stat st;
+	int rc;
+
+	if (fstat(f->fd, &st) < 0)
+		return failed(t, f, -errno);
+	file_changed(f, &st, t->loop.now_ms);
+	if (f->size < f->offset) {
+		read_restart(t, f, "file was truncated, reading it from its beginning");
+		return TURN_OUT;
+	}
+	if (f->at_end && (rc = file_check_head(f)) < 0)
+		return failed(t, f, rc);
+	f->at_end = false;
+	rc = jump_skips(f);
+	if (rc < 0)
+		return failed(t, f, rc == ERR_NOT_FOUND ? ERR_BAD_DATA : rc);
+	if (is_long(f)) {
+		need = look_behind(t, f, &end);
+		t->window.file_id = 0;
+		if (!need)
+			return end;
+	} else if (read_limit(f) != INT64_MAX) {
+		need = line_need((size_t)f->route->row.max_line);
+	}
+	end = read_lines(t, f, need);
+	if (end != TURN_OUT && f->state == FILE_FAILED) {
+		f->state = list_empty(&f->away) ? FILE_ACTIVE : FILE_ROTATED;
+		f->error = 0;
+	}
+	if (end != TURN_OUT && file_check_head(f) > 0)
+		files_put(t, f, 0);
+	return end;
+}
+
+static void take_turn(struct tail *t, struct file *f)
+{
+	struct dest *d = f->dest;
+	enum turn_end end;
+
+	list_remove(&f->turn);
+	if (d->dry) {
+		list_push_back(&d->waiting, &f->turn);
+		return;
+	}
+	f->started = true;
+	end = turn(t, f);
+	if (!d->dry)
+		window_drop(&t->window);
+	if (end == TURN_MORE)
+		list_push_back(&t->ready, &f->turn);
+	if (end != TURN_OUT)
+		files_pass(t, f);
+}
+
+/* --once: says when there is nothing left. A file that cannot be read was reported and does not hold up the end. */
+static void check_all_read(struct tail *t)
+{
+	if (!t->conf.once || t->all_read || !list_empty(&t->ready))
+		return;
+	list_each(it, &t->files) {
+		const struct file *f = list_entry(it, struct file, node);
+
+		if (!f->done && f->state != FILE_FAILED)
+			return;
+	}
+	t->all_read = true;
+	list_each(it, &t->dests)
+		lane_seal(list_entry(it, struct dest, node)->lane);
+	t->hooks->all_read(t->hooks->arg);
+}
+
+void read_turns(struct tail *t)
+{
+	int64_t until = clock_mono_ns() + ROUND_NS;
+
+	while (!list_empty(&t->ready) && !t->loop.stop) {
+		take_turn(t, list_first(&t->ready, struct file, turn));
+		if (clock_mono_ns() > until)
+			break;
+	}
+	if (!list_empty(&t->ready))
+		tail_work(t);
+	check_all_read(t);
+}

@@ -1,0 +1,132 @@
+/* tail_rebuild.c - an absent batch out of its source ranges: the same lines, laid out in the same way.
+ *
+ * Why it gives the same bytes: ranges begin and end where records do, the splitting rules depend on nothing but bytes
+ * (line.c), key and max_line come from the route that the ranges name, time is the batch's own. Count and CRC of the
+ * record section prove it; where they do not fit, the file no longer holds these lines.
+ *
+ * The batch is built beside the absent one, which stays as it is when something fails.
+ * Threads: tail; after its end the caller's, then nothing else changes the files.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+#include "agent/identity.h"
+#include "agent/line.h"
+#include "agent/tail_inside.h"
+
+struct rebuild {
+	struct tail *t;
+	struct batch *b;		/* being built */
+	struct budget *m;
+	int64_t now_ms;
+	struct window window;
+	size_t max_line;		/* the window's */
+};
+
+static int fit_window(struct rebuild *r, size_t max_line)
+{
+	size_t need = line_need(max_line) > WINDOW_BYTES ? line_need(max_line) : WINDOW_BYTES;
+
+	if (r->window.mem && r->max_line >= max_line)
+		return 0;
+	window_close(&r->window);
+	r->max_line = max_line;
+	return window_open(&r->window, need);
+}
+
+/* Lays out what is complete in n bytes at p. Returns bytes used up, or the error. */
+static int64_t lay_lines(struct rebuild *r, const struct spool_route *route, const uint8_t *p, size_t n, bool final)
+{
+	const void *key = route->key_null ? NULL : route->key;
+	size_t used = 0;
+	struct line ln;
+	int rc;
+
+	while (line_next(p + used, n - used, (size_t)route->max_line, final, &ln)) {
+		rc = batch_append(r->b, r->m, BUDGET_REFILL, r->now_ms, key, route->key_len, ln.value, ln.value_len,
+				  NULL, 0, -1);
+		if (rc < 0)
+			return rc;
+		used += ln.span;
+	}
+	return (int64_t)used;
+}
+
+static int lay_range(struct rebuild *r, const struct source_range *s)
+{
+	const struct spool_route *route = route_by_id(r->t, s->route);
+	const struct file *f = files_by_id(r->t, s->file_id);
+	int64_t at = s->from, n;
+	int rc;
+
+	if (!route || !f || f->fd < 0 || s->from < 0 || s->to < s->from)
+		return ERR_BAD_DATA;
+	rc = fit_window(r, (size_t)route->max_line);
+	while (rc == 0 && at < s->to) {
+		size_t want = s->to - at < (int64_t)(r->window.cap - IDENTITY_TAIL) ? (size_t)(s->to - at) :
+			      r->window.cap - IDENTITY_TAIL;
+
+		rc = window_read(&r->window, f, at, want, 0);
+		if (rc < 0)
+			return rc;
+		n = (int64_t)window_len(&r->window, at);
+		if (n < (int64_t)want)
+			return ERR_BAD_DATA;	/* shorter than it was */
+		n = lay_lines(r, route, window_at(&r->window, at), want, at + n >= s->to);
+		r->window.file_id = 0;
+		if (n <= 0)
+			return n < 0 ? (int)n : ERR_BAD_DATA;
+		at += n;
+	}
+	return rc;
+}
+
+static void take_bytes(struct batch *to, struct batch *from)
+{
+	to->chunks = from->chunks;
+	to->last = from->last;
+	to->bytes = from->bytes;
+	to->raw_bytes = from->bytes;
+	to->payload_crc = from->payload_crc;
+	to->codec = CODEC_NONE;
+	from->chunks = from->last = NULL;
+	from->bytes = 0;
+}
+
+static int rebuild(struct tail *t, struct batch *b)
+{
+	struct rebuild r = { .t = t, .m = producer_budget(t->conf.producer), .now_ms = clock_mono_ms() };
+	int rc = 0;
+
+	r.b = batch_new(r.now_ms, b->base_timestamp);
+	if (!r.b)
+		return ERR_AGAIN;
+	for (uint32_t i = 0; i < b->range_count && rc == 0; i++)
+		rc = lay_range(&r, &b->ranges[i]);
+	if (rc == 0) {
+		batch_seal_crc(r.b);
+		if (r.b->count != b->count || r.b->raw_crc != b->raw_crc)
+			rc = ERR_BAD_DATA;
+	}
+	if (rc == 0)
+		take_bytes(b, r.b);
+	batch_free(r.b, r.m);
+	window_close(&r.window);
+	if (rc == -EIO || rc == ERR_NOMEM)
+		rc = ERR_AGAIN;
+	return rc;
+}
+
+void rebuild_batch(struct tail *t, struct batch *b)
+{
+	int rc = rebuild(t, b);
+
+	if (rc < 0 && rc != ERR_AGAIN) {
+		log_warn("a batch cannot be built again, its files no longer hold these lines", KS("topic", b->topic),
+			 KI("records", b->count), KI("ranges", b->range_count), KE(rc));
+		rc = ERR_BAD_DATA;
+	}
+	producer_loaded(t->conf.producer, b, rc);
+}

@@ -1,0 +1,191 @@
+/* tail_route.c - which topic, key and lane the lines of a file go to: templates, evaluated once for each file.
+ *
+ * A route is written down (route_put) before the first record that names it, so that a batch can be built again by a
+ * later process with another configuration. Routes are few: one for each distinct (topic, key, max_line), kept over
+ * restarts, and its twin.
+ * Threads: tail. Routes and destinations live as long as the tail thread's struct.
+ */
+#include <string.h>
+
+#include "agent/base/mem.h"
+#include "agent/tail_inside.h"
+#include "conf/template.h"
+
+static struct dest *dest_get(struct tail *t, const char *topic, int32_t partition)
+{
+	char *name = mem_printf("%d/%s", (int)partition, topic);
+	struct dest *d = NULL;
+
+	if (!name)
+		return NULL;
+	d = map_get(&t->dests_by_name, name, strlen(name));
+	if (d)
+		goto out;
+	d = mem_new(struct dest);
+	if (!d)
+		goto out;
+	d->lane = producer_lane(t->conf.producer, topic, partition);
+	if (!d->lane || map_put(&t->dests_by_name, name, strlen(name), d) < 0) {
+		mem_free(d);
+		d = NULL;
+		goto out;
+	}
+	list_init(&d->waiting);
+	list_push_back(&t->dests, &d->node);
+out:
+	mem_free(name);
+	return d;
+}
+
+static void route_free(struct route *r)
+{
+	if (!r)
+		return;
+	mem_free((char *)r->row.topic);
+	mem_free((void *)r->row.key);
+	mem_free(r);
+}
+
+static struct route *route_copy(const struct spool_route *row)
+{
+	struct route *r = mem_new(struct route);
+	char *key = mem_alloc(row->key_len + 1);
+
+	if (!r || !key) {
+		mem_free(key);
+		mem_free(r);
+		return NULL;
+	}
+	if (row->key_len)
+		memcpy(key, row->key, row->key_len);
+	r->row = *row;
+	r->row.key = key;
+	r->row.topic = mem_strdup(row->topic);
+	if (r->row.topic)
+		return r;
+	route_free(r);
+	return NULL;
+}
+
+/* What makes routes distinct. */
+static int route_text(struct buf *b, const struct spool_route *r)
+{
+	buf_printf(b, "%lld %d %zu ", (long long)r->max_line, r->key_null, r->key_len);
+	buf_put(b, r->key, r->key_len);
+	return buf_puts(b, r->topic);
+}
+
+/* Puts a copy of the row into the tables: the first that says so, or its twin. NULL: out of memory. */
+static struct route *route_add(struct tail *t, const struct spool_route *row)
+{
+	struct route *r = route_copy(row), *first = NULL;
+	struct buf text;
+	int rc = ERR_NOMEM;
+
+	buf_init(&text, 1u << 20);
+	if (r && route_text(&text, row) == 0 && map_put(&t->routes_by_id, &row->id, sizeof row->id, r) == 0) {
+		first = map_get(&t->routes_by_text, text.data, text.len);
+		rc = first ? 0 : map_put(&t->routes_by_text, text.data, text.len, r);
+		if (rc < 0)
+			map_del(&t->routes_by_id, &row->id, sizeof row->id);
+	}
+	buf_release(&text);
+	if (rc < 0) {
+		route_free(r);
+		return NULL;
+	}
+	if (first && !first->twin) {
+		first->twin = r;
+		r->twin = first;
+	}
+	if (row->id >= t->next_route_id)
+		t->next_route_id = row->id + 1;
+	return r;
+}
+
+static struct route *route_find(const struct tail *t, const struct spool_route *row)
+{
+	struct route *r = NULL;
+	struct buf text;
+
+	buf_init(&text, 1u << 20);
+	if (route_text(&text, row) == 0)
+		r = map_get(&t->routes_by_text, text.data, text.len);
+	buf_release(&text);
+	return r;
+}
+
+static struct route *route_new(struct tail *t, struct spool_route row)
+{
+	struct route *r;
+
+	row.id = t->next_route_id;
+	r = route_add(t, &row);
+	if (r)
+		t->hooks->route_put(t->hooks->arg, &r->row);
+	return r;
+}
+
+struct route *route_twin(struct tail *t, struct route *r)
+{
+	return r->twin ? r->twin : route_new(t, r->row);
+}
+
+const struct spool_route *route_by_id(const struct tail *t, uint32_t id)
+{
+	const struct route *r = map_get(&t->routes_by_id, &id, sizeof id);
+
+	return r ? &r->row : NULL;
+}
+
+int route_file(struct tail *t, struct file *f)
+{
+	const struct tail_input *in = &t->inputs[f->input];
+	struct template_values v = { .path = f->home, .host = t->conf.hostname, .input = in->conf->name };
+	struct spool_route want = { .max_line = in->conf->max_line };
+	struct buf topic, key;
+	int rc;
+
+	buf_init(&topic, 4096);
+	buf_init(&key, 65536);
+	rc = template_expand_topic(in->conf->topic, &v, &topic);
+	if (rc == 0 && in->conf->key)
+		rc = template_expand(in->conf->key, &v, &key);
+	if (rc < 0)
+		goto out;
+	want.topic = topic.data;
+	want.key = key.data;
+	want.key_len = key.len;
+	want.key_null = key.len == 0;		/* an empty key is no key */
+	f->dest = dest_get(t, want.topic, in->conf->partition);
+	f->route = route_find(t, &want);
+	if (!f->route)
+		f->route = route_new(t, want);
+	rc = f->dest && f->route ? 0 : ERR_NOMEM;
+out:
+	buf_release(&topic);
+	buf_release(&key);
+	return rc;
+}
+
+int route_load(struct tail *t, const struct spool_route *row)
+{
+	return route_add(t, row) ? 0 : ERR_NOMEM;
+}
+
+void route_release(struct tail *t)
+{
+	struct route *r;
+	struct dest *d;
+	size_t it = 0;
+
+	while ((r = map_next(&t->routes_by_id, &it)))
+		route_free(r);
+	map_release(&t->routes_by_id);
+	map_release(&t->routes_by_text);
+	while ((d = list_first(&t->dests, struct dest, node))) {
+		list_remove(&d->node);
+		mem_free(d);
+	}
+	map_release(&t->dests_by_name);
+}
