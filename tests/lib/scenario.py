@@ -65,7 +65,7 @@ class Test:
         self.shared, self.name, self.dir = run, name, directory
         self.rng = random.Random(seed)
         self.scale, self.sanitized = run.scale, run.sanitized
-        self.agents, self.writers, self.feeders, self.mounts, self.processes = [], [], [], [], []
+        self.agents, self.writers, self.feeders, self.mounts, self.closing = [], [], [], [], []
         self.run_id = f"r{zlib.crc32(f'{name}{seed}'.encode()):08x}"
         self.lines = oracle.Lines(self.run_id, seed)
         self.ledger = oracle.Ledger(os.path.join(directory, "ledger"))
@@ -117,11 +117,6 @@ class Test:
             f.write(data)
         return path
 
-    def spawn(self, argv, **more):
-        p = procs.spawn(argv, **more)
-        self.processes.append(p)
-        return p
-
     def tmpfs(self, name, size):
         """A small file system of its own; ends with the test."""
         path = self.path(name)
@@ -153,9 +148,8 @@ class Test:
             f.join()
         for a in self.agents:
             a.kill()
-        for p in self.processes:
-            p.kill()
-            p.wait()
+        for end in self.closing:
+            end()
         for w in self.writers:
             w.close()
         for path in self.mounts:

@@ -128,7 +128,8 @@ class Client:
         return {key: (low, high) for key, low, high in r.array(lambda r: (r.take("h"), r.take("h"), r.take("h")))}
 
     def metadata(self, topics=None):
-        """{"brokers": {id: (host, port)}, "cluster": id, "controller": id, "topics": {name: (error, {partition: leader})}}"""
+        """{"brokers": {id: (host, port)}, "cluster": id, "controller": id, "topics": {name: (error, {partition: leader})},
+        "isr": {name: {partition: replicas in sync}}}"""
         body = struct.pack(">i", -1) if topics is None else array([string(t) for t in topics])
         r = self.call(METADATA, 7, body + b"\0")
         r.take("i")
@@ -142,18 +143,21 @@ class Client:
             r.take("h")
             index, leader = r.take("i"), r.take("i")
             r.take("i")
-            for _ in range(3):
-                r.array(lambda r: r.take("i"))
-            return index, leader
+            _replicas, isr, _offline = (r.array(lambda r: r.take("i")) for _ in range(3))
+            return index, leader, len(isr)
+
+        isr = {}
 
         def topic(r):
             error, name = r.take("h"), r.string()
             r.take("b")
-            return name, (error, dict(r.array(partition)))
+            rows = r.array(partition)
+            isr[name] = {index: n for index, _, n in rows}
+            return name, (error, {index: leader for index, leader, _ in rows})
 
         brokers = dict(r.array(broker))
         cluster, controller = r.string(), r.take("i")
-        return {"brokers": brokers, "cluster": cluster, "controller": controller, "topics": dict(r.array(topic))}
+        return {"brokers": brokers, "cluster": cluster, "controller": controller, "topics": dict(r.array(topic)), "isr": isr}
 
     def create_topic(self, name, partitions=1, replication=1, config=None):
         """Returns the error code of the topic (0, TOPIC_ALREADY_EXISTS, ...)."""

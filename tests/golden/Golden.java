@@ -1,0 +1,166 @@
+/* Golden.java - Kafka's own classes look at our requests and make the responses that our readers are tested with.
+ *
+ *	java -cp 'JARS/*' tests/golden/Golden.java check tests/golden/requests.hex
+ *		parses each request, prints it, writes it again with Kafka's writer and fails unless the bytes are the same
+ *	java -cp 'JARS/*' tests/golden/Golden.java batches tests/golden/batches.hex
+ *		checks each batch's CRC and prints its records
+ *	java -cp 'JARS/*' tests/golden/Golden.java responses >tests/golden/responses.hex
+ *
+ * JARS: Apache Kafka's jars of the version named in tests/kafka/pom.xml.
+ */
+import java.nio.ByteBuffer;
+import java.nio.file.*;
+import java.util.*;
+import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.message.*;
+import org.apache.kafka.common.protocol.*;
+import org.apache.kafka.common.record.MemoryRecords;
+import org.apache.kafka.common.record.Record;
+import org.apache.kafka.common.requests.*;
+
+public class Golden {
+	static final int CORRELATION = 0x01020304;
+
+	static byte[] bytes(ByteBuffer b) {
+		byte[] all = new byte[b.remaining()];
+		b.get(all);
+		return all;
+	}
+
+	static boolean check(String line) {
+		String name = line.substring(0, line.indexOf(' '));
+		byte[] frame = HexFormat.of().parseHex(line.substring(line.indexOf(' ') + 1).trim());
+		ByteBuffer in = ByteBuffer.wrap(frame);
+		if (in.getInt() != frame.length - 4)
+			throw new RuntimeException(name + ": wrong length");
+		RequestHeader header = RequestHeader.parse(in);
+		AbstractRequest request = AbstractRequest.parseRequest(header.apiKey(), header.apiVersion(), new ByteBufferAccessor(in)).request;
+		if (in.hasRemaining())
+			throw new RuntimeException(name + ": " + in.remaining() + " bytes left over");
+		System.out.println(name + "\n  " + header + "\n  " + request.data());
+		ByteBuffer again = RequestUtils.serialize(header.data(), header.headerVersion(), request.data(), header.apiVersion());
+		boolean same = Arrays.equals(bytes(again), Arrays.copyOfRange(frame, 4, frame.length));
+		if (request.data() instanceof ProduceRequestData) {
+			for (ProduceRequestData.TopicProduceData t : ((ProduceRequestData) request.data()).topicData())
+				for (ProduceRequestData.PartitionProduceData p : t.partitionData())
+					for (var batch : ((MemoryRecords) p.records()).batches()) {
+						batch.ensureValid();
+						System.out.println("  " + batch + " " + batch.countOrNull() + " records");
+					}
+		}
+		if (!same)
+			System.out.println("  DIFFERENT: " + HexFormat.of().formatHex(bytes(again.rewind())));
+		return same;
+	}
+
+	static void response(String name, ApiKeys key, int version, ApiMessage body) {
+		ResponseHeader header = new ResponseHeader(CORRELATION, key.responseHeaderVersion((short) version));
+		System.out.println(name + "." + version + " " + HexFormat.of().formatHex(bytes(
+			RequestUtils.serialize(header.data(), header.headerVersion(), body, (short) version))));
+	}
+
+	static void versions() {
+		ApiVersionsResponseData d = new ApiVersionsResponseData().setErrorCode((short) 0);
+		int[][] ranges = { { 0, 3, 13 }, { 1, 4, 18 }, { 3, 0, 13 }, { 18, 0, 4 }, { 22, 0, 5 }, { 68, 0, 1 } };
+		for (int[] r : ranges)
+			d.apiKeys().add(new ApiVersionsResponseData.ApiVersion().setApiKey((short) r[0]).setMinVersion((short) r[1])
+				.setMaxVersion((short) r[2]));
+		for (int v = 0; v <= 4; v++) {
+			if (v >= 1)
+				d.setThrottleTimeMs(77);
+			if (v >= 3) {
+				d.setSupportedFeatures(new ApiVersionsResponseData.SupportedFeatureKeyCollection(List.of(
+					new ApiVersionsResponseData.SupportedFeatureKey().setName("metadata.version").setMinVersion((short) 1)
+						.setMaxVersion((short) 27)).iterator()));
+				d.setFinalizedFeaturesEpoch(12);
+			}
+			response("versions", ApiKeys.API_VERSIONS, v, d);
+		}
+	}
+
+	static void metadata() {
+		for (int v = 7; v <= 12; v++) {
+			MetadataResponseData d = new MetadataResponseData().setThrottleTimeMs(5).setClusterId("cluster-1").setControllerId(2);
+			d.brokers().add(new MetadataResponseData.MetadataResponseBroker().setNodeId(1).setHost("kafka-1").setPort(9092).setRack("r1"));
+			d.brokers().add(new MetadataResponseData.MetadataResponseBroker().setNodeId(2).setHost("kafka-2").setPort(65535));
+			MetadataResponseData.MetadataResponseTopic t = new MetadataResponseData.MetadataResponseTopic().setName("logs");
+			MetadataResponseData.MetadataResponseTopic bad = new MetadataResponseData.MetadataResponseTopic().setName("none")
+				.setErrorCode((short) 3);
+			if (v >= 10)
+				t.setTopicId(new Uuid(0x0102030405060708L, 0x090a0b0c0d0e0f10L));
+			for (int p = 0; p < 2; p++)
+				t.partitions().add(new MetadataResponseData.MetadataResponsePartition().setPartitionIndex(p).setLeaderId(p == 0 ? 1 : -1)
+					.setErrorCode((short) (p == 0 ? 0 : 5)).setLeaderEpoch(10 + p).setReplicaNodes(List.of(1, 2))
+					.setIsrNodes(List.of(1)).setOfflineReplicas(List.of(2)));
+			d.topics().add(t);
+			d.topics().add(bad);
+			response("metadata", ApiKeys.METADATA, v, d);
+		}
+	}
+
+	static void ids() {
+		for (int v = 0; v <= 5; v++)
+			response("init", ApiKeys.INIT_PRODUCER_ID, v, new InitProducerIdResponseData().setThrottleTimeMs(9)
+				.setProducerId(0x1122334455L).setProducerEpoch((short) 0));
+	}
+
+	static void produce() {
+		for (int v = 7; v <= 12; v++) {
+			ProduceResponseData d = new ProduceResponseData().setThrottleTimeMs(33);
+			ProduceResponseData.TopicProduceResponse a = new ProduceResponseData.TopicProduceResponse().setName("alpha");
+			ProduceResponseData.TopicProduceResponse b = new ProduceResponseData.TopicProduceResponse().setName("beta");
+			a.partitionResponses().add(new ProduceResponseData.PartitionProduceResponse().setIndex(0).setBaseOffset(1234567890123L)
+				.setLogAppendTimeMs(-1).setLogStartOffset(7));
+			ProduceResponseData.PartitionProduceResponse moved = new ProduceResponseData.PartitionProduceResponse().setIndex(3)
+				.setErrorCode((short) 6).setBaseOffset(-1);
+			if (v >= 8)
+				moved.setErrorMessage("not here").setRecordErrors(List.of(new ProduceResponseData.BatchIndexAndErrorMessage()
+					.setBatchIndex(2).setBatchIndexErrorMessage("bad one"),
+					new ProduceResponseData.BatchIndexAndErrorMessage().setBatchIndex(4)));
+			if (v >= 10) {
+				moved.currentLeader().setLeaderId(5).setLeaderEpoch(42);
+				d.nodeEndpoints().add(new ProduceResponseData.NodeEndpoint().setNodeId(5).setHost("kafka-5").setPort(9095));
+			}
+			a.partitionResponses().add(moved);
+			b.partitionResponses().add(new ProduceResponseData.PartitionProduceResponse().setIndex(1).setBaseOffset(8)
+				.setLogAppendTimeMs(1700000000000L).setLogStartOffset(0));
+			d.responses().add(a);
+			d.responses().add(b);
+			response("produce", ApiKeys.PRODUCE, v, d);
+		}
+	}
+
+	static void batches(String line) {
+		ByteBuffer in = ByteBuffer.wrap(HexFormat.of().parseHex(line.substring(line.indexOf(' ') + 1).trim()));
+		for (var batch : MemoryRecords.readableRecords(in).batches()) {
+			batch.ensureValid();
+			System.out.println(line.substring(0, line.indexOf(' ')) + "\n  " + batch + " id " + batch.producerId() + " epoch "
+				+ batch.producerEpoch());
+			for (Record r : batch)
+				System.out.println("  " + r + " value "
+					+ (r.hasValue() ? new String(org.apache.kafka.common.utils.Utils.toArray(r.value())) : null));
+		}
+	}
+
+	public static void main(String[] args) throws Exception {
+		if (args[0].equals("check")) {
+			boolean good = true;
+			for (String line : Files.readAllLines(Path.of(args[1])))
+				if (!line.startsWith("#") && !line.isBlank())
+					good &= check(line);
+			System.out.println(good ? "all the same as Kafka's own bytes" : "DIFFERENT");
+			System.exit(good ? 0 : 1);
+		}
+		if (args[0].equals("batches")) {
+			for (String line : Files.readAllLines(Path.of(args[1])))
+				if (!line.startsWith("#") && !line.isBlank())
+					batches(line);
+			return;
+		}
+		System.out.println("# Responses as Apache Kafka's own classes write them: Golden.java responses.");
+		versions();
+		metadata();
+		ids();
+		produce();
+	}
+}

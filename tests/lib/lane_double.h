@@ -1,0 +1,349 @@
+/* lane_double.h - the producer's upper half and the agent's hooks, as the tail thread sees them, that only remember.
+ *
+ * A test that includes this defines lane_append, producer_lane, producer_budget and producer_loaded itself, so the real
+ * ones stay out of its program. The budget and batches are real: memory runs dry by taking all of it.
+ * Threads: the test's and the tail's; everything under mu. `changed` tells a waiting test that something happened.
+ */
+#ifndef SPILLWAY_TESTS_LANE_DOUBLE_H
+#define SPILLWAY_TESTS_LANE_DOUBLE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent/base/err.h"
+#include "agent/base/mem.h"
+#include "agent/tail.h"
+
+struct lane { char topic[250]; int32_t partition; uint32_t seals; int run; };
+
+struct double_record {
+	const struct lane *lane;
+	char  *value; size_t n;
+	char   key[64]; bool key_null;
+	struct source_range source;
+};
+
+struct double_file {
+	int64_t  id, safe, gone_ms;
+	uint64_t inode;
+	uint32_t generation;
+	uint8_t  state;
+	char     path[512];
+	bool     forgotten;
+};
+
+struct producer {
+	pthread_mutex_t mu;
+	pthread_cond_t  changed;
+	struct budget  *budget;
+	struct chunk   *held;			/* all of it, while memory is dry */
+	int             append_rc;		/* what lane_append answers at once, if not 0 */
+	uint64_t        refused;		/* how often lane_append said no */
+	struct lane     lanes[16];
+	size_t          lane_count;
+	struct double_record *records;
+	size_t          record_count, record_cap;
+	struct double_file files[4096];
+	size_t          file_count;
+	struct spool_route routes[64];
+	size_t          route_count;
+	struct spool_range finished[16];
+	size_t          finished_count;
+	bool            safe_is_read;		/* everything handed over is finished at once */
+	int             all_read;
+	int             loaded, loaded_rc;
+	uint64_t        run_records;		/* as run_end says */
+	bool            pause, paused;		/* the tail thread stands still at its next file_put */
+	bool            discard;		/* the benchmark: keep nothing */
+	uint64_t        discarded, discarded_bytes;
+};
+
+static inline struct producer *double_new(size_t memory)
+{
+	struct producer *p = calloc(1, sizeof *p);
+	pthread_condattr_t attr;
+
+	if (!p || budget_new(&p->budget, memory, 2 * CHUNK_BYTES) < 0)
+		abort();
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	pthread_mutex_init(&p->mu, NULL);
+	p->safe_is_read = true;
+	return p;
+}
+
+/* Memory runs dry, or comes back. */
+static inline void double_dry(struct producer *p, bool dry)
+{
+	struct chunk *c, *give = NULL;
+
+	pthread_mutex_lock(&p->mu);
+	if (dry) {
+		while ((c = budget_take(p->budget, BUDGET_APPEND, 0))) {
+			c->next = p->held;
+			p->held = c;
+		}
+	} else {
+		give = p->held;
+		p->held = NULL;
+	}
+	pthread_mutex_unlock(&p->mu);
+	budget_give(p->budget, give);
+}
+
+static inline void double_free(struct producer *p)
+{
+	double_dry(p, false);
+	for (size_t i = 0; i < p->record_count; i++)
+		free(p->records[i].value);
+	for (size_t i = 0; i < p->route_count; i++) {
+		free((char *)p->routes[i].topic);
+		free((void *)p->routes[i].key);
+	}
+	free(p->records);
+	budget_free(p->budget);
+	pthread_cond_destroy(&p->changed);
+	pthread_mutex_destroy(&p->mu);
+	free(p);
+}
+
+/* --- the producer's functions --- */
+
+struct lane *producer_lane(struct producer *p, const char *topic, int32_t partition)
+{
+	struct lane *l = &p->lanes[p->lane_count];
+
+	for (size_t i = 0; i < p->lane_count; i++)
+		if (!strcmp(p->lanes[i].topic, topic) && p->lanes[i].partition == partition)
+			return &p->lanes[i];
+	if (p->lane_count == sizeof p->lanes / sizeof p->lanes[0])
+		return NULL;
+	snprintf(l->topic, sizeof l->topic, "%s", topic);
+	l->partition = partition;
+	p->lane_count++;
+	return l;
+}
+
+static struct producer *double_of_run;		/* lane_append is not told; the benchmark and each test have one at a time */
+
+struct budget *producer_budget(struct producer *p)
+{
+	return p->budget;
+}
+
+void lane_seal(struct lane *l)
+{
+	pthread_mutex_lock(&double_of_run->mu);
+	l->seals++;
+	pthread_mutex_unlock(&double_of_run->mu);
+}
+
+static inline int double_keep(struct producer *p, struct lane *l, const void *key, size_t key_len, const void *value,
+			      size_t value_len, const struct source_range *source)
+{
+	struct double_record *r;
+
+	if (p->append_rc < 0 || p->held) {
+		p->refused++;
+		pthread_cond_broadcast(&p->changed);
+		return p->append_rc < 0 ? p->append_rc : ERR_AGAIN;
+	}
+	if (p->record_count == p->record_cap) {
+		p->record_cap = p->record_cap ? p->record_cap * 2 : 256;
+		p->records = realloc(p->records, p->record_cap * sizeof *p->records);
+		if (!p->records)
+			abort();
+	}
+	r = &p->records[p->record_count++];
+	*r = (struct double_record){ .lane = l, .n = value_len, .source = *source, .key_null = !key };
+	if (key)
+		snprintf(r->key, sizeof r->key, "%.*s", (int)key_len, (const char *)key);
+	r->value = malloc(value_len + 1);
+	if (!r->value)
+		abort();
+	memcpy(r->value, value, value_len);
+	r->value[value_len] = 0;
+	pthread_cond_broadcast(&p->changed);
+	return 0;
+}
+
+int lane_append(struct lane *l, const void *key, size_t key_len, const void *value, size_t value_len,
+		const struct source_range *source)
+{
+	struct producer *p = double_of_run;
+	int rc;
+
+	if (p->discard) {
+		p->discarded++;
+		p->discarded_bytes += value_len;
+		return 0;
+	}
+	pthread_mutex_lock(&p->mu);
+	rc = double_keep(p, l, key, key_len, value, value_len, source);
+	pthread_mutex_unlock(&p->mu);
+	return rc;
+}
+
+void producer_loaded(struct producer *p, struct batch *b, int rc)
+{
+	(void)b;
+	pthread_mutex_lock(&p->mu);
+	p->loaded++;
+	p->loaded_rc = rc;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->mu);
+}
+
+/* --- the agent's hooks --- */
+
+static inline struct double_file *double_file(struct producer *p, int64_t id)
+{
+	for (size_t i = p->file_count; i > 0; i--)
+		if (p->files[i - 1].id == id)
+			return &p->files[i - 1];
+	return NULL;
+}
+
+static inline void double_file_put(void *arg, const struct spool_file *f)
+{
+	struct producer *p = arg;
+	struct double_file *d;
+
+	pthread_mutex_lock(&p->mu);
+	while (p->pause) {
+		p->paused = true;
+		pthread_cond_broadcast(&p->changed);
+		pthread_cond_wait(&p->changed, &p->mu);
+	}
+	p->paused = false;
+	d = double_file(p, f->id);
+	if (!d && p->file_count < sizeof p->files / sizeof p->files[0]) {
+		d = &p->files[p->file_count++];
+		*d = (struct double_file){ .id = f->id, .safe = f->safe };
+	}
+	if (d) {
+		d->inode = f->inode;
+		d->generation = f->generation;
+		d->gone_ms = f->gone_ms;
+		d->state = f->state;
+		snprintf(d->path, sizeof d->path, "%s", f->path);
+	}
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->mu);
+}
+
+static inline void double_file_forget(void *arg, int64_t id)
+{
+	struct producer *p = arg;
+	struct double_file *d;
+
+	pthread_mutex_lock(&p->mu);
+	d = double_file(p, id);
+	if (d)
+		d->forgotten = true;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->mu);
+}
+
+static inline void double_route_put(void *arg, const struct spool_route *r)
+{
+	struct producer *p = arg;
+	struct spool_route *to;
+
+	pthread_mutex_lock(&p->mu);
+	if (p->route_count == sizeof p->routes / sizeof p->routes[0])
+		abort();
+	to = &p->routes[p->route_count++];
+	*to = *r;
+	to->topic = strdup(r->topic);
+	to->key = malloc(r->key_len + 1);
+	if (!to->topic || !to->key)
+		abort();
+	memcpy((void *)to->key, r->key, r->key_len);
+	pthread_mutex_unlock(&p->mu);
+}
+
+static inline void double_finished(void *arg, const struct spool_range *r)
+{
+	struct producer *p = arg;
+
+	pthread_mutex_lock(&p->mu);
+	if (p->finished_count < sizeof p->finished / sizeof p->finished[0])
+		p->finished[p->finished_count++] = *r;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->mu);
+}
+
+static inline void double_run_begin(void *arg, struct lane *l, int64_t now_ms, int64_t wall_ms)
+{
+	(void)now_ms, (void)wall_ms;
+	ASSERT(l->run == 0);
+	l->run = 1;
+	double_of_run = arg;
+}
+
+static inline void double_run_end(void *arg, struct lane *l, uint32_t records)
+{
+	struct producer *p = arg;
+
+	ASSERT(l->run == 1);
+	l->run = 0;
+	pthread_mutex_lock(&p->mu);
+	p->run_records += records;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->mu);
+}
+
+static inline int64_t double_safe(void *arg, int64_t id)
+{
+	struct producer *p = arg;
+	struct double_file *d;
+	int64_t safe;
+
+	pthread_mutex_lock(&p->mu);
+	d = double_file(p, id);
+	safe = p->safe_is_read ? INT64_MAX : d ? d->safe : 0;
+	pthread_mutex_unlock(&p->mu);
+	return safe;
+}
+
+static inline void double_all_read(void *arg)
+{
+	struct producer *p = arg;
+
+	pthread_mutex_lock(&p->mu);
+	p->all_read++;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->mu);
+}
+
+static inline struct tail_hooks double_hooks(struct producer *p)
+{
+	double_of_run = p;
+	return (struct tail_hooks){ .arg = p, .file_put = double_file_put, .file_forget = double_file_forget,
+				    .route_put = double_route_put, .finished = double_finished, .run_begin = double_run_begin,
+				    .run_end = double_run_end, .safe = double_safe, .all_read = double_all_read };
+}
+
+/* Waits until fn says true, at most 20 s. fn is called with the lock held. */
+static inline bool double_wait(struct producer *p, bool (*fn)(struct producer *p, void *arg), void *arg)
+{
+	struct timespec until;
+	bool ok;
+	int rc = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += 20;
+	pthread_mutex_lock(&p->mu);
+	while (!(ok = fn(p, arg)) && rc == 0)
+		rc = pthread_cond_timedwait(&p->changed, &p->mu, &until);
+	pthread_mutex_unlock(&p->mu);
+	return ok;
+}
+
+#endif
