@@ -67,14 +67,17 @@ SRC     := $(wildcard agent/*.c agent/base/*.c producer/*.c spool/*.c conf/*.c)
 HDR     := $(wildcard agent/*.h agent/base/*.h producer/*.h spool/*.h conf/*.h)
 CORE    := $(patsubst %.c,$(O)/%.o,$(filter-out agent/main.c,$(SRC)))
 TESTSRC := $(wildcard tests/unit/test_*.c tests/fault/test_*.c tests/golden/test_*.c)
-TESTLIB := $(patsubst %.c,$(O)/%.o,$(wildcard tests/lib/*.c))
+# Programs that scenario tests or people run: each has a main of its own.
+TOOLSRC := $(wildcard tests/lib/tool_*.c tests/bench/bench_*.c)
+TOOLBIN := $(patsubst %.c,$(O)/%,$(TOOLSRC))
+TESTLIB := $(patsubst %.c,$(O)/%.o,$(filter-out $(TOOLSRC),$(wildcard tests/lib/*.c)))
 TESTBIN := $(patsubst %.c,$(O)/%,$(TESTSRC))
-ALLSRC  := $(SRC) $(TESTSRC) $(wildcard tests/lib/*.c)
+ALLSRC  := $(SRC) $(TESTSRC) $(sort $(TOOLSRC) $(wildcard tests/lib/*.c))
 
 .PHONY: all tests check lint demo bench install deps deps-build cov format clean distclean help FORCE
 
 all: $(O)/spillway			## build/$(B)/spillway (the default)
-tests: $(TESTBIN)			## the unit test binaries, build/$(B)/tests/unit/test_*
+tests: $(TESTBIN) $(TOOLBIN)		## the unit test binaries, build/$(B)/tests/unit/test_*, and tests/lib/tool_*, tests/bench/bench_*
 
 # --- Building ---
 
@@ -90,6 +93,10 @@ $(O)/libspillway.a: $(CORE) $(O)/members
 $(TESTBIN): $(O)/%: $(O)/%.o $(TESTLIB) $(O)/libspillway.a
 	$(call say,LD,$@)
 	$(Q)$(LDALL) -o $@ $(filter %.o,$^) $(O)/libspillway.a $(LIBS) -lcmocka
+
+$(TOOLBIN): $(O)/%: $(O)/%.o $(O)/libspillway.a
+	$(call say,LD,$@)
+	$(Q)$(LDALL) -o $@ $< $(O)/libspillway.a $(LIBS)
 
 $(O)/%.o: %.c $(O)/flags
 	$(call say,CC,$<)

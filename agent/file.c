@@ -86,13 +86,13 @@ int file_open(struct file *f)
 		rc = -errno;
 	else if (!S_ISREG(st.st_mode))
 		rc = -EINVAL;
+	else if (st.st_dev != f->dev || st.st_ino != f->inode)
+		rc = -ESTALE;
 	if (rc < 0) {
 		close(fd);
 		return rc;
 	}
 	f->fd = fd;
-	f->dev = st.st_dev;
-	f->inode = st.st_ino;
 	f->size = st.st_size;
 	f->mtime_ns = mtime_ns(&st);
 	return 0;

@@ -70,7 +70,8 @@ struct file {
 struct file *file_new(const char *path, const char *home);
 /* Closes and frees; must be in no list. NULL is fine. */
 void file_free(struct file *f);
-/* Regular files only, links are not followed. Sets dev, inode, size. 0 or -errno (ELOOP: a link, EINVAL: not a file). */
+/* Regular files only, links are not followed. dev and inode say which file is expected. Sets size.
+ * 0 or -errno (ELOOP: a link, EINVAL: not a file, ESTALE: another file is there by now). */
 int  file_open(struct file *f);
 /* Looks at size and time. Returns whether they changed. now_ms: monotonic. */
 bool file_changed(struct file *f, const struct stat *st, int64_t now_ms);

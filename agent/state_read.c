@@ -116,7 +116,7 @@ static void refill(struct state *st, const struct read_job *job)
 	if (rc < 0)
 		state_say(st, &e, "cannot read from the spool, trying again");
 	else
-		rc = r.rc;
+		rc = r.count ? 0 : r.rc;	/* some is good: the rest is asked for again */
 	if (r.damaged_count)
 		set_aside(st, &r);
 	*cursor = r.last_id;

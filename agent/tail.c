@@ -166,6 +166,7 @@ static void *run(void *arg)
 	find_walk(t);
 	known_search(t);
 	t->first_walk = false;
+	t->walk_ms = 0;			/* it opened everything: no measure for the next ones */
 	if (!t->conf.once) {
 		if (watch_fd(t->watch) >= 0)
 			rc = loop_fd_add(&t->loop, &t->watch_fd, watch_fd(t->watch), EPOLLIN, on_watch);

@@ -256,6 +256,10 @@ bool files_open(struct tail *t, struct file *f)
 		close(f->fd);
 		f->fd = -1;
 	}
+	if (rc == -ESTALE) {
+		f->error = rc;			/* nothing to say: the next walk finds the other one */
+		t->rewalk = true;
+	}
 	if (rc < 0) {
 		files_failed(t, f, rc, rc == ERR_BAD_DATA ? "no legal topic for this file, its lines wait" :
 			    "cannot open file, trying again");
@@ -312,14 +316,6 @@ struct file *files_adopt(struct tail *t, const char *path, const char *home)
 		return NULL;
 	}
 	files_open(t, f);
-	if (f->fd >= 0 && (f->dev != k.dev || f->inode != k.inode)) {
-		/* Replaced between lstat and open: as if it had not been there; the next look finds the other. */
-		f->dev = k.dev;
-		f->inode = k.inode;
-		drop(t, f);
-		t->rewalk = true;
-		return NULL;
-	}
 	return f;
 }
 

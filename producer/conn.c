@@ -236,6 +236,19 @@ static void ask_versions(struct conn *c, int16_t version, int64_t now_ms)
 	conn_send(c, r, now_ms);
 }
 
+/* A socket that connects to a free local port may by chance get that very port and meet itself, and then keeps the broker
+ * from listening there. */
+static bool to_itself(const struct conn *c)
+{
+	union name_address here, there;
+	socklen_t n = sizeof here, m = sizeof there;
+
+	memset(&here, 0, sizeof here);
+	memset(&there, 0, sizeof there);
+	return getsockname(c->sock, &here.any, &n) == 0 && getpeername(c->sock, &there.any, &m) == 0 && n == m &&
+	       memcmp(&here, &there, n) == 0;
+}
+
 static void connected(struct conn *c, int64_t now_ms)
 {
 	socklen_t n = sizeof(int);
@@ -243,6 +256,8 @@ static void connected(struct conn *c, int64_t now_ms)
 
 	if (getsockopt(c->sock, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
 		error = errno;
+	if (!error && to_itself(c))
+		error = ECONNREFUSED;
 	if (error) {
 		connect_failed(c, error, now_ms);
 		return;
@@ -487,35 +502,30 @@ int64_t conn_waiting_since(const struct conn *c)
 	return r ? r->sent_ms : -1;
 }
 
-static void lower(int64_t *wake_ms, int64_t at_ms)
-{
-	if (at_ms < *wake_ms)
-		*wake_ms = at_ms;
-}
-
-void conn_tick(struct conn *c, int64_t now_ms, int64_t *wake_ms)
+int64_t conn_due_ms(const struct conn *c)
 {
 	const struct producer_config *k = c->conf->config;
 	int64_t since = conn_waiting_since(c);
 
-	if (c->state == CONN_CONNECTING || c->state == CONN_VERSIONS) {
-		if (c->setup_by_ms > now_ms)
-			lower(wake_ms, c->setup_by_ms);
-		else if (c->state == CONN_CONNECTING)
-			connect_failed(c, ETIMEDOUT, now_ms);
-		else
-			conn_close(c, "no answer to the first request", now_ms);
-	} else if (c->state == CONN_UP && since >= 0) {
-		if (since + k->request_timeout_ms > now_ms)
-			lower(wake_ms, since + k->request_timeout_ms);
-		else
-			conn_close(c, "request timed out", now_ms);
-	} else if (c->state == CONN_UP && k->connections_max_idle_ms >= 0) {
-		if (c->used_ms + k->connections_max_idle_ms > now_ms)
-			lower(wake_ms, c->used_ms + k->connections_max_idle_ms);
-		else
-			conn_close(c, NULL, now_ms);
-	}
+	if (c->state == CONN_CONNECTING || c->state == CONN_VERSIONS)
+		return c->setup_by_ms;
+	if (c->state != CONN_UP)
+		return INT64_MAX;
+	if (since >= 0)
+		return since + k->request_timeout_ms;
+	return k->connections_max_idle_ms >= 0 ? c->used_ms + k->connections_max_idle_ms : INT64_MAX;
+}
+
+void conn_tick(struct conn *c, int64_t now_ms)
+{
+	if (conn_due_ms(c) > now_ms)
+		return;
+	if (c->state == CONN_CONNECTING)
+		connect_failed(c, ETIMEDOUT, now_ms);
+	else if (c->state == CONN_VERSIONS)
+		conn_close(c, "no answer to the first request", now_ms);
+	else
+		conn_close(c, conn_waiting_since(c) >= 0 ? "request timed out" : NULL, now_ms);
 }
 
 const char *conn_state_name(const struct conn *c)

@@ -98,8 +98,9 @@ bool conn_want(struct conn *c, int64_t now_ms);
 /* The names thread answered. */
 void conn_resolved(struct conn *c, const struct name_query *q, int64_t now_ms);
 void conn_close(struct conn *c, const char *why, int64_t now_ms);
-/* Time-outs, idleness. Lowers *wake_ms. */
-void conn_tick(struct conn *c, int64_t now_ms, int64_t *wake_ms);
+/* Time-outs and idleness, if they are due. */
+void conn_tick(struct conn *c, int64_t now_ms);
+int64_t conn_due_ms(const struct conn *c);	/* INT64_MAX: never */
 
 /* A request with room for batches and iov entries; control is ready to be written. NULL: out of memory. */
 struct request *request_new(enum api_key api, int16_t version, int32_t correlation_id, uint32_t batch_count, uint32_t iov_count);

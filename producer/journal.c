@@ -139,11 +139,14 @@ void producer_loaded(struct producer *p, struct batch *b, int rc)
 	queue_answer(p, b, rc);
 }
 
-void producer_returned(struct producer *p, struct lane *l, struct list *batches, uint64_t remaining, int rc)
+void producer_returned(struct producer *p, struct lane *l, struct list *batches, uint64_t gone, int rc)
 {
+	uint64_t left_backlog = gone;
+
 	list_each(it, batches) {
 		struct batch *b = list_entry(it, struct batch, node);
 
+		left_backlog++;
 		b->lane = l;
 		b->topic = l->topic->name;
 		b->state = BATCH_READY;
@@ -151,8 +154,7 @@ void producer_returned(struct producer *p, struct lane *l, struct list *batches,
 	}
 	pthread_mutex_lock(&p->accum.mu);
 	list_splice_back(&l->incoming, batches);
-	if (rc >= 0)
-		l->backlog = remaining;
+	l->backlog -= left_backlog < l->backlog ? left_backlog : l->backlog;
 	l->refill_answered = true;
 	l->refill_rc = rc;
 	lane_has_news(l);

@@ -118,6 +118,7 @@ static struct lane *lane_new(struct accum *a, struct topic *t, int32_t partition
 	l->opened_ms = l->announced_ms = l->since_ms = l->last_good_ms = -1;
 	l->sticky.partition = -1;
 	pthread_mutex_init(&l->mu, NULL);
+	list_init(&l->hidden);
 	list_init(&l->sealed);
 	list_init(&l->work_node);
 	list_init(&l->news_node);
@@ -228,23 +229,11 @@ int accum_flush(struct accum *a, int64_t at_ms)
 
 /* --- sealing; l->mu held --- */
 
-/* True: the sender has something to do. */
-static bool seal(struct lane *l, int64_t now_ms)
+/* Shows a sealed batch to compressors or sender. True: the sender has something to do. */
+static bool publish(struct lane *l, struct batch *b)
 {
 	struct accum *a = l->accum;
-	struct batch *b = l->open;
-	bool ready = !a->conf.compressing;
-
-	if (!b)
-		return false;
-	l->open = NULL;
-	count_run(l);
-	b->counted = true;
-	b->sealed_ms = now_ms;
-	b->state = ready ? BATCH_READY : BATCH_SEALED;
-	if (ready)
-		batch_seal_crc(b);
-	b->sealed_live = true;
+	bool ready = b->state == BATCH_READY;
 
 	pthread_mutex_lock(&a->mu);
 	atomic_fetch_add(&a->live, 1);
@@ -258,6 +247,39 @@ static bool seal(struct lane *l, int64_t now_ms)
 	if (ready)
 		lane_has_news(l);
 	pthread_mutex_unlock(&a->mu);
+	return ready;
+}
+
+/* Inside a run the batch stays hidden until lane_end: it must not be answered before its caller has counted it. True:
+ * the sender has something to do. */
+static bool seal(struct lane *l, int64_t now_ms)
+{
+	struct batch *b = l->open;
+
+	if (!b)
+		return false;
+	l->open = NULL;
+	b->counted = true;
+	b->sealed_live = true;
+	b->sealed_ms = now_ms;
+	b->state = l->accum->conf.compressing ? BATCH_SEALED : BATCH_READY;
+	if (b->state == BATCH_READY)
+		batch_seal_crc(b);
+	if (!l->in_run)
+		return publish(l, b);
+	list_push_back(&l->hidden, &b->node);
+	return false;
+}
+
+static bool publish_run(struct lane *l)
+{
+	struct batch *b;
+	bool ready = false;
+
+	while ((b = list_first(&l->hidden, struct batch, node))) {
+		list_remove(&b->node);
+		ready |= publish(l, b);
+	}
 	return ready;
 }
 
@@ -391,21 +413,18 @@ static void note_dry(struct accum *a)
 static int put_here(struct lane *l, const struct lane_record *r)
 {
 	size_t most = bound(r);
-	bool wake = false;
 	int rc;
 
 	if (l->open && !fits(l, r, most))
-		wake = seal(l, l->now_ms);
+		seal(l, l->now_ms);
 	rc = l->open ? put_in(l, l->open, r) : put_first(l, r, most);
 	if (rc == 0) {
 		l->run_uncounted++;
 		if (l->open->bytes >= l->accum->conf.batch_max || l->open->range_count >= BATCH_RANGES_MAX)
-			wake |= seal(l, l->now_ms);
+			seal(l, l->now_ms);
 	} else if (rc == ERR_AGAIN) {
 		note_dry(l->accum);
 	}
-	if (wake)
-		accum_wake(l->accum);
 	return rc;
 }
 
@@ -414,6 +433,7 @@ static int put_here(struct lane *l, const struct lane_record *r)
 static void begin(struct lane *l, int64_t now_ms, int64_t wall_ms)
 {
 	pthread_mutex_lock(&l->mu);
+	l->in_run = true;
 	l->now_ms = now_ms;
 	l->wall_ms = wall_ms;
 }
@@ -421,9 +441,11 @@ static void begin(struct lane *l, int64_t now_ms, int64_t wall_ms)
 static void end(struct lane *l)
 {
 	struct accum *a = l->accum;
-	bool announce = l->open && !l->announced;
+	bool announce = l->open && !l->announced, ready;
 
 	count_run(l);
+	l->in_run = false;
+	ready = publish_run(l);
 	if (announce) {
 		l->announced = true;
 		pthread_mutex_lock(&a->mu);
@@ -432,7 +454,7 @@ static void end(struct lane *l)
 		pthread_mutex_unlock(&a->mu);
 	}
 	pthread_mutex_unlock(&l->mu);
-	if (announce)
+	if (announce || ready)
 		accum_wake(a);
 }
 

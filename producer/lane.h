@@ -49,6 +49,8 @@ struct lane {
 	int64_t  now_ms, wall_ms;	/* of the run */
 	uint32_t run_count;		/* records of the run */
 	uint32_t run_uncounted;		/* of them, not in in_memory yet */
+	bool     in_run;
+	struct list hidden;		/* sealed in this run: shown when it ends, after it was counted */
 	bool     announced;		/* the sender knows of an open batch */
 	struct lane **bound;		/* unbound lane: the lane of each partition, for keyed records; NULL: not met yet */
 	int32_t  bound_count;

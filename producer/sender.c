@@ -288,6 +288,7 @@ static void on_round(void *arg)
 	sender_finish(s);
 	sender_events(s);
 	sender_sweep(s);
+	sender_watch_conns(s);
 	tell(s);
 	timer_set(&s->loop, &s->timer, s->wake_ms, on_timer);
 }

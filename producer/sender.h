@@ -22,6 +22,7 @@
 #define SENDER_RETURNED_MAX 8			/* batches brought back and not planned, for each lane */
 #define SENDER_SPILL_BYTES (6u << 20)		/* of one call of spill() */
 #define SENDER_SLOW_MS 1000			/* an answer that takes longer: the partition travels apart */
+#define SENDER_STUCK_MS 200			/* a connection that owes an answer for longer gets nothing new from others */
 #define SENDER_IDLE_LINGER_MS 5000		/* linger of lanes that cannot send anyway */
 
 struct producer;
@@ -129,6 +130,7 @@ void sender_discard(struct sender *s);		/* frees what is left, when the thread d
 /* sender_cluster.c */
 int  sender_bootstrap(struct sender *s);
 void sender_cluster(struct sender *s);		/* names, time-outs, metadata, producer id */
+void sender_watch_conns(struct sender *s);	/* after all sending: when is the first of them due? */
 struct broker *sender_broker(const struct sender *s, int32_t id);
 /* NULL: there is none, or it is not known; then metadata is asked for. */
 struct broker *sender_leader(struct sender *s, const struct topic *t, int32_t partition);
@@ -137,6 +139,8 @@ int  sender_take_id(struct sender *s, const struct request *r, const void *data,
 void sender_id_failed(struct sender *s);
 void sender_broker_up(struct sender *s, struct broker *b);
 void sender_broker_down(struct sender *s, struct broker *b, const char *why);
+/* As conn_want, and comes back when its backoff is over. */
+bool sender_want(struct sender *s, struct conn *c);
 bool sender_any_up(const struct sender *s);
 void sender_events(struct sender *s);
 bool sender_topic_faulty(const struct sender *s, const struct topic *t);

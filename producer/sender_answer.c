@@ -124,6 +124,7 @@ static void on_written(struct conn *c, struct request *r, int64_t now_ms)
 	struct sender *s = sender_of(c);
 
 	s->now_ms = now_ms;
+	sender_lower_wake(s, now_ms);
 	for (uint32_t i = 0; i < r->batch_count; i++) {
 		s->in_flight--;
 		stream_answer(sender_stream(s, r->batches[i]), r->batches[i], 0, -1, -1, now_ms, &s->done);

@@ -94,9 +94,19 @@ struct broker *sender_leader(struct sender *s, const struct topic *t, int32_t pa
 	int32_t id = topic_leader(t, partition);
 	struct broker *b = id < 0 ? NULL : sender_broker(s, id);
 
-	if (id >= 0 && !b)
+	if (id >= 0 && !b) {
 		metadata_want_refresh(&s->metadata);
+		sender_lower_wake(s, s->now_ms + s->config->retry_backoff_ms);
+	}
 	return b;
+}
+
+bool sender_want(struct sender *s, struct conn *c)
+{
+	if (conn_want(c, s->now_ms))
+		return true;
+	sender_lower_wake(s, c->retry_at_ms);
+	return false;
 }
 
 static bool broker_up(const struct broker *b)
@@ -147,6 +157,7 @@ void sender_broker_down(struct sender *s, struct broker *b, const char *why)
 		if (topic_leader(st->owner, st->partition) == b->id)
 			sender_drop_bytes(s, st);
 	}
+	sender_lower_wake(s, s->now_ms);	/* it may have happened in the middle of a round */
 	if (!why)
 		return;
 	metadata_want_refresh(&s->metadata);
@@ -199,18 +210,12 @@ static void connect_someone(struct sender *s)
 
 		if (c->state != CONN_DOWN)
 			continue;
-		if (c->retry_at_ms > s->now_ms) {
-			sender_lower_wake(s, c->retry_at_ms);
+		if (!sender_want(s, c))
 			continue;
-		}
 		list_remove(it);
 		list_push_back(&s->brokers, it);
 		s->connect_ms = s->now_ms;
-		if (conn_want(c, s->now_ms)) {
-			sender_lower_wake(s, s->connect_ms + CONNECT_APART_MS);
-			return;
-		}
-		sender_lower_wake(s, c->retry_at_ms);
+		sender_lower_wake(s, s->connect_ms + CONNECT_APART_MS);
 		return;
 	}
 }
@@ -406,11 +411,18 @@ void sender_cluster(struct sender *s)
 	take_names(s);
 	list_each(it, &s->brokers)
 		for (int i = 0; i < CONN_KINDS; i++)
-			conn_tick(&list_entry(it, struct broker, node)->conn[i], s->now_ms, &s->wake_ms);
+			conn_tick(&list_entry(it, struct broker, node)->conn[i], s->now_ms);
 	ask_metadata(s, &want);
 	ask_id(s, &want);
 	if (want && !sender_any_up(s))
 		connect_someone(s);
+}
+
+void sender_watch_conns(struct sender *s)
+{
+	list_each(it, &s->brokers)
+		for (int i = 0; i < CONN_KINDS; i++)
+			sender_lower_wake(s, conn_due_ms(&list_entry(it, struct broker, node)->conn[i]));
 }
 
 /* --- events --- */

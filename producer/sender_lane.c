@@ -199,8 +199,11 @@ void sender_sweep(struct sender *s)
 		struct lane *l = list_entry(it, struct lane, busy_node);
 
 		if (!list_empty(&l->ready) || l->returned_count || l->seen_backlog || l->seen_spilling ||
-		    l->in_streams || l->refilling || l->rewind_due || !list_empty(&l->bounced))
+		    l->in_streams || l->refilling || l->rewind_due || !list_empty(&l->bounced)) {
+			if (l->seal_due && !waits_to_send(l))
+				sender_lower_wake(s, s->now_ms);	/* all is on its way: seal in the next round */
 			continue;
+		}
 		l->since_ms = -1;
 		l->spill_mode = false;
 		if (!list_empty(&l->linger_node) && l->linger_at_ms > s->now_ms + s->config->linger_ms)
@@ -208,7 +211,7 @@ void sender_sweep(struct sender *s)
 		if (!l->seal_due)
 			list_remove(&l->busy_node);
 		else
-			sender_lower_wake(s, s->now_ms);	/* nothing waits any more: seal in the next round */
+			sender_lower_wake(s, s->now_ms);
 	}
 	list_each_safe(it, &s->streams) {
 		struct stream *st = list_entry(it, struct stream, node);

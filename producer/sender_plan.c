@@ -20,7 +20,7 @@ static bool connected(struct sender *s, const struct topic *t, int32_t partition
 {
 	struct broker *b = sender_leader(s, t, partition);
 
-	return b && conn_want(&b->conn[CONN_MAIN], s->now_ms) && conn_up(&b->conn[CONN_MAIN]);
+	return b && sender_want(s, &b->conn[CONN_MAIN]) && conn_up(&b->conn[CONN_MAIN]);
 }
 
 static bool partition_usable(struct sender *s, struct topic *t, int32_t partition)

@@ -38,8 +38,8 @@ static bool stuck(struct sender *s, const struct conn *c)
 
 	if (since < 0)
 		return false;
-	if (since + SENDER_SLOW_MS > s->now_ms) {
-		sender_lower_wake(s, since + SENDER_SLOW_MS);
+	if (since + SENDER_STUCK_MS > s->now_ms) {
+		sender_lower_wake(s, since + SENDER_STUCK_MS);
 		return false;
 	}
 	return true;
@@ -60,7 +60,7 @@ static int choose(struct sender *s, struct broker *b, const struct stream *st)
 	if (!alone(st) && !stuck(s, &b->conn[CONN_MAIN]))
 		return CONN_MAIN;
 	/* Better among the others than not at all, if there is no second connection to be had. */
-	if (!conn_want(apart, s->now_ms))
+	if (!sender_want(s, apart))
 		return CONN_MAIN;
 	return conn_up(apart) ? CONN_APART : -1;
 }
@@ -179,7 +179,7 @@ static void send_one(struct sender *s, struct stream *st)
 	if (!b)
 		return;
 	br = sender_leader(s, st->owner, st->partition);
-	if (!br || !conn_want(&br->conn[CONN_MAIN], s->now_ms) || !conn_up(&br->conn[CONN_MAIN]))
+	if (!br || !sender_want(s, &br->conn[CONN_MAIN]) || !conn_up(&br->conn[CONN_MAIN]))
 		return;
 	kind = choose(s, br, st);
 	if (kind < 0 || !has_room(s, &br->conn[kind]))

@@ -104,11 +104,9 @@ int db_step(struct db *d, sqlite3_stmt *st, struct err *ret_err)
 
 int db_run(struct db *d, sqlite3_stmt *st, struct err *ret_err)
 {
-	int rc;
+	int rc = db_step(d, st, ret_err);
 
-	/* incremental_vacuum answers a row for each page, and stops where it is reset. */
-	while ((rc = db_step(d, st, ret_err)) > 0)
-		;
+	ASSERT(rc <= 0);
 	if (rc == 0)
 		db_reset(st);
 	return rc;

@@ -30,6 +30,7 @@ struct db {
 	int64_t       wal_pages;	/* frames in the WAL since it was last folded in, by the commit hook */
 	int64_t       wal_limit;	/* bytes of WAL at which a commit folds it in */
 	int64_t       txn_pages;	/* this transaction's estimate, see db_room */
+	bool          shrunk;		/* vacuumed, but the file is not cut yet */
 	bool          sync_full;	/* PRAGMA synchronous as it is now */
 };
 
@@ -52,7 +53,7 @@ static inline sqlite3_stmt *db_stmt(struct db *d, enum stmt_id id) { return d->s
 static inline void db_reset(sqlite3_stmt *st) { (void)sqlite3_reset(st); }
 /* 1: a row; 0: the end; < 0: an error, statement reset. */
 int  db_step(struct db *d, sqlite3_stmt *st, struct err *ret_err);
-/* To its end, whatever rows it has. */
+/* For statements without rows. 0 or an error. */
 int  db_run(struct db *d, sqlite3_stmt *st, struct err *ret_err);
 /* A text column of the current row, valid until the next step. 0; ERR_CORRUPT: it is NULL; ERR_NOMEM. */
 int  db_text(struct db *d, sqlite3_stmt *st, int column, const char **ret);
@@ -74,8 +75,8 @@ int  db_commit(struct db *d, struct err *ret_err);
 void db_rollback(struct db *d);
 /* Moves the WAL's pages into the database file. */
 int  db_checkpoint(struct db *d, struct err *ret_err);
-/* One short step of tidying: 1: there is more, 0: nothing left to do, or an error. shrink: give free pages back. */
-int  db_tidy(struct db *d, bool shrink, struct err *ret_err);
+/* One short step of tidying: 1: there may be more, 0: nothing left to do, or an error. empty: there are no rows. */
+int  db_tidy(struct db *d, bool empty, struct err *ret_err);
 
 /* --- db_space.c --- */
 

@@ -14,7 +14,10 @@
 
 #include <errno.h>
 
-#define TIDY_WAL_BYTES   (1 << 20)	/* less is not worth two fsyncs in a pause */
+#include "agent/base/clock.h"
+
+#define TIDY_WAL_BYTES   (4 << 20)	/* less is not worth its fsyncs in a pause */
+#define TIDY_NS          20000000	/* of vacuum a step; one page may take a while when many are free */
 #define KEEP_FREE_PAGES  512		/* 8 MiB: the next outage reuses them, faster than growing the file */
 
 static int set_sync(struct db *d, bool full, struct err *ret_err)
@@ -46,6 +49,7 @@ int db_checkpoint(struct db *d, struct err *ret_err)
 	if (rc != SQLITE_OK)
 		return db_error(d, rc, ret_err, "cannot fold the WAL in");
 	d->wal_pages = in_wal - moved;
+	d->shrunk = false;
 	/* The checkpoint has cut the file at its last page. */
 	if (db_count(d, STMT_PAGE_COUNT, &pages, NULL) == 0)
 		(void)db_back_pages(d, pages);
@@ -76,7 +80,8 @@ void db_rollback(struct db *d)
 /* 1: a step was made. Pages in use behind free ones are moved, so it only pays when much is free. */
 static int vacuum_step(struct db *d, bool empty, struct err *ret_err)
 {
-	int64_t pages, free_pages;
+	sqlite3_stmt *st = db_stmt(d, STMT_VACUUM_STEP);
+	int64_t pages, free_pages, until = clock_mono_ns() + TIDY_NS;
 	int rc = db_count(d, STMT_FREELIST_COUNT, &free_pages, ret_err);
 
 	if (rc == 0)
@@ -86,18 +91,27 @@ static int vacuum_step(struct db *d, bool empty, struct err *ret_err)
 	if (free_pages <= KEEP_FREE_PAGES || (!empty && free_pages < pages / 2))
 		return 0;
 	rc = set_sync(d, false, ret_err);
-	if (rc == 0)
-		rc = db_run(d, db_stmt(d, STMT_VACUUM_STEP), ret_err);
+	if (rc < 0)
+		return rc;
+	/* Answers a row for each page, and what was done when it is reset stays. */
+	while ((rc = db_step(d, st, ret_err)) > 0 && clock_mono_ns() < until)
+		;
+	if (rc >= 0)
+		db_reset(st);
+	d->shrunk = true;
 	return rc < 0 ? rc : 1;
 }
 
-int db_tidy(struct db *d, bool shrink, struct err *ret_err)
+int db_tidy(struct db *d, bool empty, struct err *ret_err)
 {
-	int rc;
+	int rc = 0;
 
-	if (d->wal_pages * DB_PAGE >= TIDY_WAL_BYTES) {
+	if (d->wal_pages * DB_PAGE < TIDY_WAL_BYTES)
+		rc = vacuum_step(d, empty, ret_err);
+	/* The file gets shorter when the WAL is folded in. */
+	if (rc == 0 && (d->shrunk || d->wal_pages * DB_PAGE >= TIDY_WAL_BYTES)) {
 		rc = db_checkpoint(d, ret_err);
 		return rc < 0 ? rc : 1;
 	}
-	return vacuum_step(d, shrink, ret_err);
+	return rc;
 }

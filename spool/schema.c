@@ -69,7 +69,7 @@ const char *const schema_sql[STMT_COUNT] = {
 	[STMT_ROLLBACK]        = "ROLLBACK",
 	[STMT_PAGE_COUNT]      = "PRAGMA page_count",
 	[STMT_FREELIST_COUNT]  = "PRAGMA freelist_count",
-	[STMT_VACUUM_STEP]     = "PRAGMA incremental_vacuum(512)",
+	[STMT_VACUUM_STEP]     = "PRAGMA incremental_vacuum(1024)",
 
 	[STMT_TOTALS_PUT]      = "REPLACE INTO totals (one, " TOTALS_COLUMNS ")"
 				 " VALUES (1, ?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",

@@ -10,8 +10,16 @@
  *	One thread for everything after spool_open returned (the state thread). One process: the directory is locked.
  * Ownership
  *	Arguments are borrowed for the call. What reading functions hand to a callback is valid until it returns.
+ * Failure
+ *	Refusals (ERR_SPOOL_FULL, ERR_NOT_FOUND, ERR_TOO_LARGE) and errors of reading functions leave a transaction as good
+ *	as before the call. After any other error of a change the transaction is lost: further changes and spool_commit
+ *	answer an error, spool_commit and spool_rollback undo all of it, and a new one may be tried (err_class).
+ *	-ENOSPC: the file system is full although room had been made sure of; class RETRY, as ERR_SPOOL_FULL.
+ *	Callbacks of reading functions end the reading by any value but 0, which the function returns then. They may read
+ *	other things, but change nothing.
  * Durability
- *	reference: SQLite WAL, EXCLUSIVE, synchronous toggled FULL/NORMAL by transaction; settings are verified at open.
+ *	SQLite in WAL mode, EXCLUSIVE, synchronous toggled FULL/NORMAL by transaction; settings are verified at open. A FULL
+ *	transaction makes the NORMAL ones before it durable, even if it changes nothing itself.
  */
 #ifndef SPILLWAY_SPOOL_H
 #define SPILLWAY_SPOOL_H
@@ -28,7 +36,8 @@ struct spool_conf {
 	const char *dir;		/* created with mode 0700 when missing; only its last component */
 	int64_t max_size;		/* bytes of rows */
 	int64_t min_free;		/* of the file system */
-	bool    read_only;		/* look in without changing anything: fails with ERR_BUSY while an agent runs */
+	bool    read_only;		/* look in without changing anything: ERR_BUSY while an agent runs, -ENOENT where nothing
+					 * is. What a kill -9 left in the WAL is folded in first, as by an agent's start. */
 };
 
 /* ERR_BUSY: another process has the directory; ERR_NEWER; ERR_CORRUPT; -errno (EACCES, ENOSPC, ...). Words in *ret_err
@@ -44,8 +53,9 @@ int  spool_begin(struct spool *s, enum spool_sync sync, struct err *ret_err);
 /* On failure everything since spool_begin is undone, memory included, as spool_rollback does. */
 int  spool_commit(struct spool *s, struct err *ret_err);
 void spool_rollback(struct spool *s);
-/* One short step of tidying (some ms): folds the WAL in, or gives free space back to the file system. For when nothing
- * waits, outside of a transaction. *ret_more: call again when nothing waits. An error is not the spool's end: later. */
+/* One short step of tidying (below 40 ms, fsyncs aside): folds the WAL in, or gives free space back to the file system.
+ * For when nothing waits, outside of a transaction. *ret_more: call again when nothing waits. After an error the spool is
+ * as good as before: try again later. */
 int  spool_idle(struct spool *s, bool *ret_more, struct err *ret_err);
 
 /* --- files and positions --- */
@@ -115,8 +125,8 @@ struct spool_ledger {
 int  spool_plan(struct spool *s, struct spool_ledger *l, struct err *ret_err);
 /* The batch is in Kafka: counts it, finishes its ranges (unless its row did so when it was spooled), deletes its row. */
 int  spool_acked(struct spool *s, int64_t ledger_id, struct err *ret_err);
-/* The batch will not be sent under this identity after all (it cannot be built again): the row goes, its ranges are
- * unfinished again. */
+/* The batch will not be sent under this identity after all (it cannot be built again): the ledger row goes, its ranges are
+ * unfinished again. With row_id: the spooled row waits again, without identity. */
 int  spool_unplan(struct spool *s, int64_t ledger_id, struct err *ret_err);
 /* Unresolved rows, oldest first. */
 int  spool_ledger_each(struct spool *s, int (*fn)(void *arg, const struct spool_ledger *l), void *arg, struct err *ret_err);
@@ -130,8 +140,8 @@ struct spool_row {
 	int64_t     base_timestamp, max_timestamp;
 	uint8_t     codec;
 	uint32_t    raw_bytes, raw_crc;
-	uint32_t    crc;		/* of bytes */
-	uint32_t    size;		/* of bytes */
+	uint32_t    crc;		/* of bytes: the caller's at spool_add, verified at each reading */
+	uint32_t    size;		/* of bytes: out at spool_add */
 	int64_t     spooled_ms;		/* wall time */
 	int64_t     ledger_id;		/* 0: no identity; else this unanswered batch's bytes */
 	const struct spool_range *ranges; size_t range_count;
@@ -149,10 +159,12 @@ int  spool_rows_read(struct spool *s, const char *topic, int32_t partition, int6
 /* One row by id. ERR_NOT_FOUND, ERR_CORRUPT. */
 int  spool_row_read(struct spool *s, int64_t id, int (*fn)(void *arg, const struct spool_row *r, const void *data, int rc),
 		    void *arg, struct err *ret_err);
-/* Sets a damaged row aside: it leaves rows and records, counts as dropped and in corrupt_rows. */
+/* Sets a damaged row aside: it leaves rows and records, counts as dropped, in corrupt_rows and in the losses. An identity
+ * it had is withdrawn. Its bytes stay in the database, for people, and count against max_size. */
 int  spool_row_set_aside(struct spool *s, int64_t id, struct err *ret_err);
 
 struct spool_lane { const char *topic; int32_t partition; uint64_t rows, rows_with_identity, records, bytes; int64_t oldest_ms; };
+/* Lanes that have rows. */
 int  spool_lanes_each(struct spool *s, int (*fn)(void *arg, const struct spool_lane *l), void *arg, struct err *ret_err);
 int  spool_rows_list(struct spool *s, int (*fn)(void *arg, const struct spool_row *r), void *arg, struct err *ret_err);
 

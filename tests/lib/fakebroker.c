@@ -1,7 +1,7 @@
 /* fakebroker.c - see fakebroker.h. One thread, poll, one lock over everything. */
+#define _GNU_SOURCE
 #include "tests/lib/fakebroker.h"
 
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -440,19 +440,32 @@ static void drop(struct fake_conn *c)
 	*c = (struct fake_conn){ .fd = -1 };
 }
 
-static void listen_on(struct fake *f, int node)
+static bool listen_on(struct fake *f, int node)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)f->port[node]),
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t n = sizeof a;
 	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 64) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&a, &n) < 0)
-		die("listen");
-	f->port[node] = ntohs(a.sin_port);
+	if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 64) < 0) {
+		close(fd);
+		return false;
+	}
 	f->listen[node] = fd;
+	return true;
+}
+
+/* Below the range that connecting sockets get: the port stays ours while the node is down. */
+static void find_port(struct fake *f, int node)
+{
+	static _Atomic unsigned int turn;
+
+	for (int i = 0; i < 1000; i++) {
+		f->port[node] = 20000 + (int)(((unsigned int)getpid() * 37 + turn++ * 101) % 12000);
+		if (listen_on(f, node))
+			return;
+	}
+	die("no free port");
 }
 
 static void take_conn(struct fake *f, int node)
@@ -615,7 +628,7 @@ struct fake *fake_open(int nodes, int partitions)
 	for (int i = 0; i < CONNS_MAX; i++)
 		f->conns[i].fd = -1;
 	for (int i = 0; i < nodes; i++)
-		listen_on(f, i);
+		find_port(f, i);
 	for (int i = 0; i < partitions; i++)
 		f->leader[i] = i % nodes;
 	snprintf(f->address, sizeof f->address, "127.0.0.1:%d", f->port[0]);
@@ -665,7 +678,11 @@ void fake_fault(struct fake *f, int partition, enum fault_kind kind, int value, 
 
 static void cut(struct fake *f, int node)
 {
+	if (f->down[node])
+		return;
 	f->down[node] = true;
+	/* The thread's poll still holds it open for a moment; this ends listening at once. */
+	shutdown(f->listen[node], SHUT_RDWR);
 	close(f->listen[node]);
 	for (int i = 0; i < CONNS_MAX; i++)
 		if (f->conns[i].fd >= 0 && f->conns[i].node == node)
@@ -679,7 +696,7 @@ void fake_down(struct fake *f, int node)
 
 void fake_up(struct fake *f, int node)
 {
-	LOCKED(f, if (f->down[node]) { listen_on(f, node); f->down[node] = false; });
+	LOCKED(f, if (f->down[node]) { if (!listen_on(f, node)) die("listen"); f->down[node] = false; });
 }
 
 void fake_lead(struct fake *f, int partition, int node)

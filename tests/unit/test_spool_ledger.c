@@ -94,6 +94,7 @@ static void a_withdrawn_batch_leaves_its_bytes_unfinished(void **state)
 	txn(d);
 	assert_int_equal(spool_unplan(d->s, id, NULL), 0);
 	assert_int_equal(spool_unplan(d->s, id, NULL), ERR_NOT_FOUND);
+	assert_skips(d, 1, "10-20");
 	commit(d);
 	assert_skips(d, 1, "10-20");
 	spool_dir_kill(d);

@@ -1,0 +1,50 @@
+/* mockjournal.h - a journal in memory, with a thread of its own like the real one: what was recorded, what is kept. */
+#ifndef SPILLWAY_TESTS_MOCKJOURNAL_H
+#define SPILLWAY_TESTS_MOCKJOURNAL_H
+
+#include <pthread.h>
+
+#include "agent/base/thread.h"
+#include "producer/journal.h"
+
+struct mock_plan { int64_t producer_id; int16_t epoch; int32_t sequence, count; };
+struct mock_cursor { struct lane *lane; int64_t row_id; };
+
+struct mock_row {
+	struct list node;
+	int64_t  id;
+	struct lane *lane;
+	bool     identity;
+	struct batch like;		/* its plain fields */
+	uint8_t *bytes;
+};
+
+struct mock {
+	struct producer *p;
+	struct queue commands;
+	pthread_t thread;
+
+	pthread_mutex_t mu;		/* protects all below */
+	struct mock_plan *plans;
+	size_t   plan_count, plan_cap;
+	struct list rows;
+	int64_t  next_row, next_ledger;
+	struct mock_cursor cursors[16];
+	int      cursor_count;
+	uint64_t spilled, spill_calls, spilled_identity, refills, rewinds, loads, acked_records;
+	int64_t  first_spill_ms;
+	int      fail_spills, fail_plans, fail_loads;	/* so many calls */
+	uint64_t unplanned;		/* batches that the broker saw before they were recorded */
+	char     event[200];		/* the last one */
+	char     topic_event[200];	/* the last one about a topic */
+	bool     started;
+};
+
+void mock_open(struct mock *m, struct producer_journal *ret);
+void mock_start(struct mock *m, struct producer *p);
+void mock_close(struct mock *m);
+/* A fake_seen_fn. */
+void mock_seen(void *mock, int64_t producer_id, int16_t epoch, int32_t sequence, int32_t count);
+size_t mock_rows(struct mock *m);
+
+#endif

@@ -1,0 +1,532 @@
+/* test_journal.c - the producer with a journal: recorded before sent, kept elsewhere when memory is dry, brought back in
+ * order. */
+#include "tests/lib/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/err.h"
+#include "producer/codec.h"
+#include "producer/journal.h"
+#include "tests/lib/fakebroker.h"
+#include "tests/lib/mockjournal.h"
+
+#define WAIT_MS 30000
+
+struct fixture {
+	struct fake *fake;
+	struct producer_config *c;
+	struct producer_journal j;
+	struct mock mock;
+	struct producer *p;
+	struct lane *lane;
+	int next;			/* the next line */
+	bool started;
+};
+
+static void set(struct fixture *f, const char *name, const char *value)
+{
+	struct producer_error err;
+
+	if (producer_config_set(f->c, name, value, &err) < 0)
+		fail_msg("%s: %s", name, err.text);
+}
+
+static void open_(struct fixture *f)
+{
+	struct producer_error err = { 0 };
+
+	if (producer_open_journaled(f->c, &f->j, &f->p, &err) < 0)
+		fail_msg("open: %s", err.text);
+}
+
+static void start(struct fixture *f)
+{
+	struct producer_error err = { 0 };
+
+	mock_start(&f->mock, f->p);
+	f->started = true;
+	if (producer_start(f->p, &err) < 0)
+		fail_msg("start: %s", err.text);
+}
+
+static struct fixture *fixture(void **state, int nodes, int partitions)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+
+	f->fake = fake_open(nodes, partitions);
+	f->c = producer_config_new();
+	mock_open(&f->mock, &f->j);
+	fake_on_batch(f->fake, mock_seen, &f->mock);
+	set(f, "bootstrap.servers", fake_address(f->fake));
+	set(f, "retry.backoff.ms", "20");
+	set(f, "reconnect.backoff.ms", "20");
+	set(f, "reconnect.backoff.max.ms", "100");
+	set(f, "request.timeout.ms", "1000");
+	set(f, "buffer.memory", "1MiB");
+	set(f, "batch.size", "16KiB");
+	set(f, "max.block.ms", "300");
+	set(f, "linger.ms", "5");
+	*state = f;
+	return f;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	if (f->started)
+		producer_stop(f->p, NULL, NULL);
+	mock_close(&f->mock);
+	producer_close(f->p, 0);
+	producer_config_free(f->c);
+	fake_close(f->fake);
+	free(f);
+	return 0;
+}
+
+/* One line, or false: no memory. */
+static bool append(struct fixture *f, int i)
+{
+	char value[120];
+	struct source_range r = { .file_id = 1, .from = i, .to = i + 1, .count = 1 };
+	int rc;
+
+	memset(value, '.', sizeof value);
+	snprintf(value, sizeof value, "%06d", i);
+	value[6] = ' ';
+	lane_begin(f->lane, clock_mono_ms(), clock_wall_ms());
+	rc = lane_append(f->lane, NULL, 0, value, sizeof value, &r);
+	assert_int_equal(lane_end(f->lane), rc == 0);
+	assert_true(rc == 0 || rc == ERR_AGAIN);
+	return rc == 0;
+}
+
+static void append_some(struct fixture *f, int n)
+{
+	for (int64_t end = clock_mono_ms() + WAIT_MS; n > 0; ) {
+		if (append(f, f->next)) {
+			f->next++;
+			n--;
+		} else {
+			usleep(2000);
+			assert_true(clock_mono_ms() < end);
+		}
+	}
+}
+
+/* Until memory is dry; when it became so. */
+static int64_t append_until_dry(struct fixture *f)
+{
+	while (append(f, f->next))
+		f->next++;
+	return clock_mono_ms();
+}
+
+#define wait_for(condition) do { \
+	int64_t end_ = clock_mono_ms() + WAIT_MS; \
+	while (!(condition)) { \
+		if (clock_mono_ms() > end_) fail_msg("never: %s", #condition); \
+		usleep(1000); \
+	} } while (0)
+
+static void assert_all_there(struct fixture *f, int partition)
+{
+	assert_int_equal(fake_records(f->fake, "t", partition), f->next);
+	for (int i = 0; i < f->next; i++)
+		assert_int_equal(atoi(fake_record(f->fake, "t", partition, (size_t)i)), i);
+	assert_int_equal(f->mock.unplanned, 0);
+}
+
+static void drain(struct fixture *f)
+{
+	assert_true(producer_drain(f->p, WAIT_MS, false));
+	assert_int_equal(producer_in_memory(f->p), 0);
+	assert_int_equal(mock_rows(&f->mock), 0);
+}
+
+static void begin(struct fixture *f)
+{
+	open_(f);
+	f->lane = producer_lane(f->p, "t", 0);
+	start(f);
+}
+
+/* --- recording --- */
+
+static void no_batch_reaches_a_socket_before_it_is_recorded(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+
+	begin(f);
+	append_some(f, 20000);
+	drain(f);
+	assert_all_there(f, 0);
+	assert_int_equal(f->mock.acked_records, 20000);
+	assert_int_equal(f->mock.spilled, 0);
+}
+
+static void a_plan_that_cannot_be_recorded_is_tried_again_in_order(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+
+	begin(f);
+	f->mock.fail_plans = 5;
+	append_some(f, 3000);
+	drain(f);
+	assert_all_there(f, 0);
+}
+
+static void unbound_and_keyed_lines_share_partitions(void **state)
+{
+	struct fixture *f = fixture(state, 1, 3);
+	struct lane *unbound;
+	char key[16];
+
+	open_(f);
+	unbound = f->lane = producer_lane(f->p, "t", -1);
+	start(f);
+	/* Keys need the number of partitions: until then the answer is "later". */
+	for (int i = 0; i < 300; ) {
+		int rc;
+
+		lane_begin(unbound, clock_mono_ms(), clock_wall_ms());
+		rc = lane_append(unbound, key, (size_t)snprintf(key, sizeof key, "k%d", i % 7), "v", 1, NULL);
+		assert_int_equal(lane_end(unbound), rc == 0);
+		assert_true(rc == 0 || rc == ERR_UNAVAILABLE);
+		i += rc == 0;
+		usleep(rc ? 1000 : 0);
+	}
+	append_some(f, 300);
+	drain(f);
+	assert_int_equal(fake_records(f->fake, "t", -1), 600);
+	assert_int_equal(f->mock.unplanned, 0);
+}
+
+/* --- out of memory --- */
+
+static void memory_that_is_dry_for_max_block_ms_is_spilled_and_drained_in_order(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	int64_t dry;
+	uint64_t calls;
+
+	set(f, "compression.type", "lz4");
+	begin(f);
+	append_some(f, 100);
+	wait_for(fake_records(f->fake, "t", 0) == 100);
+	fake_down(f->fake, 0);
+	dry = append_until_dry(f);
+	wait_for(mock_rows(&f->mock) > 0);
+	assert_in_range(f->mock.first_spill_ms - dry, 290, 1500);
+	append_some(f, 20000);	/* from now on as it comes */
+	wait_for(mock_rows(&f->mock) > 20);
+	lane_seal(f->lane);
+	wait_for(producer_in_memory(f->p) == 0);
+	calls = codec_compress_calls();
+	fake_up(f->fake, 0);
+	drain(f);
+	assert_int_equal(codec_compress_calls(), calls);
+	assert_all_there(f, 0);
+}
+
+static void an_answer_in_between_restarts_the_clock(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	int64_t until;
+
+	set(f, "max.block.ms", "1000");
+	begin(f);
+	append_some(f, 100);
+	wait_for(fake_records(f->fake, "t", 0) == 100);
+	/* Each answer takes 700 ms: memory is dry for long, but never without an answer for a second. */
+	fake_fault(f->fake, 0, FAULT_DELAY, 700, 1000);
+	for (until = clock_mono_ms() + 4000; clock_mono_ms() < until; usleep(500))
+		if (append(f, f->next))
+			f->next++;
+	assert_true(budget_tight_since(producer_budget(f->p)) >= 0);
+	assert_int_equal(f->mock.spilled, 0);
+}
+
+static void what_cannot_be_kept_stays_and_goes_when_the_broker_is_back(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+
+	begin(f);
+	append_some(f, 100);
+	wait_for(fake_records(f->fake, "t", 0) == 100);
+	f->mock.fail_spills = 1000000;
+	fake_down(f->fake, 0);
+	append_until_dry(f);
+	wait_for(f->mock.spill_calls > 2);
+	fake_up(f->fake, 0);
+	append_some(f, 2000);
+	drain(f);
+	assert_all_there(f, 0);
+	assert_int_equal(f->mock.spilled, 0);
+}
+
+static void some_spills_fail_and_the_order_holds(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+
+	begin(f);
+	append_some(f, 100);
+	wait_for(fake_records(f->fake, "t", 0) == 100);
+	fake_down(f->fake, 0);
+	for (int i = 0; i < 5; i++) {
+		append_until_dry(f);
+		f->mock.fail_spills = 2;
+		append_some(f, 3000);
+	}
+	fake_up(f->fake, 0);
+	append_some(f, 1000);
+	drain(f);
+	assert_all_there(f, 0);
+	assert_true(f->mock.spilled > 0);
+}
+
+/* Sent, unanswered, then the broker is gone: identity and bytes are kept, and come back under the same identity. */
+static void unanswered_batches_are_kept_with_their_identity(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+
+	begin(f);
+	append_some(f, 100);
+	wait_for(fake_records(f->fake, "t", 0) == 100);
+	fake_fault(f->fake, 0, FAULT_SWALLOW, 0, 1);
+	append_some(f, 1000);
+	wait_for(fake_records(f->fake, "t", 0) > 100);
+	fake_down(f->fake, 0);
+	append_until_dry(f);
+	wait_for(f->mock.spilled_identity > 0);
+	append_some(f, 3000);
+	fake_reload(f->fake);
+	f->mock.fail_loads = 1;
+	fake_up(f->fake, 0);
+	drain(f);
+	assert_true(f->mock.loads > 1);
+	assert_all_there(f, 0);
+}
+
+static void a_connection_lost_while_draining_rewinds_and_doubles_nothing(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+
+	begin(f);
+	append_some(f, 100);
+	wait_for(fake_records(f->fake, "t", 0) == 100);
+	fake_down(f->fake, 0);
+	append_until_dry(f);
+	append_some(f, 20000);
+	for (int i = 0; i < 8; i++) {
+		size_t before = fake_records(f->fake, "t", 0);
+
+		fake_fault(f->fake, 0, i % 2 ? FAULT_CLOSE_AFTER : FAULT_CLOSE_BEFORE, 0, 1);
+		fake_up(f->fake, 0);
+		wait_for(fake_records(f->fake, "t", 0) > before + 500 || mock_rows(&f->mock) == 0);
+		fake_down(f->fake, 0);
+	}
+	fake_up(f->fake, 0);
+	drain(f);
+	assert_all_there(f, 0);
+	assert_true(f->mock.rewinds > 0);
+}
+
+static void a_held_topic_spills_its_lane_and_leaves_the_others_alone(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	struct lane *other, *held;
+	struct producer_stat st;
+	bool seen = false;
+
+	fake_topic_error(f->fake, "t", 29);
+	open_(f);
+	held = f->lane = producer_lane(f->p, "t", 0);
+	other = producer_lane(f->p, "u", -1);
+	start(f);
+	append_until_dry(f);
+	for (int i = 0; i < 100; ) {
+		lane_begin(other, clock_mono_ms(), clock_wall_ms());
+		i += lane_append(other, NULL, 0, "x", 1, NULL) == 0;
+		lane_end(other);
+		usleep(500);
+	}
+	wait_for(fake_records(f->fake, "u", 0) == 100);
+	assert_true(mock_rows(&f->mock) > 0);
+	assert_int_equal(producer_stat(f->p, &st), 0);
+	for (size_t i = 0; i < st.lane_count; i++)
+		seen |= !strcmp(st.lanes[i].topic, "t") && st.lanes[i].held && strstr(st.lanes[i].reason, "TOPIC_AUTHORIZATION");
+	producer_stat_release(&st);
+	assert_true(seen);
+	assert_string_not_equal(f->mock.topic_event, "");
+	fake_topic_error(f->fake, "t", 0);
+	lane_seal(held);
+	drain(f);
+	assert_all_there(f, 0);
+}
+
+/* --- an earlier life --- */
+
+static struct batch *earlier_life(struct fixture *f, int32_t sequence, int from, int to)
+{
+	struct mock_row *r = calloc(1, sizeof *r);
+	struct batch *b = batch_new(0, clock_wall_ms());
+	char value[16];
+	size_t at = 0;
+
+	for (int i = from; i < to; i++) {
+		snprintf(value, sizeof value, "%06d", i);
+		assert_int_equal(batch_append(b, producer_budget(f->p), BUDGET_APPEND, 0, NULL, 0, value, 6, NULL, 0, -1), 0);
+	}
+	batch_seal_crc(b);
+	r->id = f->mock.next_row++;
+	r->identity = true;
+	r->like = *b;
+	r->bytes = malloc(b->bytes);
+	for (const struct chunk *c = b->chunks; c; at += c->used, c = c->next)
+		memcpy(r->bytes + at, c->data, c->used);
+	list_push_back(&f->mock.rows, &r->node);
+	batch_drop_bytes(b, producer_budget(f->p));
+	b->row_id = r->id;
+	b->ledger_id = f->mock.next_ledger++;
+	b->producer_id = 77;
+	b->producer_epoch = 0;
+	b->base_sequence = sequence;
+	b->partition = 0;
+	f->mock.plans = realloc(f->mock.plans, (f->mock.plan_count + 1) * sizeof *f->mock.plans);
+	f->mock.plan_cap = f->mock.plan_count + 1;
+	f->mock.plans[f->mock.plan_count++] = (struct mock_plan){ 77, 0, sequence, to - from };
+	return b;
+}
+
+static void restored_batches_are_sent_first_under_their_old_identity(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+
+	open_(f);
+	f->lane = producer_lane(f->p, "t", 0);
+	assert_int_equal(producer_restore(f->p, "t", earlier_life(f, 0, 0, 10)), 0);
+	assert_int_equal(producer_restore(f->p, "t", earlier_life(f, 10, 10, 25)), 0);
+	f->next = 25;
+	start(f);
+	append_some(f, 100);
+	drain(f);
+	assert_all_there(f, 0);
+	/* A second life repeats them: the broker knows them still, and nothing is doubled. */
+}
+
+static void a_stop_keeps_what_was_sent_and_what_the_caller_wants(void **state);
+
+struct wanted { int last; };
+
+static bool keep(void *arg, const struct batch *b)
+{
+	const struct wanted *w = arg;
+
+	return b->range_count && b->ranges[0].from <= w->last;
+}
+
+static void a_stop_keeps_what_was_sent_and_what_the_caller_wants(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	struct wanted w = { .last = 300 };
+	int64_t kept = 0, next = 100;
+
+	begin(f);
+	append_some(f, 100);
+	wait_for(fake_records(f->fake, "t", 0) == 100 && producer_in_memory(f->p) == 0);
+	fake_down(f->fake, 0);
+	append_some(f, 1000);
+	assert_false(producer_drain(f->p, 5000, true));
+	producer_stop(f->p, keep, &w);
+	list_each(it, &f->mock.rows) {
+		const struct mock_row *r = list_entry(it, struct mock_row, node);
+
+		kept += r->like.count;
+		next += r->like.count;
+	}
+	/* Whole batches, up to the one that holds line 300. */
+	assert_in_range(kept, 201, 600);
+	assert_int_equal(producer_in_memory(f->p), 0);
+	assert_int_equal(budget_used(producer_budget(f->p)), 0);
+	f->started = false;
+}
+
+static void a_stop_keeps_unanswered_batches_with_their_identity(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+
+	begin(f);
+	append_some(f, 100);
+	wait_for(fake_records(f->fake, "t", 0) == 100);
+	fake_fault(f->fake, 0, FAULT_SWALLOW, 0, 1);
+	append_some(f, 50);
+	wait_for(fake_records(f->fake, "t", 0) == 150);
+	producer_stop(f->p, NULL, NULL);
+	assert_int_equal(mock_rows(&f->mock), 1);
+	assert_int_equal(f->mock.spilled_identity, 1);
+	f->started = false;
+}
+
+/* --- everything at once --- */
+
+static void chaos(struct fixture *f, unsigned int *rng, int partitions)
+{
+	*rng = *rng * 1103515245u + 12345u;
+	switch (*rng >> 16 & 7) {
+	case 0: fake_fault(f->fake, -1, FAULT_CLOSE_BEFORE, 0, 1); break;
+	case 1: fake_fault(f->fake, -1, FAULT_CLOSE_AFTER, 0, 2); break;
+	case 2: fake_fault(f->fake, -1, FAULT_ERROR, 19, 2); break;
+	case 3: fake_fault(f->fake, -1, FAULT_ERROR_AFTER, 7, 2); break;
+	case 4: fake_lead(f->fake, (int)(*rng >> 20) % partitions, (int)(*rng >> 21 & 1)); break;
+	case 5: f->mock.fail_spills = 1; break;
+	case 6: fake_down(f->fake, 0); fake_down(f->fake, 1); break;
+	default: fake_up(f->fake, 0); fake_up(f->fake, 1); break;
+	}
+}
+
+static void cuts_outages_and_full_spools_lose_and_double_nothing(void **state)
+{
+	struct fixture *f = fixture(state, 2, 2);
+	unsigned int rng = 99;
+
+	set(f, "max.block.ms", "50");
+	set(f, "request.timeout.ms", "300");
+	begin(f);
+	for (int i = 0; i < 60; i++) {
+		append_some(f, 1000);
+		chaos(f, &rng, 2);
+	}
+	fake_up(f->fake, 0);
+	fake_up(f->fake, 1);
+	drain(f);
+	assert_all_there(f, 0);
+	assert_true(f->mock.spilled > 0);
+}
+
+#define T(t) cmocka_unit_test_teardown(t, teardown)
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		T(no_batch_reaches_a_socket_before_it_is_recorded),
+		T(a_plan_that_cannot_be_recorded_is_tried_again_in_order),
+		T(unbound_and_keyed_lines_share_partitions),
+		T(memory_that_is_dry_for_max_block_ms_is_spilled_and_drained_in_order),
+		T(an_answer_in_between_restarts_the_clock),
+		T(what_cannot_be_kept_stays_and_goes_when_the_broker_is_back),
+		T(some_spills_fail_and_the_order_holds),
+		T(unanswered_batches_are_kept_with_their_identity),
+		T(a_connection_lost_while_draining_rewinds_and_doubles_nothing),
+		T(a_held_topic_spills_its_lane_and_leaves_the_others_alone),
+		T(restored_batches_are_sent_first_under_their_old_identity),
+		T(a_stop_keeps_what_was_sent_and_what_the_caller_wants),
+		T(a_stop_keeps_unanswered_batches_with_their_identity),
+		T(cuts_outages_and_full_spools_lose_and_double_nothing),
+	};
+
+	return test_main(argc, argv, tests, COUNT(tests));
+}
