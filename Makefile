@@ -90,9 +90,13 @@ $(O)/libspillway.a: $(CORE) $(O)/members
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(CORE)
 
-$(TESTBIN): $(O)/%: $(O)/%.o $(TESTLIB) $(O)/libspillway.a
+$(O)/libtests.a: $(TESTLIB) $(O)/members
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(TESTLIB)
+
+$(TESTBIN): $(O)/%: $(O)/%.o $(O)/libtests.a $(O)/libspillway.a
 	$(call say,LD,$@)
-	$(Q)$(LDALL) -o $@ $(filter %.o,$^) $(O)/libspillway.a $(LIBS) -lcmocka
+	$(Q)$(LDALL) -o $@ $< $(O)/libtests.a $(O)/libspillway.a $(LIBS) -lcmocka
 
 $(TOOLBIN): $(O)/%: $(O)/%.o $(O)/libspillway.a
 	$(call say,LD,$@)
@@ -107,7 +111,7 @@ $(O)/flags: FORCE
 
 # A source file that went away must leave the archive too.
 $(O)/members: FORCE
-	@mkdir -p $(@D) && { printf '%s\n' '$(CORE)' | cmp -s - $@ || printf '%s\n' '$(CORE)' >$@; }
+	@mkdir -p $(@D) && { printf '%s\n' '$(CORE) $(TESTLIB)' | cmp -s - $@ || printf '%s\n' '$(CORE) $(TESTLIB)' >$@; }
 
 -include $(patsubst %.c,$(O)/%.d,$(ALLSRC))
 

@@ -111,6 +111,24 @@ static void on_wake(void *arg)
 		timer_set(&r->loop, &r->once_timer, r->loop.now_ms, on_once);
 }
 
+/* Why it took too long, as far as brokers are the reason. */
+static void log_brokers(struct run *r)
+{
+	struct producer_stat s;
+
+	if (producer_stat(r->pipeline.producer, &s) < 0)
+		return;
+	for (size_t i = 0; i < s.broker_count; i++) {
+		const struct producer_broker_stat *b = &s.brokers[i];
+		char address[300];
+
+		snprintf(address, sizeof address, "%s:%d", b->host, b->port);
+		if (strcmp(b->state, "up") != 0)
+			log_warn("broker does not answer", KS("broker", address), KS("state", b->state), KS("error", b->error));
+	}
+	producer_stat_release(&s);
+}
+
 static void on_timeout(struct loop_timer *t)
 {
 	struct run *r = container_of(t, struct run, timeout_timer);
@@ -118,6 +136,7 @@ static void on_timeout(struct loop_timer *t)
 	if (r->stopping)
 		return;
 	log_warn("time is over before everything was delivered; the rest stays in its files or in the spool");
+	log_brokers(r);
 	r->exit_code = EXIT_TRY_AGAIN;
 	begin_stop(r, false);
 }

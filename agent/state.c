@@ -22,6 +22,7 @@ static void work_init(struct work *w)
 {
 	list_init(&w->notes);
 	list_init(&w->acks);
+	list_init(&w->lost);
 	list_init(&w->plans);
 	list_init(&w->spills);
 	list_init(&w->reads);
@@ -32,6 +33,7 @@ static void work_take(struct work *dst, struct work *src)
 {
 	list_splice_back(&dst->notes, &src->notes);
 	list_splice_back(&dst->acks, &src->acks);
+	list_splice_back(&dst->lost, &src->lost);
 	list_splice_back(&dst->plans, &src->plans);
 	list_splice_back(&dst->spills, &src->spills);
 	list_splice_back(&dst->reads, &src->reads);
@@ -43,7 +45,7 @@ static bool work_pending(const struct state *st)
 {
 	const struct work *in = &st->in, *todo = &st->todo;
 
-	if (!list_empty(&in->notes) || !list_empty(&in->acks) || !list_empty(&in->plans) ||
+	if (!list_empty(&in->notes) || !list_empty(&in->acks) || !list_empty(&in->lost) || !list_empty(&in->plans) ||
 	    !list_empty(&in->spills) || !list_empty(&in->reads) || !list_empty(&in->asks))
 		return true;
 	return !list_empty(&todo->spills) || !list_empty(&todo->reads) || !list_empty(&todo->asks);
@@ -228,7 +230,7 @@ static bool ledger_due(const struct state *st, int64_t now)
 
 	if (st->retry_at_ms && now < st->retry_at_ms)
 		return !list_empty(&w->plans);		/* they must be answered, good or bad */
-	if (!list_empty(&w->plans) || !list_empty(&w->notes))
+	if (!list_empty(&w->plans) || !list_empty(&w->notes) || !list_empty(&w->lost))
 		return true;
 	return !list_empty(&w->acks) && (now >= st->acks_since_ms + ACK_DELAY_MS || st->stopping);
 }
@@ -417,6 +419,21 @@ static void journal_acked(void *arg, struct list *batches)
 	push_all(st, &st->in.acks, batches);
 }
 
+static void journal_lost(void *arg, struct list *batches)
+{
+	struct state *st = arg;
+
+	list_each(it, batches) {
+		const struct batch *b = list_entry(it, struct batch, node);
+
+		log_error("lines that were being sent when the last run ended are no longer in their file or row: counted as dropped",
+			KS("topic", b->topic), KI("partition", b->partition), KI("records", b->count),
+			KI("file_id", b->range_count ? b->ranges[0].file_id : 0),
+			KI("from", b->range_count ? b->ranges[0].from : 0), KI("row", b->row_id));
+	}
+	push_all(st, &st->in.lost, batches);
+}
+
 static void journal_spill(void *arg, struct list *batches)
 {
 	struct state *st = arg;
@@ -468,6 +485,7 @@ void state_journal(struct state *st, struct producer_journal *ret_j)
 		.arg = st,
 		.plan = journal_plan,
 		.acked = journal_acked,
+		.lost = journal_lost,
 		.spill = journal_spill,
 		.load = journal_load,
 		.refill = journal_refill,

@@ -68,6 +68,24 @@ static int plan_one(struct spool *s, struct batch *b, struct err *e)
 	return rc;
 }
 
+/* Neither file nor row has its records any more; the broker may have them. */
+static int lose_one(struct spool *s, const struct batch *b, struct err *e)
+{
+	struct spool_range *ranges;
+	int rc;
+
+	if (b->row_id)
+		return spool_row_set_aside(s, b->row_id, e);
+	ranges = ranges_copy(b);
+	if (!ranges)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	rc = spool_unplan(s, b->ledger_id, e);
+	if (rc >= 0)
+		rc = spool_finish(s, ranges, b->range_count, SPOOL_DROPPED, (uint64_t)b->count, e);
+	mem_free(ranges);
+	return rc;
+}
+
 static int apply_ledger(struct state *st, struct err *e)
 {
 	struct work *w = &st->todo;
@@ -78,6 +96,9 @@ static int apply_ledger(struct state *st, struct err *e)
 			return rc;
 	list_each(it, &w->acks)
 		if ((rc = spool_acked(st->spool, list_entry(it, struct batch, node)->ledger_id, e)) < 0)
+			return rc;
+	list_each(it, &w->lost)
+		if ((rc = lose_one(st->spool, list_entry(it, struct batch, node), e)) < 0)
 			return rc;
 	list_each(it, &w->plans)
 		if ((rc = plan_one(st->spool, list_entry(it, struct batch, node), e)) < 0)
@@ -123,7 +144,7 @@ void state_commit_ledger(struct state *st, int64_t now)
 	struct err e;
 	int rc;
 
-	if (list_empty(&w->notes) && list_empty(&w->acks) && list_empty(&w->plans))
+	if (list_empty(&w->notes) && list_empty(&w->acks) && list_empty(&w->lost) && list_empty(&w->plans))
 		return;
 	rc = commit_ledger(st, now, &e);
 	if (rc < 0) {
@@ -138,6 +159,7 @@ void state_commit_ledger(struct state *st, int64_t now)
 	st->retry_at_ms = 0;
 	st->acks_since_ms = 0;
 	notes_done(st);
+	list_splice_back(&w->acks, &w->lost);		/* from here on their end is the same */
 	list_each(it, &w->acks)
 		state_publish(st, list_entry(it, struct batch, node));
 	books_lock(st->books);

@@ -43,7 +43,7 @@ struct ask_job {
 struct safe_cell { _Atomic int64_t safe; };
 
 struct work {			/* lists of struct note, batch, read_job, ask_job */
-	struct list notes, acks, plans, spills, reads, asks;
+	struct list notes, acks, lost, plans, spills, reads, asks;
 };
 
 struct state {

@@ -93,6 +93,7 @@ void producer_recorded(struct producer *p, struct list *batches)
 		list_remove(&b->node);
 		accum_uncount(&p->accum, b);
 		batch_free(b, p->budget);
+		atomic_fetch_sub(&p->accum.recording, 1);
 	}
 	if (atomic_load(&p->draining))
 		accum_wake(&p->accum);

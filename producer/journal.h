@@ -39,6 +39,8 @@ struct producer_journal {
 	/* List arguments: the callee takes every element. */
 	void (*plan)(void *arg, struct list *batches);
 	void (*acked)(void *arg, struct list *batches);
+	/* Batches of an earlier life whose bytes load() could not bring back: counted as dropped, then producer_recorded(). */
+	void (*lost)(void *arg, struct list *batches);
 	void (*spill)(void *arg, struct list *batches);
 	void (*load)(void *arg, struct batch *b);
 	/* Up to max_batches / max_bytes of the oldest rows of this lane behind the `returned` ones handed over before. */
@@ -94,7 +96,9 @@ void producer_planned(struct producer *p, struct list *batches, int rc);	/* rc <
 void producer_recorded(struct producer *p, struct list *batches);		/* frees them at once, on the caller's thread */
 /* rc 0: bytes are safe elsewhere. rc < 0: they are not; the lane keeps them and tries again after retry_ms. */
 void producer_spilled(struct producer *p, struct list *batches, int rc, int64_t retry_ms);
-void producer_loaded(struct producer *p, struct batch *b, int rc);		/* rc ERR_AGAIN: no memory yet; others: logged, tried again */
+/* rc ERR_AGAIN: no memory yet. ERR_BAD_DATA, ERR_CORRUPT: the bytes are nowhere any more, lost() follows. Others: an event,
+ * and tried again. */
+void producer_loaded(struct producer *p, struct batch *b, int rc);
 /* The batches carry lane, row_id, count, codec, CRCs and bytes. They leave the lane's backlog, and so do `gone` rows that
  * will never come (damaged, set aside). rc < 0 (ERR_AGAIN: no memory of the reserve yet): asked for again later. */
 void producer_returned(struct producer *p, struct lane *l, struct list *batches, uint64_t gone, int rc);

@@ -384,18 +384,23 @@ static int put_in(struct lane *l, struct batch *b, const struct lane_record *r)
 	return rc;
 }
 
-static int put_first(struct lane *l, const struct lane_record *r, size_t most)
+static bool too_large(const struct lane *l, const struct lane_record *r, size_t most)
 {
-	struct batch *b;
+	const struct batch empty = { .base_timestamp = l->wall_ms };
+	size_t max = l->accum->conf.record_max;
+
+	return most > max && (most > SIZE_MAX / 4 || exact(&empty, r) > max);
+}
+
+static int put_first(struct lane *l, const struct lane_record *r)
+{
+	struct batch *b = batch_new(l->now_ms, l->wall_ms);
 	int rc;
 
-	if (most > SIZE_MAX / 4)
-		return ERR_TOO_LARGE;
-	b = batch_new(l->now_ms, l->wall_ms);
 	if (!b)
 		return ERR_NOMEM;
 	b->lane = l;
-	rc = most > l->accum->conf.record_max && exact(b, r) > l->accum->conf.record_max ? ERR_TOO_LARGE : put_in(l, b, r);
+	rc = put_in(l, b, r);
 	if (rc < 0)
 		batch_free(b, l->accum->budget);
 	else
@@ -415,9 +420,11 @@ static int put_here(struct lane *l, const struct lane_record *r)
 	size_t most = bound(r);
 	int rc;
 
+	if (too_large(l, r, most))
+		return ERR_TOO_LARGE;
 	if (l->open && !fits(l, r, most))
 		seal(l, l->now_ms);
-	rc = l->open ? put_in(l, l->open, r) : put_first(l, r, most);
+	rc = l->open ? put_in(l, l->open, r) : put_first(l, r);
 	if (rc == 0) {
 		l->run_uncounted++;
 		if (l->open->bytes >= l->accum->conf.batch_max || l->open->range_count >= BATCH_RANGES_MAX)

@@ -119,6 +119,7 @@ struct accum {
 	/* Atomic. */
 	_Atomic uint64_t in_memory;	/* records */
 	_Atomic uint32_t live;		/* changed under mu: sealed batches whose bytes are in memory only */
+	_Atomic uint32_t recording;	/* acknowledged batches whose end the journal records */
 	_Atomic bool     dry;		/* an append found no memory since the sender last looked */
 	_Atomic bool     closed;	/* no more records */
 };

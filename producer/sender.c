@@ -69,7 +69,7 @@ static void configure(struct sender *s)
 
 static void init_lists(struct sender *s)
 {
-	struct list *all[] = { &s->brokers, &s->lanes, &s->busy, &s->linger, &s->streams, &s->to_plan, &s->to_ack,
+	struct list *all[] = { &s->brokers, &s->lanes, &s->busy, &s->linger, &s->streams, &s->to_plan, &s->to_ack, &s->to_lose,
 			       &s->done, &s->replan, &s->reload };
 
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
@@ -148,14 +148,14 @@ static void answered(struct sender *s, struct batch *b)
 	/* What was to be kept elsewhere without an identity is counted in its lane (lane_add_spilling). */
 	if (b->state != BATCH_SPILLING || b->ledger_id)
 		s->at_journal--;
-	if (b->state == BATCH_PLANNING)
+	if (b->state == BATCH_PLANNING) {
 		sender_plan_answered(s, b);
-	else if (b->state == BATCH_SPILLING)
+	} else if (b->state == BATCH_SPILLING) {
 		sender_spill_answered(s, b);
-	else if (b->state == BATCH_LOADING)
+	} else {
+		ASSERT(b->state == BATCH_LOADING);
 		sender_load_answered(s, b);
-	else
-		ASSERT(!"a batch that the journal does not own");
+	}
 }
 
 void sender_take_answers(struct sender *s)
@@ -202,7 +202,13 @@ void sender_load_answered(struct sender *s, struct batch *b)
 		b->state = BATCH_PLANNED;
 		return;
 	}
-	if (b->error != ERR_AGAIN && s->journal->event)
+	if (b->error == ERR_BAD_DATA || b->error == ERR_CORRUPT) {
+		stream_abandon(sender_stream(s, b), b, b->error, s->now_ms, &s->done);
+		return;
+	}
+	if (b->error == ERR_AGAIN)
+		sender_make_room(s);
+	else if (s->journal->event)
 		s->journal->event(s->journal->arg, b->topic, b->partition, "a batch that was sent before cannot be read again yet");
 	b->retry_at_ms = s->now_ms + (b->error == ERR_AGAIN ? LOAD_RETRY_MS : LOAD_FAULT_MS);
 	b->error = 0;
@@ -213,7 +219,7 @@ void sender_load_answered(struct sender *s, struct batch *b)
 
 static bool all_done(struct sender *s)
 {
-	if (!list_empty(&s->streams) || s->at_journal || atomic_load(&s->accum->in_memory))
+	if (!list_empty(&s->streams) || s->at_journal || atomic_load(&s->accum->recording) || atomic_load(&s->accum->in_memory))
 		return false;
 	list_each(it, &s->busy) {
 		struct lane *l = list_entry(it, struct lane, busy_node);

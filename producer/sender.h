@@ -73,7 +73,7 @@ struct sender {
 	bool     topic_events_due;		/* a topic's state may have changed */
 	struct list lanes, busy, linger;	/* lanes: all; with something to do; with an open batch */
 	struct list streams;			/* with slots */
-	struct list to_plan, to_ack, done;	/* batches gathered within a round */
+	struct list to_plan, to_ack, to_lose, done;	/* batches gathered within a round */
 	/* The orderly end, with a journal: sender_stop.c. */
 	bool     stopping, stop_given;
 	bool   (*keep)(void *arg, const struct batch *b);
@@ -107,6 +107,7 @@ void sender_spill(struct sender *s);
 void sender_refill(struct sender *s);
 void sender_spill_answered(struct sender *s, struct batch *b);
 void sender_drop_bytes(struct sender *s, struct stream *st);
+void sender_make_room(struct sender *s);	/* for a batch that has to be loaded */
 
 /* sender_plan.c */
 void sender_plan(struct sender *s);

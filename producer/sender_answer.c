@@ -9,6 +9,7 @@
  */
 #include "producer/sender.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -214,7 +215,8 @@ void sender_finish(struct sender *s)
 		if (s->journal) {
 			batch_drop_bytes(b, s->budget);
 			accum_settled(s->accum, b);
-			list_push_back(&s->to_ack, &b->node);
+			atomic_fetch_add(&s->accum->recording, 1);
+			list_push_back(b->error ? &s->to_lose : &s->to_ack, &b->node);
 			continue;
 		}
 		call_back(b);
@@ -224,6 +226,8 @@ void sender_finish(struct sender *s)
 	}
 	if (!list_empty(&s->to_ack))
 		s->journal->acked(s->journal->arg, &s->to_ack);
+	if (!list_empty(&s->to_lose))
+		s->journal->lost(s->journal->arg, &s->to_lose);
 }
 
 static void fail_lane(struct sender *s, struct lane *l)

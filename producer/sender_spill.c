@@ -14,6 +14,8 @@
 
 #include "producer/core.h"
 
+#define MAKE_ROOM_MS 200	/* refilling waits so long for the one that needs memory more */
+
 static int64_t later(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
@@ -125,20 +127,24 @@ void sender_spill_answered(struct sender *s, struct batch *b)
 	sender_busy(s, l);
 }
 
-/* Bytes that can be had again make room for others while their stream cannot use them. */
-void sender_drop_bytes(struct sender *s, struct stream *st)
+/* All but one: NULL is fine. */
+static void drop_bytes_but(struct sender *s, struct stream *st, const struct batch *but)
 {
 	for (uint32_t i = 0; i < st->count; i++) {
 		struct batch *b = st->slots[i];
 
-		if (b->state == BATCH_PLANNED && !batch_absent(b) && (b->row_id || !b->lane)) {
+		if (b != but && b->state == BATCH_PLANNED && !batch_absent(b) && (b->row_id || !b->lane)) {
 			batch_drop_bytes(b, s->budget);
 			accum_settled(s->accum, b);
 		}
 	}
 }
 
-/* --- back --- */
+/* Bytes that can be had again make room for others while their stream cannot use them. */
+void sender_drop_bytes(struct sender *s, struct stream *st)
+{
+	drop_bytes_but(s, st, NULL);
+}
 
 /* The lane cannot send what came back: its memory is for others. */
 static void give_back(struct sender *s, struct lane *l)
@@ -154,6 +160,30 @@ static void give_back(struct sender *s, struct lane *l)
 	l->rewind_due = true;
 	lane_add_backlog(l, n);
 }
+
+/* A batch that must go next finds no memory to be loaded into. What came back and is not planned, and what stands behind
+ * such a batch in its stream, may hold it all and could not move before it does: away with their bytes. */
+void sender_make_room(struct sender *s)
+{
+	int64_t never = INT64_MAX;
+
+	list_each(it, &s->streams) {
+		struct stream *st = list_entry(it, struct stream, node);
+
+		if (st->recovering)
+			drop_bytes_but(s, st, stream_next(st, INT64_MAX, &never));
+	}
+	list_each(it, &s->busy) {
+		struct lane *l = list_entry(it, struct lane, busy_node);
+
+		if (!l->returned_count || !s->journal->rewind)
+			continue;
+		give_back(s, l);
+		l->refill_at_ms = s->now_ms + MAKE_ROOM_MS;
+	}
+}
+
+/* --- back --- */
 
 static void refill_lane(struct sender *s, struct lane *l, bool usable)
 {

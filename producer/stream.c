@@ -1,6 +1,6 @@
 /* stream.c - the rules by which batches of one partition are sent, repeated, judged and given up.
  *
- * Why: see stream.h. The broker's side of it is in the reference "durable idempotence": duplicates answer 0 with the
+ * Why: see stream.h. The broker's side of it: duplicates answer 0 with the
  * old offset while they are remembered; what is older than the memory, and every gap, answers 45.
  *
  * Judging 45 (OUT_OF_ORDER_SEQUENCE_NUMBER)
@@ -445,6 +445,12 @@ void stream_lost(struct stream *s, struct batch *b, bool on_wire, int64_t now_ms
 }
 
 /* --- giving up, without a journal --- */
+
+void stream_abandon(struct stream *s, struct batch *b, int code, int64_t now_ms, struct list *done)
+{
+	finish(s, slot_of(s, b), code, done);
+	judge(s, now_ms);
+}
 
 void stream_expire(struct stream *s, int64_t before_ms, int64_t now_ms, struct list *done)
 {

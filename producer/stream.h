@@ -109,6 +109,9 @@ void stream_answer(struct stream *s, struct batch *b, int16_t code, int64_t offs
 		   struct list *done);
 /* Its connection is gone. on_wire: at least one byte of it may have left. */
 void stream_lost(struct stream *s, struct batch *b, bool on_wire, int64_t now_ms, struct list *done);
+/* The bytes of an absent batch are nowhere any more (code says why): it leaves for `done`, unsent. What stands behind it
+ * is judged without it. */
+void stream_abandon(struct stream *s, struct batch *b, int code, int64_t now_ms, struct list *done);
 /* Without a journal: fails the oldest batches that were made before `before_ms` and are on no socket. */
 void stream_expire(struct stream *s, int64_t before_ms, int64_t now_ms, struct list *done);
 /* Without a journal: fails everything that is on no socket; for the end. */

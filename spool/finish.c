@@ -44,6 +44,12 @@ int spool_finish(struct spool *s, const struct spool_range *r, size_t n, enum sp
 	if (rc < 0)
 		return spool_lost(s, rc);
 	s->now[fate_total[fate]] += records;
+	if (fate == SPOOL_DROPPED) {
+		s->now[TOTAL_LOSS_EVENTS]++;
+		s->now[TOTAL_LOSS_RECORDS] += records;
+		for (size_t i = 0; i < n; i++)
+			s->now[TOTAL_LOSS_BYTES] += (uint64_t)(r[i].to - r[i].from);
+	}
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 """agent.py - one spillway as its user sees it: a configuration file, a process, `status`, an exit code.
 
-Everything goes through what interface.md promises; the only thing taken from inside is the control socket, which answers
+Everything goes through what users are promised; the only thing taken from inside is the control socket, which answers
 a snapshot in a fraction of the time of the command.
 """
 import json

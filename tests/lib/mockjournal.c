@@ -218,12 +218,10 @@ static struct batch *rebuild(struct mock *m, const struct mock_row *r)
 	return b;
 }
 
-static uint64_t refill(struct mock *m, const struct command *c, struct list *out)
+static void refill(struct mock *m, const struct command *c, struct list *out)
 {
 	int64_t *cursor = cursor_of(m, c->lane);
-	uint64_t remaining = 0;
 	uint32_t n = 0;
-	bool full = false;
 
 	m->refills++;
 	list_each(it, &m->rows) {
@@ -232,22 +230,17 @@ static uint64_t refill(struct mock *m, const struct command *c, struct list *out
 
 		if (r->lane != c->lane || r->identity || r->id <= *cursor)
 			continue;
-		b = n < c->max_batches && !full ? rebuild(m, r) : NULL;
-		if (!b) {
-			full = true;
-			remaining++;
-			continue;
-		}
+		b = n < c->max_batches ? rebuild(m, r) : NULL;
+		if (!b)
+			return;
 		list_push_back(out, &b->node);
 		*cursor = r->id;
 		n++;
 	}
-	return remaining;
 }
 
 static void carry_out(struct mock *m, struct command *c)
 {
-	uint64_t remaining = 0;
 	struct list out;
 	int rc = 0;
 
@@ -262,7 +255,7 @@ static void carry_out(struct mock *m, struct command *c)
 	else if (c->kind == LOAD)
 		rc = load(m, c->b);
 	else if (c->kind == REFILL)
-		remaining = refill(m, c, &out);
+		refill(m, c, &out);
 	else {
 		m->rewinds++;
 		*cursor_of(m, c->lane) = 0;
@@ -277,7 +270,7 @@ static void carry_out(struct mock *m, struct command *c)
 	else if (c->kind == LOAD)
 		producer_loaded(m->p, c->b, rc);
 	else if (c->kind == REFILL)
-		producer_returned(m->p, c->lane, &out, remaining, 0);
+		producer_returned(m->p, c->lane, &out, 0, 0);
 	free(c);
 }
 

@@ -31,13 +31,15 @@ struct mock {
 	int64_t  next_row, next_ledger;
 	struct mock_cursor cursors[16];
 	int      cursor_count;
-	uint64_t spilled, spill_calls, spilled_identity, refills, rewinds, loads, acked_records;
-	int64_t  first_spill_ms;
-	int      fail_spills, fail_plans, fail_loads;	/* so many calls */
-	uint64_t unplanned;		/* batches that the broker saw before they were recorded */
 	char     event[200];		/* the last one */
 	char     topic_event[200];	/* the last one about a topic */
 	bool     started;
+
+	/* Atomic: tests look at them, and set the failures (so many calls). */
+	_Atomic uint64_t spilled, spill_calls, spilled_identity, refills, rewinds, loads, acked_records;
+	_Atomic int64_t first_spill_ms;
+	_Atomic int fail_spills, fail_plans, fail_loads;
+	_Atomic uint64_t unplanned;	/* batches that the broker saw before they were recorded */
 };
 
 void mock_open(struct mock *m, struct producer_journal *ret);

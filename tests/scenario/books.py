@@ -67,7 +67,7 @@ def the_books_survive_stops_and_kills(t):
 
 @scenario()
 def status_has_every_field_that_is_promised(t):
-    """Names and types of interface.md section 3, from the command and from the socket alike."""
+    """Names and types that programs rely on, from the command and from the socket alike."""
     kafka = t.kafka()
     topic = t.topic(kafka)
     w = t.writer("app")

@@ -250,22 +250,6 @@ def a_missing_topic_holds_its_lane_and_no_other(t):
 
 
 @scenario()
-def few_file_descriptors_slow_reading_down_and_lose_nothing(t):
-    """Two hundred files with room for forty descriptors."""
-    import resource
-    kafka = t.kafka()
-    topic = t.topic(kafka)
-    for i in range(200):
-        name = b"n%03d" % i
-        t.file(f"{name.decode()}.log", t.lines.block(name, 0, 20))
-        t.ledger.wrote(name, 20)
-    a = t.agent(kafka.address, topic)
-    a.limits = [(resource.RLIMIT_NOFILE, 64)]
-    a.once()
-    t.expect_all(kafka, topic)
-
-
-@scenario()
 def status_of_a_stopped_agent_comes_from_the_state_directory(t):
     """With no agent running `status` says stopped and has the books; with no state directory it says that."""
     kafka = t.kafka()

@@ -1,5 +1,6 @@
 """restart.py - stopped, killed and started again: nothing is lost, doubled or out of order."""
 import os
+import signal
 import time
 
 import oracle
@@ -277,10 +278,10 @@ def a_second_signal_skips_the_delivering(t):
     kafka.proxy.black_hole()
     w.write(2000)
     agent.until(lambda s: s["records"]["read"] == 2500, 30, "all lines are read")
-    agent.signal(15)
-    agent.signal(15)
+    agent.signal(signal.SIGTERM)
+    agent.until(lambda s: s["state"] == "stopping", 10, "the agent is stopping", every=0.01)
     begin = time.monotonic()
-    agent.stop()
+    agent.stop()                                # sends the second one
     assert time.monotonic() - begin < 30, "the second signal did not shorten the stop"
     kafka.proxy.forward()
     agent.start()

@@ -1,0 +1,259 @@
+/* test_lane.c - appending and sealing, and the order in which batches leave a lane. */
+#include "tests/lib/unit.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "agent/base/mem.h"
+#include "producer/compress.h"
+#include "producer/lane.h"
+
+#define BATCH_MAX 1000
+
+struct fixture {
+	struct accum a;
+	struct budget *m;
+	_Atomic int wakes;
+};
+
+static void woken(void *arg)
+{
+	struct fixture *f = arg;
+
+	atomic_fetch_add(&f->wakes, 1);
+}
+
+static struct fixture *fixture(void **state, bool compressing, uint32_t batch_max)
+{
+	struct fixture *f = mem_new(struct fixture);
+
+	assert_int_equal(budget_new(&f->m, 64 * CHUNK_BYTES, 0), 0);
+	accum_init(&f->a, &(struct accum_conf){ .batch_max = batch_max, .record_max = 100000, .compressing = compressing,
+						.wake = woken, .wake_arg = f }, f->m);
+	*state = f;
+	return f;
+}
+
+static void free_list(struct fixture *f, struct list *l)
+{
+	struct batch *b;
+
+	while ((b = list_first(l, struct batch, node))) {
+		list_remove(&b->node);
+		accum_uncount(&f->a, b);
+		accum_settled(&f->a, b);
+		batch_free(b, f->m);
+	}
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	struct lane *l;
+	size_t it = 0;
+
+	accum_seal_all(&f->a);
+	while ((l = map_next(&f->a.lanes, &it))) {
+		free_list(f, &l->sealed);
+		free_list(f, &l->ready);
+	}
+	assert_int_equal(f->a.in_memory, 0);
+	assert_int_equal(f->a.live, 0);
+	accum_release(&f->a);
+	budget_free(f->m);
+	mem_free(f);
+	return 0;
+}
+
+static int append(struct lane *l, const char *key, size_t value_len, const struct source_range *r)
+{
+	static const char bytes[200000];
+
+	return lane_append(l, key, key ? strlen(key) : 0, bytes, value_len, r);
+}
+
+static uint32_t ready_count(struct lane *l)
+{
+	uint32_t n = 0;
+
+	while (accum_next_news(l->accum))
+		;
+	list_each(it, &l->ready)
+		n++;
+	return n;
+}
+
+static void a_batch_is_sealed_before_the_record_that_does_not_fit(void **state)
+{
+	struct fixture *f = fixture(state, false, BATCH_MAX);
+	struct lane *l = accum_lane(&f->a, "t", 0);
+
+	lane_begin(l, 1, 1);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(append(l, NULL, 180, NULL), 0);
+	assert_int_equal(lane_end(l), 10);
+	assert_int_equal(ready_count(l), 1);
+	assert_int_equal(list_first(&l->ready, struct batch, node)->count, 5);
+	assert_true(list_first(&l->ready, struct batch, node)->bytes <= BATCH_MAX);
+	assert_int_equal(f->a.in_memory, 10);
+}
+
+static void batch_size_0_sends_each_record_alone(void **state)
+{
+	struct fixture *f = fixture(state, false, 0);
+	struct lane *l = accum_lane(&f->a, "t", 0);
+
+	lane_begin(l, 1, 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(append(l, NULL, 5, NULL), 0);
+	lane_end(l);
+	assert_int_equal(ready_count(l), 3);
+}
+
+static void a_large_record_travels_alone_and_a_larger_one_is_refused(void **state)
+{
+	struct fixture *f = fixture(state, false, BATCH_MAX);
+	struct lane *l = accum_lane(&f->a, "t", 0);
+
+	lane_begin(l, 1, 1);
+	assert_int_equal(append(l, NULL, 5, NULL), 0);
+	assert_int_equal(append(l, NULL, 5000, NULL), 0);
+	assert_int_equal(append(l, NULL, 5, NULL), 0);
+	assert_int_equal(append(l, NULL, 100001, NULL), ERR_TOO_LARGE);
+	assert_int_equal(append(l, NULL, (size_t)-1, NULL), ERR_TOO_LARGE);
+	assert_int_equal(lane_end(l), 3);
+	assert_int_equal(ready_count(l), 2);
+}
+
+static void dry_memory_changes_nothing_and_wakes_the_sender_once(void **state)
+{
+	struct fixture *f = fixture(state, false, 2 << 20);
+	struct source_range r = { .file_id = 1, .count = 1 };
+	struct lane *l = accum_lane(&f->a, "t", 0);
+	int n = 0, wakes;
+
+	lane_begin(l, 1, 1);
+	for (int rc = 0; rc == 0; r.from = r.to) {
+		r.to = r.from + 10;
+		rc = append(l, NULL, 10000, &r);
+		n += rc == 0;
+	}
+	wakes = f->wakes;
+	assert_true(f->a.dry);
+	assert_int_equal(append(l, NULL, 10000, &r), ERR_AGAIN);
+	assert_int_equal(f->wakes, wakes);
+	assert_int_equal(lane_end(l), n);
+	assert_int_equal(l->open->count, n);
+	assert_int_equal(l->open->range_count, 1);
+	assert_int_equal(l->open->ranges[0].count, n);
+	assert_int_equal(l->open->ranges[0].to, n * 10);
+	batch_check(l->open);
+}
+
+static void a_batch_with_too_many_ranges_is_sealed(void **state)
+{
+	struct fixture *f = fixture(state, false, 1 << 18);
+	struct lane *l = accum_lane(&f->a, "t", 0);
+
+	lane_begin(l, 1, 1);
+	for (int i = 0; i <= BATCH_RANGES_MAX; i++) {
+		struct source_range r = { .file_id = i, .to = 1, .count = 1 };
+
+		assert_int_equal(append(l, NULL, 1, &r), 0);
+	}
+	lane_end(l);
+	assert_int_equal(ready_count(l), 1);
+	assert_int_equal(list_first(&l->ready, struct batch, node)->count, BATCH_RANGES_MAX);
+}
+
+static void a_keyed_record_joins_the_lane_of_its_partition(void **state)
+{
+	struct fixture *f = fixture(state, false, BATCH_MAX);
+	struct lane *l = accum_lane(&f->a, "t", -1), *bound;
+
+	lane_begin(l, 1, 1);
+	assert_int_equal(append(l, "foobar", 5, NULL), ERR_UNAVAILABLE);
+	assert_int_equal(lane_end(l), 0);
+	atomic_store(&l->topic->partition_count, 12);
+	bound = accum_lane(&f->a, "t", partition_of_key("foobar", 6, 12));
+	lane_begin(l, 1, 1);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(append(l, "foobar", 5, NULL), 0);
+		assert_int_equal(append(l, "21", 5, NULL), 0);
+		assert_int_equal(append(l, NULL, 5, NULL), 0);
+	}
+	assert_int_equal(lane_end(l), 9);
+	assert_int_equal(l->open->count, 3);
+	assert_int_equal(bound->open->count, 3);
+	assert_int_equal(f->a.in_memory, 9);
+	atomic_store(&l->topic->partition_count, 0);	/* no leaders were made */
+}
+
+static void an_open_batch_is_announced_once_and_sealed_by_age(void **state)
+{
+	struct fixture *f = fixture(state, false, BATCH_MAX);
+	struct lane *l = accum_lane(&f->a, "t", 0);
+
+	for (int i = 0; i < 3; i++) {
+		lane_begin(l, 100 + i, 1);
+		assert_int_equal(append(l, NULL, 5, NULL), 0);
+		lane_end(l);
+	}
+	assert_ptr_equal(accum_next_news(&f->a), l);
+	assert_int_equal(l->announced_ms, 100);
+	assert_null(accum_next_news(&f->a));
+	assert_int_equal(lane_seal_older(l, 99, 200), 100);
+	assert_int_equal(lane_seal_older(l, 100, 200), -1);
+	assert_int_equal(ready_count(l), 1);
+}
+
+static void compressed_batches_leave_in_the_order_they_were_sealed(void **state)
+{
+	struct fixture *f = fixture(state, true, 20000);
+	struct lane *l = accum_lane(&f->a, "t", 0);
+	struct compress *c;
+	uint64_t last = 0;
+	int n = 0;
+
+	assert_int_equal(compress_open(&c, &f->a, CODEC_LZ4, 9, 3), 0);
+	for (int i = 0; i < 200; i++) {
+		int rc;
+
+		lane_begin(l, 1, 1);
+		rc = append(l, NULL, 9000 + (size_t)i * 13 % 900, NULL);
+		lane_end(l);
+		if (rc < 0)
+			i--;
+		while (accum_next_news(&f->a))
+			;
+		list_each(it, &l->ready) {
+			struct batch *b = list_entry(it, struct batch, node);
+
+			assert_int_equal(b->serial, ++last);
+			assert_int_equal(b->codec, CODEC_LZ4);
+			assert_true(b->bytes < b->raw_bytes);
+			n += b->count;
+		}
+		free_list(f, &l->ready);
+	}
+	compress_close(c);
+	assert_true(n > 0);
+}
+
+#define T(t) cmocka_unit_test_teardown(t, teardown)
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		T(a_batch_is_sealed_before_the_record_that_does_not_fit),
+		T(batch_size_0_sends_each_record_alone),
+		T(a_large_record_travels_alone_and_a_larger_one_is_refused),
+		T(dry_memory_changes_nothing_and_wakes_the_sender_once),
+		T(a_batch_with_too_many_ranges_is_sealed),
+		T(a_keyed_record_joins_the_lane_of_its_partition),
+		T(an_open_batch_is_announced_once_and_sealed_by_age),
+		T(compressed_batches_leave_in_the_order_they_were_sealed),
+	};
+
+	return test_main(argc, argv, tests, COUNT(tests));
+}
