@@ -37,7 +37,7 @@ static int fill_address(struct sockaddr_un *a, const char *path, struct err *ret
 {
 	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	if (strlen(path) >= sizeof a->sun_path)
-		return err_set(ret_err, ERR_CONFIG, "control: the path %s is longer than the %zu bytes that a unix socket may have; "
+		return err_set(ret_err, ERR_CONFIG, "control: the path %s is longer than the %zu bytes of a unix socket's name; "
 			"set `control:` to a shorter one", path, sizeof a->sun_path - 1);
 	memcpy(a->sun_path, path, strlen(path) + 1);
 	return 0;

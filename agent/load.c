@@ -87,8 +87,9 @@ static void check_delivery(const struct loaded *l, struct conf_problems *problem
 	const char *on = producer_config_get(l->producer, "enable.idempotence");
 
 	if (l->conf->delivery == CONF_EXACTLY_ONCE && on && strcmp(on, "true") != 0)
-		conf_problem_add(problems, l->conf->path, 1, 1, "producer: delivery: exactly_once needs idempotence, and that needs "
-			"acks: all, retries above 0 and max.in.flight.requests.per.connection of at most 5");
+		conf_problem_add(problems, l->conf->path, 1, 1, "producer: delivery: exactly_once needs "
+			"idempotence, and that needs acks: all, retries above 0 and "
+			"max.in.flight.requests.per.connection of at most 5");
 }
 
 int load_conf(const char *path, struct loaded *ret, struct buf *ret_text)

@@ -426,7 +426,7 @@ static void journal_lost(void *arg, struct list *batches)
 	list_each(it, batches) {
 		const struct batch *b = list_entry(it, struct batch, node);
 
-		log_error("lines that were being sent when the last run ended are no longer in their file or row: counted as dropped",
+		log_error("lines in flight when the last run ended are no longer in their file or row: counted as dropped",
 			KS("topic", b->topic), KI("partition", b->partition), KI("records", b->count),
 			KI("file_id", b->range_count ? b->ranges[0].file_id : 0),
 			KI("from", b->range_count ? b->ranges[0].from : 0), KI("row", b->row_id));

@@ -95,16 +95,17 @@ static bool any_waiting(const struct status *s)
 static const char *live_state(const struct pipeline *p, const struct status *s)
 {
 	const struct producer_stat *ps = &s->producer;
+	bool acking = ps->any_broker_up && ps->last_ack_ms >= 0 && clock_mono_ms() - ps->last_ack_ms < ACK_FRESH_MS;
 
 	if (atomic_load(&p->stopped))
 		return "stopped";
 	if (atomic_load(&p->stopping))
 		return "stopping";
+	if (!acking && s->books.totals.full && any_waiting(s))
+		return "blocked";
 	if (!s->books.totals.rows)
 		return "shipping";
-	if (ps->any_broker_up && ps->last_ack_ms >= 0 && clock_mono_ms() - ps->last_ack_ms < ACK_FRESH_MS)
-		return "draining";
-	return s->books.totals.full && any_waiting(s) ? "blocked" : "spilling";
+	return acking ? "draining" : "spilling";
 }
 
 static void gather_reasons(struct pipeline *p, struct status *s)

@@ -307,7 +307,8 @@ static void write_spool(const struct status *s, bool json, struct buf *o)
 	if (json)
 		buf_puts(o, "[");
 	else
-		buf_printf(o, "%10s %-5s %10s %12s %8s %-9s  %s\n", "ROW", "CODEC", "RECORDS", "BYTES", "AGE_S", "IN_FLIGHT", "LANE");
+		buf_printf(o, "%10s %-5s %10s %12s %8s %-9s  %s\n",
+			"ROW", "CODEC", "RECORDS", "BYTES", "AGE_S", "IN_FLIGHT", "LANE");
 	for (size_t i = 0; i < s->row_count; i++) {
 		const struct status_row *r = &s->rows[i];
 

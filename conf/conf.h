@@ -20,6 +20,7 @@
 
 enum conf_read_from { CONF_READ_BEGINNING, CONF_READ_END };
 enum conf_sync { CONF_SYNC_NORMAL, CONF_SYNC_FULL };
+enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARN, CONF_LOG_INFO, CONF_LOG_DEBUG };	/* enum log_level's order */
 enum conf_delivery { CONF_EXACTLY_ONCE, CONF_AT_LEAST_ONCE };
 
 struct conf_strings { char **v; size_t n; };
@@ -47,7 +48,7 @@ struct conf {
 	size_t input_count;
 	struct { int64_t max_size, min_free; enum conf_sync sync; } spool;	/* when_full: block is the only policy so far */
 	char *control;			/* path of the control socket; default <state_dir>/control.sock */
-	struct { int level; bool json; } log;	/* level: enum log_level */
+	struct { int level; bool json; } log;	/* level: enum conf_log_level */
 	int64_t shutdown_timeout_ms;
 	/* Addresses of the fields (and list elements) in here whose text came from ${file:} or ${cred:}. */
 	const void **masked;

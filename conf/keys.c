@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "agent/base/err.h"
-#include "agent/base/log.h"
 
 #define KIB ((int64_t)1024)
 #define GIB (KIB * KIB * KIB)
@@ -46,8 +45,8 @@ static const struct key_section metrics = { .keys = (const struct conf_key[]) {
 
 static const struct key_section logging = { .keys = (const struct conf_key[]) {
 	{ .name = "level",  .type = KEY_CHOICE, .def = "info",
-	  CHOICES({ "error", LOG_LEVEL_ERROR }, { "warn", LOG_LEVEL_WARN }, { "info", LOG_LEVEL_INFO },
-		  { "debug", LOG_LEVEL_DEBUG }), TOP(log.level) },
+	  CHOICES({ "error", CONF_LOG_ERROR }, { "warn", CONF_LOG_WARN }, { "info", CONF_LOG_INFO },
+		  { "debug", CONF_LOG_DEBUG }), TOP(log.level) },
 	{ .name = "format", .type = KEY_CHOICE, .def = "logfmt", CHOICES({ "logfmt", false }, { "json", true }),
 	  TOP(log.json) },
 	{ 0 }

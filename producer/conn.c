@@ -62,7 +62,8 @@ void request_free(struct request *r)
 
 void conn_init(struct conn *c, const struct conn_conf *conf, void *owner, const char *host, int port)
 {
-	*c = (struct conn){ .conf = conf, .owner = owner, .port = port, .sock = -1, .fd = { .fd = -1 } };
+	*c = (struct conn){ .conf = conf, .owner = owner, .port = port, .sock = -1 };
+	c->fd.fd = -1;
 	snprintf(c->host, sizeof c->host, "%s", host);
 	list_init(&c->requests);
 }
@@ -100,7 +101,8 @@ void conn_close(struct conn *c, const char *why, int64_t now_ms)
 	c->old_versions = c->state == CONN_VERSIONS && !c->old_versions;
 	close_now(c);
 	c->state = CONN_DOWN;
-	c->retry_at_ms = why ? now_ms + stream_backoff(c->conf->rng, k->reconnect_backoff_ms, k->reconnect_backoff_max_ms, c->failures) : 0;
+	c->retry_at_ms = !why ? 0 : now_ms +
+		stream_backoff(c->conf->rng, k->reconnect_backoff_ms, k->reconnect_backoff_max_ms, c->failures);
 	c->failures += why != NULL;
 	if (why)
 		snprintf(c->error, sizeof c->error, "%s", why);

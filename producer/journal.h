@@ -121,7 +121,9 @@ void producer_stop(struct producer *p, bool (*keep)(void *arg, const struct batc
 uint64_t producer_in_memory(const struct producer *p);
 
 struct producer_broker_stat { int32_t id; char host[256]; int port; char state[12]; char error[128]; };
-struct producer_partition_stat { char topic[250]; int32_t partition, leader; uint64_t records, bytes; int64_t last_offset; char error[128]; };
+struct producer_partition_stat {
+	char topic[250]; int32_t partition, leader; uint64_t records, bytes; int64_t last_offset; char error[128];
+};
 struct producer_lane_stat { char topic[250]; int32_t partition; bool held; char reason[160]; uint64_t in_memory, backlog; };
 struct producer_stat {
 	int64_t  producer_id; int16_t producer_epoch;

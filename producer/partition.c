@@ -7,6 +7,8 @@
  */
 #include "producer/partition.h"
 
+#include "agent/base/err.h"
+
 #include "producer/murmur2.h"
 
 static uint64_t next_random(uint64_t *rng)
@@ -21,11 +23,13 @@ static int32_t pick_weighted(const struct sticky_choice *c, size_t n, uint64_t *
 	uint64_t longest = 0, sum = 0, at;
 	size_t i = 0;
 
+	ASSERT(n > 0);
+
 	for (size_t k = 0; k < n; k++)
 		longest = c[k].queue > longest ? c[k].queue : longest;
 	for (size_t k = 0; k < n; k++)
 		sum += longest + 1 - c[k].queue;
-	at = next_random(rng) % sum;
+	at = next_random(rng) % (sum ? sum : 1);
 	while (at >= longest + 1 - c[i].queue)
 		at -= longest + 1 - c[i++].queue;
 	return c[i].partition;

@@ -48,7 +48,7 @@ static int split_address(const char *text, size_t n, char *host, size_t host_siz
 
 	if (!colon || colon == text || colon + 1 == end)
 		return ERR_CONFIG;
-	*port = atoi(colon + 1);
+	*port = (int)strtol(colon + 1, NULL, 10);
 	len = (size_t)(colon - text);
 	if (text[0] == '[' && colon[-1] == ']') {
 		text++;
@@ -316,7 +316,8 @@ int sender_take_metadata(struct sender *s, const struct request *r, const void *
 void sender_id_failed(struct sender *s)
 {
 	s->id_asked = false;
-	s->id_at_ms = s->now_ms + stream_backoff(&s->rng, s->config->retry_backoff_ms, s->config->retry_backoff_max_ms, s->id_failures++);
+	s->id_at_ms = s->now_ms +
+		stream_backoff(&s->rng, s->config->retry_backoff_ms, s->config->retry_backoff_max_ms, s->id_failures++);
 }
 
 static bool need_id(struct sender *s)

@@ -100,7 +100,7 @@ static const struct { const char *name, *set, *expect; int when; } pragmas[] = {
 	{ "auto_vacuum",        "INCREMENTAL", "2",         FRESH },
 	{ "journal_mode",       "WAL",         "wal",       ALWAYS },
 	{ "synchronous",        "FULL",        "2",         ALWAYS },
-	{ "secure_delete",      "OFF",         "0",         ALWAYS },	/* on by default at Debian and Fedora: each delete would write the blob */
+	{ "secure_delete",      "OFF",         "0",         ALWAYS },	/* on in Debian and Fedora: a delete would write the blob */
 	{ "wal_autocheckpoint", "0",           "0",         ALWAYS },	/* db_commit and db_tidy decide */
 	{ "journal_size_limit", "16777216",    "16777216",  ALWAYS },
 	{ "mmap_size",          "0",           "0",         ALWAYS },	/* an I/O error on a mapped page is a signal */

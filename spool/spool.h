@@ -92,7 +92,8 @@ struct spool_range { int64_t file_id, from, to; uint64_t marker; uint32_t count,
 enum spool_fate { SPOOL_ACKED, SPOOL_REJECTED, SPOOL_DROPPED, SPOOL_FILTERED };
 /* Ranges that no batch carries (skipped NULs, filtered lines) are finished by themselves. Adds `records` to the fate's
  * counter and moves positions. */
-int  spool_finish(struct spool *s, const struct spool_range *r, size_t n, enum spool_fate fate, uint64_t records, struct err *ret_err);
+int  spool_finish(struct spool *s, const struct spool_range *r, size_t n, enum spool_fate fate, uint64_t records,
+		  struct err *ret_err);
 /* Finished or promised ranges at or above `safe` of a file, in order, joined: what a reader that starts at `safe` skips
  * (acked out of order, or in an unresolved ledger row, which will be sent from its own ranges). */
 int  spool_skips_each(struct spool *s, int64_t file_id, int (*fn)(void *arg, int64_t from, int64_t to), void *arg);

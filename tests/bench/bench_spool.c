@@ -188,7 +188,7 @@ static void bench_ledger(struct spool *s)
 int main(int argc, char **argv)
 {
 	const char *parent = argc > 1 ? argv[1] : ".";
-	int mib = argc > 2 ? atoi(argv[2]) : 256;
+	int mib = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 256;
 	char *dir = mem_printf("%s/bench_spool.dir", parent), *path = mem_printf("%s/spool.db", dir);
 	struct spool_conf conf = { .dir = dir, .max_size = (int64_t)8 << 30 };
 	struct spool_file f = { .path = "/var/log/x" };

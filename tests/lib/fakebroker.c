@@ -676,6 +676,11 @@ void fake_fault(struct fake *f, int partition, enum fault_kind kind, int value, 
 	       f->faults[f->fault_count++] = ((struct fault){ partition, kind, value, times }));
 }
 
+void fake_heal(struct fake *f)
+{
+	LOCKED(f, f->fault_count = 0);
+}
+
 static void cut(struct fake *f, int node)
 {
 	if (f->down[node])

@@ -33,6 +33,7 @@ const char *fake_address(struct fake *f);
 
 /* The next `times` Produce batches for this partition (-1: any) meet the fault. */
 void fake_fault(struct fake *f, int partition, enum fault_kind kind, int value, int times);
+void fake_heal(struct fake *f);				/* faults that were not met yet are off */
 void fake_down(struct fake *f, int node);		/* connections are cut and refused */
 void fake_up(struct fake *f, int node);
 void fake_lead(struct fake *f, int partition, int node);

@@ -93,7 +93,7 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[i], "-k"))
 			keyed = true;
 		else if (!strcmp(argv[i], "-p") && i + 1 < argc)
-			partition = atoi(argv[++i]);
+			partition = (int32_t)strtol(argv[++i], NULL, 10);
 		else if (set_pair(c, argv[i]) < 0)
 			return 64;
 	}

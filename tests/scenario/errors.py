@@ -160,6 +160,30 @@ def an_unreadable_file_is_reported_and_read_once_it_can_be(t):
     t.expect_all(kafka, topic)
 
 
+@scenario(needs_root=True)
+def run_once_over_an_unreadable_file_does_not_say_all_is_well(t):
+    """Mode 000: the other file is shipped, the unreadable one named, the exit code is not 0, and a later run has the rest."""
+    kafka = t.kafka()
+    topic = t.topic(kafka)
+    good, locked = t.writer("good"), t.writer("locked")
+    good.write(300)
+    locked.write(300)
+    os.chmod(locked.path, 0)
+    state = t.path("state")
+    os.mkdir(state)
+    os.chown(state, NOBODY, NOBODY)
+    a = t.agent(kafka.address, topic, state_dir=state)
+    a.user = NOBODY
+    a.start("--once", wait=False)
+    code = a.wait()
+    assert locked.path in a.log_text(), f"the unreadable file is in no message: {a.tail()}"
+    assert kafka.count(topic) == 300, "the readable file was not shipped"
+    assert 64 <= code <= 78, f"ended with {code} although a file was not read: {a.tail()}"
+    os.chmod(locked.path, 0o644)
+    a.once()
+    t.expect_all(kafka, topic)
+
+
 class Listener:
     """A TCP server that is no Kafka: answers each connection with some bytes, or with nothing."""
 

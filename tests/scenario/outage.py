@@ -289,7 +289,7 @@ def min_free_is_respected(t):
     warm(t, agent, w)
     kafka.proxy.refuse()
     w.write(30000)
-    s = agent.until(lambda s: s["state"] == "blocked", 60, "the agent waits for space")
+    s = agent.until(lambda s: s["state"] == "blocked", 20, "the agent waits for space")
     assert s["spool"]["rows"] == 0, s["spool"]
     kafka.proxy.forward()
     drained(t, agent)

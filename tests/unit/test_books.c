@@ -12,7 +12,10 @@ uint64_t producer_in_memory(const struct producer *p)
 	return in_memory;
 }
 
-enum forget { NOTHING, FORGET_READ, FORGET_MEMORY_IN, FORGET_ACKED, FORGET_SPOOLED, FORGET_MEMORY_OUT, FORGET_REJECTED, FORGET_DROPPED, FORGETS };
+enum forget {
+	NOTHING, FORGET_READ, FORGET_MEMORY_IN, FORGET_ACKED, FORGET_SPOOLED, FORGET_MEMORY_OUT, FORGET_REJECTED,
+	FORGET_DROPPED, FORGETS
+};
 
 /* One record of each fate goes its way; each step counts twice, once on either side, unless it forgets. */
 static void walk(struct books *b, enum forget f)

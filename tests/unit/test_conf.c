@@ -24,7 +24,7 @@ static void the_smallest_file_gets_every_default(void **state)
 	assert_int_equal(c->spool.min_free, 1024 * MIB);
 	assert_int_equal(c->spool.sync, CONF_SYNC_NORMAL);
 	assert_string_equal(c->control, "/var/lib/spillway/control.sock");
-	assert_int_equal(c->log.level, LOG_LEVEL_INFO);
+	assert_int_equal(c->log.level, CONF_LOG_INFO);
 	assert_false(c->log.json);
 	assert_int_equal(c->shutdown_timeout_ms, 20000);
 	assert_int_equal(c->input_count, 1);
@@ -71,7 +71,7 @@ static void every_key_arrives_in_its_field(void **state)
 	assert_int_equal(c->spool.min_free, 0);
 	assert_int_equal(c->spool.sync, CONF_SYNC_FULL);
 	assert_string_equal(c->control, "/c.sock");
-	assert_int_equal(c->log.level, LOG_LEVEL_DEBUG);
+	assert_int_equal(c->log.level, CONF_LOG_DEBUG);
 	assert_true(c->log.json);
 	assert_int_equal(c->shutdown_timeout_ms, 1500);
 	assert_string_equal(mock.said, "preset=min-latency\nlinger.ms=5\nbootstrap.servers=b:9092\n");

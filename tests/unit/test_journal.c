@@ -136,7 +136,7 @@ static void assert_all_there(struct fixture *f, int partition)
 {
 	assert_int_equal(fake_records(f->fake, "t", partition), f->next);
 	for (int i = 0; i < f->next; i++)
-		assert_int_equal(atoi(fake_record(f->fake, "t", partition, (size_t)i)), i);
+		assert_int_equal(strtol(fake_record(f->fake, "t", partition, (size_t)i), NULL, 10), i);
 	assert_int_equal(f->mock.unplanned, 0);
 }
 
@@ -508,6 +508,7 @@ static void cuts_outages_and_full_spools_lose_and_double_nothing(void **state)
 		append_some(f, 1000);
 		chaos(f, &rng, 2);
 	}
+	fake_heal(f->fake);
 	fake_up(f->fake, 0);
 	fake_up(f->fake, 1);
 	drain(f);

@@ -535,6 +535,7 @@ static void whatever_happens_every_record_is_there_once_and_in_order(void **stat
 		default: usleep(5000); break;
 		}
 	}
+	fake_heal(f->fake);
 	close_producer(f, 60000);
 	for (int p = 0; p < 3; p++)
 		assert_log(f, p, 0, 6000);
