@@ -491,7 +491,7 @@ static void chaos(struct fixture *f, unsigned int *rng, int partitions)
 	case 3: fake_fault(f->fake, -1, FAULT_ERROR_AFTER, 7, 2); break;
 	case 4: fake_lead(f->fake, (int)(*rng >> 20) % partitions, (int)(*rng >> 21 & 1)); break;
 	case 5: f->mock.fail_spills = 1; break;
-	case 6: fake_down(f->fake, 0); fake_down(f->fake, 1); break;
+	case 6: fake_down(f->fake, 0); fake_down(f->fake, 1); fake_reload(f->fake); break;
 	default: fake_up(f->fake, 0); fake_up(f->fake, 1); break;
 	}
 }

@@ -531,7 +531,7 @@ static void whatever_happens_every_record_is_there_once_and_in_order(void **stat
 		case 2: fake_fault(f->fake, -1, FAULT_ERROR, 19, 2); break;
 		case 3: fake_fault(f->fake, -1, FAULT_ERROR_AFTER, 7, 2); break;
 		case 4: fake_lead(f->fake, (int)(rng >> 20 & 1), (int)(rng >> 21 & 1)); break;
-		case 5: fake_down(f->fake, 1); usleep(20000); fake_up(f->fake, 1); break;
+		case 5: fake_down(f->fake, 1); fake_reload(f->fake); usleep(20000); fake_up(f->fake, 1); break;
 		default: usleep(5000); break;
 		}
 	}
