@@ -37,7 +37,8 @@ struct file *file_new(const char *path, const char *home)
 	f->leading = true;
 	f->path = mem_strdup(path);
 	f->home = mem_strdup(home);
-	if (f->path && f->home)
+	f->origin = mem_strdup(home);
+	if (f->path && f->home && f->origin)
 		return f;
 	file_free(f);
 	return NULL;
@@ -50,6 +51,7 @@ void file_free(struct file *f)
 	if (f->fd >= 0)
 		close(f->fd);
 	mem_free(f->path);
+	mem_free(f->origin);
 	mem_free(f->home);
 	mem_free(f->skips);
 	mem_free(f);
@@ -153,7 +155,7 @@ bool file_passed(const struct file *f, int64_t size)
 void file_row(const struct file *f, struct spool_file *ret)
 {
 	*ret = (struct spool_file){
-		.id = f->id, .path = f->home, .dev = f->dev, .inode = f->inode, .generation = f->generation,
+		.id = f->id, .path = f->home, .origin = f->origin, .dev = f->dev, .inode = f->inode, .generation = f->generation,
 		.fingerprint_len = f->head_len, .fingerprint = f->head, .safe = f->offset, .marker = f->mark,
 		.size = f->size, .state = f->state == FILE_FAILED ? FILE_ACTIVE : (uint8_t)f->state,
 	};

@@ -46,7 +46,7 @@ struct file {
 	struct dest  *dest;		/* where they go */
 
 	/* Identity. home: the last path that an input matched. path: where it is, as far as known. */
-	char    *path, *home;
+	char    *path, *home, *origin;	/* origin: its first home, over all lives */
 	uint64_t dev, inode;
 	int64_t  id;
 	uint32_t generation;

@@ -28,7 +28,8 @@ static int add_file(void *arg, const struct spool_file *f)
 	v += r->file_count++;
 	*v = (struct tail_known){ .file = *f };
 	v->file.path = mem_strdup(f->path);
-	return v->file.path ? 0 : ERR_NOMEM;
+	v->file.origin = mem_strdup(f->origin);
+	return v->file.path && v->file.origin ? 0 : ERR_NOMEM;
 }
 
 static int add_route(void *arg, const struct spool_route *from)
@@ -71,6 +72,7 @@ void restored_release(struct restored *r)
 {
 	for (size_t i = 0; i < r->file_count; i++) {
 		mem_free((char *)r->files[i].file.path);
+		mem_free((char *)r->files[i].file.origin);
 		mem_free(r->files[i].skips);
 	}
 	for (size_t i = 0; i < r->route_count; i++) {

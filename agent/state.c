@@ -79,6 +79,7 @@ int state_open(struct spool *s, const struct conf *conf, struct books *books, st
 void state_note_free(struct note *n)
 {
 	mem_free(n->text);
+	mem_free(n->origin);
 	mem_free(n->key);
 	mem_free(n);
 }
@@ -347,8 +348,10 @@ void state_file_put(struct state *st, const struct spool_file *f)
 	n->kind = NOTE_FILE;
 	n->file = *f;
 	n->text = mem_strdup(f->path);
-	ASSERT(n->text);
+	n->origin = mem_strdup(f->origin ? f->origin : f->path);
+	ASSERT(n->text && n->origin);
 	n->file.path = n->text;
+	n->file.origin = n->origin;
 	push(st, &st->in.notes, &n->node);
 }
 

@@ -19,6 +19,7 @@ struct note {
 		struct spool_range range;
 	};
 	char *text;		/* owns file.path or route.topic */
+	char *origin;		/* owns file.origin */
 	void *key;		/* owns route.key */
 };
 

@@ -91,15 +91,52 @@ void files_pass(struct tail *t, struct file *f)
 	}
 }
 
+/* The last word counts: a file waits for one other. Never in a circle, whatever names say. */
 static void heir_set(struct file *pred, struct file *f)
 {
 	struct stat st;
 
+	for (const struct file *p = pred; p; p = p->pred)
+		if (p == f)
+			return;
+	if (f->pred)
+		heir_free(f);
 	f->pred_size = pred->fd >= 0 && fstat(pred->fd, &st) == 0 ? st.st_size : pred->size;
 	if (passed(pred, f->pred_size))
 		return;
 	f->pred = pred;
 	list_push_back(&pred->heirs, &f->heir);
+}
+
+/* f goes before `last`, which was seen first: between it and the one before. */
+static void precede(struct tail *t, struct file *f, struct file *last)
+{
+	if (last->started)
+		return;
+	if (last->pred) {
+		heir_set(last->pred, f);
+		heir_free(last);
+	}
+	heir_set(f, last);
+	list_remove(&last->turn);
+	files_ready(t, last);
+}
+
+/* A file of an earlier life under another name than its first: its age says where it belongs among those that began
+ * under that name, for it may have been their predecessor or successor then. */
+static void succeed_by_age(struct tail *t, struct file *f)
+{
+	struct file *last = map_get(&t->by_home, f->origin, strlen(f->origin));
+
+	if (!last || last->id < f->id) {
+		if (last)
+			heir_set(last, f);
+		map_put(&t->by_home, f->origin, strlen(f->origin), f);
+		return;
+	}
+	while (last->pred && last->pred->id > f->id)
+		last = last->pred;
+	precede(t, f, last);
 }
 
 /* Finds f its place among the files that had its home. */
@@ -108,16 +145,7 @@ static void succeed(struct tail *t, struct file *f)
 	struct file *last = map_get(&t->by_home, f->home, strlen(f->home));
 
 	if (last && strcmp(f->path, f->home) && !strcmp(last->path, f->home)) {
-		/* f had the name before `last`, which was seen first: between it and the one before. */
-		if (last->started)
-			return;
-		if (last->pred) {
-			heir_set(last->pred, f);
-			heir_free(last);
-		}
-		heir_set(f, last);
-		list_remove(&last->turn);
-		files_ready(t, last);
+		precede(t, f, last);
 		return;
 	}
 	if (last)
@@ -279,6 +307,8 @@ bool files_open(struct tail *t, struct file *f)
 	file_check_head(f);
 	files_put(t, f, 0);
 	succeed(t, f);
+	if (strcmp(f->origin, f->home))
+		succeed_by_age(t, f);
 	files_ready(t, f);
 	return true;
 }

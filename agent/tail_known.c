@@ -22,6 +22,7 @@ static void known_free(struct known *k)
 	if (!k)
 		return;
 	mem_free((char *)k->row.path);
+	mem_free((char *)k->row.origin);
 	mem_free(k->skips);
 	mem_free(k);
 }
@@ -35,8 +36,9 @@ static struct known *known_new(const struct spool_file *row, const struct tail_s
 	list_init(&k->node);
 	k->row = *row;
 	k->row.path = mem_strdup(row->path);
+	k->row.origin = mem_strdup(row->origin ? row->origin : row->path);
 	k->skips = mem_array(struct tail_skip, n + 1);
-	if (!k->row.path || !k->skips) {
+	if (!k->row.path || !k->row.origin || !k->skips) {
 		known_free(k);
 		return NULL;
 	}
@@ -140,6 +142,9 @@ bool known_resume(struct tail *t, struct file *f)
 	f->leading = f->offset == 0;
 	if (f->offset && !f->mark && identity_read_marker(f->fd, f->offset, &f->mark) < 0)
 		f->mark = 0;
+	mem_free(f->origin);
+	f->origin = (char *)k->row.origin;
+	k->row.origin = NULL;
 	f->skips = k->skips;
 	f->skip_count = k->skip_count;
 	k->skips = NULL;

@@ -83,14 +83,15 @@ int spool_file_put(struct spool *s, const struct spool_file *f, struct err *ret_
 		return rc;
 	sqlite3_bind_int64(q, 1, f->id);
 	sqlite3_bind_text(q, 2, f->path, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(q, 3, (int64_t)f->dev);
-	sqlite3_bind_int64(q, 4, (int64_t)f->inode);
-	sqlite3_bind_int64(q, 5, f->generation);
-	sqlite3_bind_int64(q, 6, f->fingerprint_len);
-	sqlite3_bind_int64(q, 7, (int64_t)f->fingerprint);
-	sqlite3_bind_int64(q, 8, f->size);
-	sqlite3_bind_int(q, 9, f->state);
-	sqlite3_bind_int64(q, 10, f->gone_ms);
+	sqlite3_bind_text(q, 3, f->origin ? f->origin : f->path, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(q, 4, (int64_t)f->dev);
+	sqlite3_bind_int64(q, 5, (int64_t)f->inode);
+	sqlite3_bind_int64(q, 6, f->generation);
+	sqlite3_bind_int64(q, 7, f->fingerprint_len);
+	sqlite3_bind_int64(q, 8, (int64_t)f->fingerprint);
+	sqlite3_bind_int64(q, 9, f->size);
+	sqlite3_bind_int(q, 10, f->state);
+	sqlite3_bind_int64(q, 11, f->gone_ms);
 	rc = db_run(&s->db, q, ret_err);
 	if (rc == 0 && !positions_get(&s->positions, f->id) &&
 	    positions_add(&s->positions, f->id, f->safe, f->marker) < 0)
@@ -118,19 +119,19 @@ int spool_file_forget(struct spool *s, int64_t id, struct err *ret_err)
 	return rc < 0 ? spool_lost(s, rc) : 0;
 }
 
-/* Everything but the path, which is checked by the caller. */
+/* Everything but the names, which are checked by the caller. */
 static struct spool_file file_of(sqlite3_stmt *q, const struct position *p)
 {
 	return (struct spool_file){
 		.id = sqlite3_column_int64(q, 0),
-		.dev = (uint64_t)sqlite3_column_int64(q, 2),
-		.inode = (uint64_t)sqlite3_column_int64(q, 3),
-		.generation = (uint32_t)sqlite3_column_int64(q, 4),
-		.fingerprint_len = (uint32_t)sqlite3_column_int64(q, 5),
-		.fingerprint = (uint64_t)sqlite3_column_int64(q, 6),
-		.size = sqlite3_column_int64(q, 7),
-		.state = (uint8_t)sqlite3_column_int(q, 8),
-		.gone_ms = sqlite3_column_int64(q, 9),
+		.dev = (uint64_t)sqlite3_column_int64(q, 3),
+		.inode = (uint64_t)sqlite3_column_int64(q, 4),
+		.generation = (uint32_t)sqlite3_column_int64(q, 5),
+		.fingerprint_len = (uint32_t)sqlite3_column_int64(q, 6),
+		.fingerprint = (uint64_t)sqlite3_column_int64(q, 7),
+		.size = sqlite3_column_int64(q, 8),
+		.state = (uint8_t)sqlite3_column_int(q, 9),
+		.gone_ms = sqlite3_column_int64(q, 10),
 		.safe = p->safe,
 		.marker = p->marker,
 	};
@@ -149,12 +150,15 @@ int spool_files_each(struct spool *s, int (*fn)(void *arg, const struct spool_fi
 	while ((rc = db_step(&s->db, q, ret_err)) > 0) {
 		const struct position *p = positions_get(&s->positions, sqlite3_column_int64(q, 0));
 		struct spool_file f;
-		const char *path;
+		const char *path, *origin;
 
 		rc = p ? db_text(&s->db, q, 1, &path) : ERR_CORRUPT;
+		if (rc == 0)
+			rc = db_text(&s->db, q, 2, &origin);
 		if (rc == 0) {
 			f = file_of(q, p);
 			f.path = path;
+			f.origin = origin;
 			rc = fn(arg, &f);
 		} else {
 			rc = unreadable(s, rc, "files", ret_err);

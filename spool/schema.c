@@ -40,7 +40,7 @@ const char *const schema_migrations[SCHEMA_VERSION] = {
 	" loss_records INTEGER, loss_bytes INTEGER, uncertain_batches INTEGER, uncertain_records INTEGER,"
 	" next_file INTEGER, next_ledger INTEGER, next_row INTEGER, next_loss INTEGER, syncs INTEGER);"
 	"INSERT INTO totals VALUES (1, 0,0,0,0, 0,0,0, 0,0, 0,0,0, 0,0, 1,1,1,1, 0);"
-	"CREATE TABLE files (id INTEGER PRIMARY KEY, path TEXT, dev INTEGER, inode INTEGER, generation INTEGER,"
+	"CREATE TABLE files (id INTEGER PRIMARY KEY, path TEXT, origin TEXT, dev INTEGER, inode INTEGER, generation INTEGER,"
 	" fingerprint_len INTEGER, fingerprint INTEGER, size INTEGER, state INTEGER, gone_ms INTEGER);"
 	"CREATE TABLE positions (file INTEGER PRIMARY KEY, safe INTEGER, marker INTEGER, done BLOB);"
 	"CREATE TABLE routes (id INTEGER PRIMARY KEY, topic TEXT, key BLOB, max_line INTEGER);"
@@ -75,7 +75,7 @@ const char *const schema_sql[STMT_COUNT] = {
 				 " VALUES (1, ?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[STMT_TOTALS_GET]      = "SELECT " TOTALS_COLUMNS " FROM totals WHERE one = 1",
 
-	[STMT_FILE_PUT]        = "REPLACE INTO files VALUES (?,?,?,?,?,?,?,?,?,?)",
+	[STMT_FILE_PUT]        = "REPLACE INTO files VALUES (?,?,?,?,?,?,?,?,?,?,?)",
 	[STMT_FILE_DELETE]     = "DELETE FROM files WHERE id = ?",
 	[STMT_FILES_EACH]      = "SELECT * FROM files ORDER BY id",
 	[STMT_POSITION_PUT]    = "REPLACE INTO positions VALUES (?,?,?,?)",

@@ -63,6 +63,7 @@ int  spool_idle(struct spool *s, bool *ret_more, struct err *ret_err);
 struct spool_file {
 	int64_t     id;			/* the caller's; unique for ever (see spool_next_file_id) */
 	const char *path;		/* last known */
+	const char *origin;		/* the one it had when it was first seen; NULL: as path */
 	uint64_t    dev, inode;
 	uint32_t    generation;		/* counts truncations and reuses */
 	uint32_t    fingerprint_len;	/* bytes from the start, up to 1024 */

@@ -116,7 +116,7 @@ class Bench:
     def kcat(self, codec):
         topic = self.topic()
         argv = ["kcat", "-P", "-b", self.broker.address, "-t", topic, "-z", codec, "-l", "-X", "linger.ms=50", "-X", "batch.size=262144",
-                "-X", "acks=all", "-X", "enable.idempotence=true", "-X", "queue.buffering.max.kbytes=32768", self.log]
+                "-X", "acks=all", "-X", "enable.idempotence=true", self.log]
         begin = time.monotonic()
         p = procs.spawn(argv, stderr=subprocess.PIPE)
         err = p.stderr.read()
