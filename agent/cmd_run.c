@@ -91,16 +91,36 @@ static void on_all_read(void *arg)		/* tail thread */
 	loop_wake(&r->loop);
 }
 
+/* Good only if every file was read: one that could not be opened is no end to be glad of. */
+static int once_exit_code(struct run *r)
+{
+	int code = EXIT_GOOD;
+	struct status s;
+
+	if (status_online(&r->pipeline, STATUS_POSITIONS, &s) < 0)
+		return EXIT_INTERNAL;
+	for (size_t i = 0; i < s.file_count; i++) {
+		if (strcmp(s.files[i].state, "failed") != 0)
+			continue;
+		code = EXIT_IO;
+		log_error("file was not read, its lines are not delivered", KS("path", s.files[i].path));
+	}
+	status_release(&s);
+	return code;
+}
+
 static void on_once(struct loop_timer *t)
 {
 	struct run *r = container_of(t, struct run, once_timer);
 
 	if (r->stopping)
 		return;
-	if (pipeline_delivered(&r->pipeline, DELIVER_SLICE_MS))
+	if (pipeline_delivered(&r->pipeline, DELIVER_SLICE_MS)) {
+		r->exit_code = once_exit_code(r);
 		begin_stop(r, false);
-	else
+	} else {
 		timer_set(&r->loop, t, clock_mono_ms() + 1, on_once);
+	}
 }
 
 static void on_wake(void *arg)
