@@ -153,7 +153,8 @@ install: all				## with DESTDIR, PREFIX (/usr/local), SYSCONFDIR, UNITDIR
 	$(Q)for f in $(wildcard packaging/man/*.[1-8]); do \
 		install -D -m 644 "$$f" "$(DESTDIR)$(PREFIX)/share/man/man$${f##*.}/$${f##*/}" || exit 1; done
 	$(Q)for f in $(wildcard packaging/systemd/*.service); do \
-		install -D -m 644 "$$f" "$(DESTDIR)$(UNITDIR)/$${f##*/}" || exit 1; done
+		install -D -m 644 "$$f" "$(DESTDIR)$(UNITDIR)/$${f##*/}" && sed -i -e 's|@BINDIR@|$(PREFIX)/bin|' \
+			-e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' "$(DESTDIR)$(UNITDIR)/$${f##*/}" || exit 1; done
 	$(Q)for f in $(wildcard conf/spillway.yaml); do to="$(DESTDIR)$(SYSCONFDIR)/spillway/$${f##*/}"; \
 		if [ -e "$$to" ]; then to="$$to.new"; fi; install -D -m 644 "$$f" "$$to" || exit 1; done
 

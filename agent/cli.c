@@ -14,7 +14,9 @@
 
 enum { OPT_ONCE = 1000, OPT_TIMEOUT, OPT_JSON, OPT_PRINT, OPT_LOG_LEVEL };
 
-enum { TAKES_CONFIG = 1, TAKES_RUN = 2, TAKES_JSON = 4, TAKES_PRINT = 8, TAKES_WORDS = 16 };
+enum { TAKES_CONFIG = 1, TAKES_RUN = 2, TAKES_JSON = 4, TAKES_PRINT = 8, TAKES_WORDS = 16, TAKES_LOOK = 32 };
+
+#define DEFAULT_CONFIG "/etc/spillway/spillway.yaml"	/* of the commands that only look; run and check are told theirs */
 
 struct command {
 	const char *name, *args, *help;
@@ -32,12 +34,12 @@ static const struct command commands[] = {
 	  TAKES_CONFIG | TAKES_RUN, cmd_run },
 	{ "check", "-c FILE [--print]", "read the configuration as `run` does and look at files, permissions and directories\n"
 	  "      --print       print the effective configuration, secrets masked", TAKES_CONFIG | TAKES_PRINT, cmd_check },
-	{ "status", "-c FILE [--json]", "ask the running agent, or read the state directory when none runs",
-	  TAKES_CONFIG | TAKES_JSON, cmd_status },
-	{ "positions", "ls -c FILE [--json]", "one row a file: how far it is read and how far it is finished",
-	  TAKES_CONFIG | TAKES_JSON | TAKES_WORDS, cmd_positions },
-	{ "spool", "ls -c FILE [--json]", "one row a spooled batch",
-	  TAKES_CONFIG | TAKES_JSON | TAKES_WORDS, cmd_spool },
+	{ "status", "[-c FILE] [--json]", "ask the running agent, or read the state directory when none runs",
+	  TAKES_CONFIG | TAKES_JSON | TAKES_LOOK, cmd_status },
+	{ "positions", "ls [-c FILE] [--json]", "one row a file: how far it is read and how far it is finished",
+	  TAKES_CONFIG | TAKES_JSON | TAKES_WORDS | TAKES_LOOK, cmd_positions },
+	{ "spool", "ls [-c FILE] [--json]", "one row a spooled batch",
+	  TAKES_CONFIG | TAKES_JSON | TAKES_WORDS | TAKES_LOOK, cmd_spool },
 	{ "version", "", "print the version, with those of the libraries", 0, cmd_version },
 	{ "help", "[COMMAND]", "print this, or what a command takes", TAKES_WORDS, cmd_help },
 };
@@ -61,7 +63,8 @@ static void print_command(FILE *f, const struct command *c)
 {
 	fprintf(f, "usage: spillway %s %s\n\n  %s\n", c->name, c->args, c->help);
 	if (c->takes & TAKES_CONFIG)
-		fprintf(f, "  -c, --config FILE the configuration\n      --log-level L error, warn, info or debug\n");
+		fprintf(f, "  -c, --config FILE the configuration%s\n      --log-level L error, warn, info or debug\n",
+			c->takes & TAKES_LOOK ? "; default: " DEFAULT_CONFIG : "");
 	if (c->takes & TAKES_JSON)
 		fprintf(f, "      --json        for programs\n");
 }
@@ -77,7 +80,8 @@ static void print_commands(FILE *f)
 
 static int usage(const struct command *c, const char *what, const char *arg)
 {
-	fprintf(stderr, "spillway: %s%s%s\n", what, arg ? " " : "", arg ? arg : "");
+	if (what)
+		fprintf(stderr, "spillway: %s%s%s\n", what, arg ? " " : "", arg ? arg : "");
 	if (c)
 		print_command(stderr, c);
 	return EXIT_USAGE;
@@ -125,7 +129,7 @@ static int parse_option(const struct command *c, int opt, struct options *o)
 		o->log_level = log_level_parse(optarg);
 		return o->log_level < 0 ? usage(c, "--log-level takes error, warn, info or debug, not", optarg) : 0;
 	default:
-		return usage(c, "see the usage:", NULL);
+		return usage(c, NULL, NULL);	/* getopt has said what is wrong */
 	}
 }
 
@@ -140,6 +144,7 @@ static int parse_options(const struct command *c, int argc, char **argv, struct 
 	int opt, rc;
 
 	*o = (struct options){ .timeout_ms = -1, .log_level = -1 };
+	argv[0] = "spillway";		/* getopt's messages begin with it */
 	optind = 1;
 	while ((opt = getopt_long(argc, argv, "c:h", longs, NULL)) != -1)
 		if ((rc = parse_option(c, opt, o)))
@@ -150,6 +155,8 @@ static int parse_options(const struct command *c, int argc, char **argv, struct 
 		return 0;
 	if (o->word_count && !(c->takes & TAKES_WORDS))
 		return usage(c, "unexpected argument", o->words[0]);
+	if (!o->config && c->takes & TAKES_LOOK)
+		o->config = DEFAULT_CONFIG;
 	if ((c->takes & TAKES_CONFIG) && !o->config)
 		return usage(c, "which configuration? Give it with -c FILE", NULL);
 	if (o->timeout_ms >= 0 && !o->once)
@@ -177,7 +184,13 @@ int cli_main(int argc, char **argv)
 		print_command(stdout, c);
 		return EXIT_GOOD;
 	}
-	return c->fn(&o);
+	rc = c->fn(&o);
+	/* What was asked for and did not arrive (a full disk) must not look good. */
+	if (rc == EXIT_GOOD && (fflush(stdout) != 0 || ferror(stdout))) {
+		fprintf(stderr, "spillway: cannot write the output: %s\n", strerror(errno));
+		rc = EXIT_IO;
+	}
+	return rc;
 }
 
 static int cmd_version(const struct options *o)
@@ -228,7 +241,7 @@ int cli_exit_code(int rc)
 		{ ERR_IO, EXIT_IO }, { ERR_SPOOL_FULL, EXIT_IO }, { -EIO, EXIT_IO }, { -ENOSPC, EXIT_IO },
 		{ -EPERM, EXIT_PERMISSION }, { -EACCES, EXIT_PERMISSION },
 		{ -ENOENT, EXIT_CANNOT_CREATE }, { -ENOTDIR, EXIT_CANNOT_CREATE },
-		{ -EROFS, EXIT_CANNOT_CREATE },
+		{ -EROFS, EXIT_CANNOT_CREATE }, { -EEXIST, EXIT_CANNOT_CREATE },
 	};
 
 	if (rc >= 0)

@@ -30,7 +30,10 @@ static int check_state_dir(const char *dir)
 	slash = parent ? strrchr(parent, '/') : NULL;
 	if (slash && slash != parent)
 		*slash = '\0';
-	if (slash && access(slash == parent ? "/" : parent, W_OK | X_OK) < 0) {
+	if (slash && slash != parent && stat(parent, &st) == 0 && !S_ISDIR(st.st_mode)) {
+		printf("state_dir: cannot create %s: %s\n", dir, strerror(ENOTDIR));
+		rc = EXIT_CANNOT_CREATE;
+	} else if (slash && access(slash == parent ? "/" : parent, W_OK | X_OK) < 0) {
 		printf("state_dir: cannot create %s: %s\n", dir, strerror(errno));
 		rc = errno == EACCES || errno == EPERM ? EXIT_PERMISSION : EXIT_CANNOT_CREATE;
 	}
@@ -50,7 +53,7 @@ int cmd_check(const struct options *o)
 	if (o->print)
 		loaded_print(&conf, &out);
 	else if (tail_check(conf.conf, &out) > 0)
-		rc = EXIT_IO;
+		rc = EXIT_PERMISSION;
 	if (out.len)
 		fwrite(out.data, 1, out.len, stdout);
 	dir = check_state_dir(conf.conf->state_dir);

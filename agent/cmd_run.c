@@ -131,22 +131,16 @@ static void on_wake(void *arg)
 		timer_set(&r->loop, &r->once_timer, r->loop.now_ms, on_once);
 }
 
-/* Why it took too long, as far as brokers are the reason. */
-static void log_brokers(struct run *r)
+/* Why it took too long: brokers that fail, lanes that are held, files that cannot be read, a full spool. */
+static void log_reasons(struct run *r)
 {
-	struct producer_stat s;
+	struct status s;
 
-	if (producer_stat(r->pipeline.producer, &s) < 0)
+	if (status_online(&r->pipeline, STATUS_ALL, &s) < 0)
 		return;
-	for (size_t i = 0; i < s.broker_count; i++) {
-		const struct producer_broker_stat *b = &s.brokers[i];
-		char address[300];
-
-		snprintf(address, sizeof address, "%s:%d", b->host, b->port);
-		if (strcmp(b->state, "up") != 0)
-			log_warn("broker does not answer", KS("broker", address), KS("state", b->state), KS("error", b->error));
-	}
-	producer_stat_release(&s);
+	for (size_t at = 0; at < s.reasons.len; at += strlen(s.reasons.data + at) + 1)
+		log_warn("not everything was delivered", KS("reason", s.reasons.data + at));
+	status_release(&s);
 }
 
 static void on_timeout(struct loop_timer *t)
@@ -156,7 +150,7 @@ static void on_timeout(struct loop_timer *t)
 	if (r->stopping)
 		return;
 	log_warn("time is over before everything was delivered; the rest stays in its files or in the spool");
-	log_brokers(r);
+	log_reasons(r);
 	r->exit_code = EXIT_TRY_AGAIN;
 	begin_stop(r, false);
 }
@@ -258,11 +252,19 @@ static void set_timers(struct run *r)
 static void report_end(struct run *r)
 {
 	struct books_snapshot b;
+	struct status s;
+	int64_t behind = 0;
 
+	/* What was in memory is given up by now and counts as unread: bytes of the files say what is left. */
+	if (status_online(&r->pipeline, STATUS_POSITIONS, &s) >= 0) {
+		for (size_t i = 0; i < s.file_count; i++)
+			behind += s.files[i].size > s.files[i].safe ? s.files[i].size - s.files[i].safe : 0;
+		status_release(&s);
+	}
 	books_snapshot(&r->pipeline.books, &b);
 	if (r->progress)
 		fprintf(stderr, "\n");
-	log_info("stopped", KI("acked", b.acked), KI("spooled", b.spooled), KI("left_in_files", b.in_memory),
+	log_info("stopped", KI("acked", b.acked), KI("spooled", b.spooled), KI("left_in_files_bytes", behind),
 		KI("dropped", b.dropped));
 }
 

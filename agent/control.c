@@ -132,6 +132,27 @@ static void on_listener(struct loop_fd *f, uint32_t events)
 	timer_set(c->loop, &k->timer, c->loop->now_ms + CONNECTION_MS, on_timeout);
 }
 
+/* Clears the way for a socket: away goes one that nobody serves any more (a crash), nothing else. */
+static int remove_stale(const struct sockaddr_un *a, struct err *ret_err)
+{
+	struct stat st;
+	int fd, rc;
+
+	if (lstat(a->sun_path, &st) < 0)
+		return 0;		/* nothing there; bind says what else is wrong */
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(ret_err, -EEXIST, "control: %s is there and is no socket; it is left alone", a->sun_path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	rc = fd < 0 ? -errno : connect(fd, (const struct sockaddr *)a, sizeof *a) < 0 ? -errno : 0;
+	if (fd >= 0)
+		close(fd);
+	if (rc != -ECONNREFUSED)
+		return err_set(ret_err, ERR_BUSY, "control: another process listens on %s; give this agent a `control:` of its own",
+			       a->sun_path);
+	unlink(a->sun_path);
+	return 0;
+}
+
 int control_open(struct loop *loop, const char *path, control_fn *fn, void *arg, struct control **ret_c, struct err *ret_err)
 {
 	struct control *c = mem_new(struct control);
@@ -143,17 +164,20 @@ int control_open(struct loop *loop, const char *path, control_fn *fn, void *arg,
 	rc = fill_address(&c->addr, path, ret_err);
 	if (rc < 0)
 		goto fail;
+	rc = remove_stale(&c->addr, ret_err);
+	if (rc < 0)
+		goto fail;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* The state directory's lock is held, so whatever lies there is left over from a crash. */
-	unlink(path);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&c->addr, sizeof c->addr) < 0 || chmod(path, 0600) < 0 ||
 	    listen(fd, CONNECTIONS_MAX) < 0) {
 		rc = err_set(ret_err, -errno, "control: cannot listen on %s: %s", path, strerror(errno));
 		goto fail;
 	}
 	rc = loop_fd_add(loop, &c->listener, fd, EPOLLIN, on_listener);
-	if (rc < 0)
+	if (rc < 0) {
+		err_set(ret_err, rc, "control: cannot watch %s: %s", path, err_text(rc));
 		goto fail;
+	}
 	*ret_c = c;
 	return 0;
 fail:
@@ -220,7 +244,7 @@ int control_ask(const char *path, const char *question, struct buf *out, struct 
 	if (line.failed || send(fd, line.data, line.len, MSG_NOSIGNAL) < 0)
 		rc = err_set(ret_err, ERR_IO, "cannot ask the agent at %s", path);
 	else if ((rc = read_answer(fd, out)) < 0)
-		err_set(ret_err, rc, "the agent at %s did not answer: %s", path, err_text(rc));
+		rc = err_set(ret_err, ERR_UNAVAILABLE, "the agent at %s did not answer: %s", path, err_text(rc));
 	buf_release(&line);
 	close(fd);
 	return rc;

@@ -133,6 +133,6 @@ void loaded_print(const struct loaded *l, struct buf *out)
 	for (size_t i = 0; (name = producer_config_name(i)); i++) {
 		value = producer_config_get(l->producer, name);
 		if (value && *value)
-			buf_printf(out, "  %s: %s\n", name, value);
+			conf_print_producer(l->conf, name, value, out);
 	}
 }

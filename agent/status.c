@@ -5,6 +5,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"
+#include "agent/glob.h"
 #include "agent/status.h"
 #include "producer/codec.h"
 
@@ -75,8 +76,6 @@ static int gather_files(struct pipeline *p, struct status *s)
 		*to = (struct status_file){ f[i].path, f[i].input, f[i].dev, f[i].inode, f[i].size, f[i].read,
 			safe < 0 ? 0 : safe, "" };
 		memcpy(to->state, f[i].state, sizeof to->state);
-		if (f[i].reason[0] && !strcmp(f[i].state, "failed"))
-			add_reason(s, f[i].reason);
 	}
 	for (size_t i = s->file_count; i < n; i++)
 		mem_free(f[i].path);
@@ -166,6 +165,26 @@ int status_online(struct pipeline *p, enum status_what what, struct status *ret)
 
 /* --- from a directory --- */
 
+static bool input_matches(const struct conf_input *in, const char *path)
+{
+	for (size_t i = 0; i < in->exclude.n; i++)
+		if (glob_excludes(in->exclude.v[i], path))
+			return false;
+	for (size_t i = 0; i < in->paths.n; i++)
+		if (glob_match(in->paths.v[i], path))
+			return true;
+	return false;
+}
+
+/* SIZE_MAX: none has it any more. */
+static size_t input_of(const struct conf *c, const char *path)
+{
+	for (size_t i = 0; i < c->input_count; i++)
+		if (input_matches(&c->inputs[i], path))
+			return i;
+	return SIZE_MAX;
+}
+
 static int gather_known(void *arg, const struct spool_file *f)
 {
 	struct status *s = ((struct gather *)arg)->s;
@@ -174,7 +193,7 @@ static int gather_known(void *arg, const struct spool_file *f)
 	if (!v)
 		return ERR_NOMEM;
 	s->files = v;
-	v[s->file_count++] = (struct status_file){ mem_strdup(f->path), SIZE_MAX, f->dev, f->inode,
+	v[s->file_count++] = (struct status_file){ mem_strdup(f->path), input_of(s->conf, f->path), f->dev, f->inode,
 		f->size > f->safe ? f->size : f->safe, f->safe, f->safe, "done" };
 	if (f->size > f->safe)
 		memcpy(v[s->file_count - 1].state, "waiting", 8);

@@ -79,7 +79,7 @@ static void json_records(struct buf *o, const struct books_snapshot *b)
 	buf_puts(o, "}");
 }
 
-/* Files of a stopped agent belong to no input any more (SIZE_MAX): they stand under the first. */
+/* Files that no input has any more (SIZE_MAX) stand under the first. */
 static void json_inputs(struct buf *o, const struct status *s)
 {
 	open_(o, "inputs", "[");
@@ -238,6 +238,13 @@ static void write_status_json(const struct status *s, struct buf *o)
 	buf_puts(o, "}\n");
 }
 
+/* Names of files and words of brokers end on terminals: control bytes become "?". */
+static void put_printable(struct buf *o, const char *s)
+{
+	for (; *s; s++)
+		buf_put(o, (unsigned char)*s < 0x20 || *s == 0x7f ? "?" : s, 1);
+}
+
 static void write_status_text(const struct status *s, struct buf *o)
 {
 	const struct books_snapshot *b = &s->books;
@@ -247,8 +254,11 @@ static void write_status_text(const struct status *s, struct buf *o)
 	for (size_t i = 0; i < s->file_count; i++)
 		lag += s->files[i].size > s->files[i].safe ? s->files[i].size - s->files[i].safe : 0;
 	buf_printf(o, "spillway %s  %s  up %.0f s\n", SPILLWAY_VERSION, s->state, s->uptime_s);
-	for (size_t at = 0; at < s->reasons.len; at += strlen(s->reasons.data + at) + 1)
-		buf_printf(o, "  ! %s\n", s->reasons.data + at);
+	for (size_t at = 0; at < s->reasons.len; at += strlen(s->reasons.data + at) + 1) {
+		buf_puts(o, "  ! ");
+		put_printable(o, s->reasons.data + at);
+		buf_puts(o, "\n");
+	}
 	buf_printf(o, "records  read %" PRIu64 " = acked %" PRIu64 " + spooled %" PRIu64 " + in memory %" PRIu64
 		" + rejected %" PRIu64 " + dropped %" PRIu64 "   (filtered %" PRIu64 ")\n", b->read, b->acked, b->spooled,
 		b->in_memory, b->rejected, b->dropped, b->filtered);
@@ -273,11 +283,14 @@ static void write_positions(const struct status *s, bool json, struct buf *o)
 	for (size_t i = 0; i < s->file_count; i++) {
 		const struct status_file *f = &s->files[i];
 
-		if (json)
+		if (json) {
 			json_file(o, f);
-		else
-			buf_printf(o, "%-9s %14" PRId64 " %14" PRId64 " %14" PRId64 " %14" PRId64 "  %s\n", f->state, f->size,
-				f->read, f->safe, f->size > f->safe ? f->size - f->safe : 0, f->path);
+		} else {
+			buf_printf(o, "%-9s %14" PRId64 " %14" PRId64 " %14" PRId64 " %14" PRId64 "  ", f->state, f->size,
+				f->read, f->safe, f->size > f->safe ? f->size - f->safe : 0);
+			put_printable(o, f->path);
+			buf_puts(o, "\n");
+		}
 	}
 	if (json)
 		buf_puts(o, "]\n");

@@ -129,7 +129,7 @@ static size_t skip_nuls(struct tail *t, struct file *f, const uint8_t *p, size_t
 	return k;
 }
 
-static void count_pieces(struct tail *t, struct file *f, uint64_t pieces)
+static void count_pieces(struct tail *t, struct file *f, int64_t first, uint64_t pieces)
 {
 	if (!pieces)
 		return;
@@ -137,7 +137,7 @@ static void count_pieces(struct tail *t, struct file *f, uint64_t pieces)
 	if (f->long_lines)
 		return;
 	f->long_lines = true;
-	log_warn("line is longer than max_line, such lines are split", KS("path", f->path), KI("offset", f->offset),
+	log_warn("line is longer than max_line, such lines are split", KS("path", f->path), KI("offset", first),
 		 KI("max_line", f->route->row.max_line));
 }
 
@@ -151,6 +151,7 @@ static int append_lines(struct tail *t, struct file *f, const uint8_t *p, size_t
 	const uint8_t *end = p + n;
 	uint32_t count = 0;
 	uint64_t pieces = 0;
+	int64_t first_piece = 0;
 	struct line ln;
 	int rc = 0;
 
@@ -163,13 +164,14 @@ static int append_lines(struct tail *t, struct file *f, const uint8_t *p, size_t
 		if (rc < 0)
 			break;
 		p += ln.span;
-		pieces += ln.piece;
+		if (ln.piece && !pieces++)
+			first_piece = s.from;
 		count++;
 	}
 	t->hooks->run_end(t->hooks->arg, lane, count);
 	if (count)
 		moved_to(f, rc < 0 ? s.from : s.to, p);
-	count_pieces(t, f, pieces);
+	count_pieces(t, f, first_piece, pieces);
 	return rc;
 }
 

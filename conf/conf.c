@@ -166,6 +166,20 @@ static void set_producer_text(struct loader *l, const struct yaml_node *at, cons
 	}
 }
 
+static void mask_producer_key(struct loader *l, const char *name)
+{
+	struct conf_strings *list = &l->conf->producer_masked;
+	char **v = mem_grow(list->v, list->n, sizeof *v);
+
+	if (!v) {
+		l->nomem = true;
+		return;
+	}
+	list->v = v;
+	v[list->n] = load_strdup(l, name);
+	list->n += v[list->n] != NULL;
+}
+
 static void set_producer_key(struct loader *l, const struct yaml_pair *p)
 {
 	const char *name = p->key->text, *text;
@@ -179,8 +193,27 @@ static void set_producer_key(struct loader *l, const struct yaml_pair *p)
 		return;
 	}
 	text = load_text(l, p->value);
-	if (text)
-		set_producer_text(l, p->key, name, text, p->value->masked);
+	if (!text)
+		return;
+	if (p->value->masked)
+		mask_producer_key(l, name);
+	set_producer_text(l, p->key, name, text, p->value->masked);
+}
+
+/* The words of a cross-check begin with the key that is wrong: that is where it stands, if it is there. */
+static void finish_problem(struct loader *l, const struct yaml_node *at, const struct yaml_node *map, struct err *err)
+{
+	size_t n = strcspn(err->text, ": ");
+
+	for (size_t i = 0; i < map->count; i++) {
+		const struct yaml_pair *p = &map->pairs[i];
+
+		if (p->value->masked)
+			hide(err, p->value->text);
+		if (strlen(p->key->text) == n && !strncmp(p->key->text, err->text, n))
+			at = p->key;
+	}
+	load_problem(l, at, "%s", err->text);
 }
 
 /* The preset, or everything else. */
@@ -216,7 +249,7 @@ static void load_producer(struct loader *l, const struct yaml_node *at, const st
 	if (rc == ERR_NOMEM)
 		l->nomem = true;
 	else if (rc)
-		load_problem(l, at, "%s", err.text);
+		finish_problem(l, at, map, &err);
 }
 
 /* --- sections --- */
@@ -412,6 +445,9 @@ void conf_free(struct conf *c)
 		free_section(&keys_input, &c->inputs[i]);
 	mem_free(c->inputs);
 	free_section(&keys_top, c);
+	for (size_t i = 0; i < c->producer_masked.n; i++)
+		mem_free(c->producer_masked.v[i]);
+	mem_free(c->producer_masked.v);
 	mem_free(c->masked);
 	mem_free(c->path);
 	mem_free(c);

@@ -53,6 +53,7 @@ struct conf {
 	/* Addresses of the fields (and list elements) in here whose text came from ${file:} or ${cred:}. */
 	const void **masked;
 	size_t masked_count;
+	struct conf_strings producer_masked;	/* names of keys under `producer:` with such text */
 };
 
 struct conf_problem {
@@ -65,7 +66,8 @@ struct conf_hooks {
 	/* One key under `producer:` with its scalar text, interpolated. Returns 0, or an error whose text becomes the
 	 * problem at that key's place (it brings its own "did you mean"). `preset` is handed over first, wherever it stands. */
 	int (*producer_set)(void *arg, const char *name, const char *value, struct err *ret_err);
-	/* After all keys: cross-checks of the section as a whole, reported at the section's place. */
+	/* After all keys: cross-checks of the section as a whole, reported at the key that the words begin with,
+	 * else at the section's place. */
 	int (*producer_finish)(void *arg, struct err *ret_err);
 	void *arg;
 };
@@ -88,6 +90,8 @@ int  conf_problem_add(struct conf_problems *p, const char *path, int line, int c
 /* The effective configuration as YAML that conf_load reads back to the same struct, without the `producer:` section;
  * what came from ${file:} prints as ***. */
 void conf_print(const struct conf *c, struct buf *out);
+/* One value of the `producer:` section, quoted where YAML needs it, or *** when it is secret. */
+void conf_print_producer(const struct conf *c, const char *name, const char *value, struct buf *out);
 const char *conf_yaml_version(void);	/* of libyaml */
 
 #endif

@@ -49,21 +49,10 @@ int path_absolute(const char *s, bool is_glob, char **ret_path, struct err *ret_
 	return *ret_path ? 0 : ERR_NOMEM;
 }
 
-/* "{a,b}", which other shippers know too; a brace without a comma inside is an ordinary character. */
-static bool has_alternatives(const char *s)
-{
-	const char *open = strchr(s, '{'), *comma = open ? strchr(open, ',') : NULL;
-
-	return comma && strchr(comma, '}');
-}
-
 int path_check_glob(const char *s, struct err *ret_err)
 {
 	size_t n = strlen(s);
 
-	if (has_alternatives(s))
-		return err_set(ret_err, ERR_CONFIG,
-			       "\"{a,b}\" in a path is not supported yet, write one path for each");
 	if (n && s[n - 1] == '/')
 		return err_set(ret_err, ERR_CONFIG, "\"%.200s\" is a directory, its files are \"%.200s*\"", s, s);
 	return 0;

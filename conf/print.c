@@ -193,6 +193,16 @@ static void put_section(const struct conf *c, struct buf *out, const struct key_
 			put_key(c, out, k, base, indent);
 }
 
+void conf_print_producer(const struct conf *c, const char *name, const char *value, struct buf *out)
+{
+	for (size_t i = 0; i < c->producer_masked.n; i++)
+		if (!strcmp(c->producer_masked.v[i], name))
+			value = "***";
+	buf_printf(out, "  %s: ", name);
+	put_text(out, value);
+	buf_puts(out, "\n");
+}
+
 void conf_print(const struct conf *c, struct buf *out)
 {
 	put_section(c, out, &keys_top, c, 0);

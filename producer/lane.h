@@ -98,6 +98,7 @@ struct lane {
 	int64_t  refill_at_ms;		/* not before */
 	struct sticky sticky;
 	bool     usable;		/* could send in this round */
+	bool     missing_reported;	/* it was told that the topic has no such partition */
 };
 
 struct accum {

@@ -465,6 +465,17 @@ static void stream_events(struct sender *s, struct stream *st)
 	tell(s, st->topic, st->partition, st->hold_code ? text : NULL);
 }
 
+/* A partition that somebody chose and that the topic does not have. */
+static void lane_events(struct sender *s, struct lane *l)
+{
+	bool missing = l->topic->known && l->partition >= atomic_load(&l->topic->partition_count);
+
+	if (missing == l->missing_reported)
+		return;
+	l->missing_reported = missing;
+	tell(s, l->topic->name, l->partition, missing ? "the topic has no such partition" : NULL);
+}
+
 void sender_events(struct sender *s)
 {
 	if (!s->journal)
@@ -476,4 +487,6 @@ void sender_events(struct sender *s)
 	}
 	list_each(it, &s->streams)
 		stream_events(s, list_entry(it, struct stream, node));
+	list_each(it, &s->busy)
+		lane_events(s, list_entry(it, struct lane, busy_node));
 }

@@ -27,6 +27,17 @@ static const struct conn *better(const struct broker *b)
 	return b->conn[CONN_APART].state > b->conn[CONN_MAIN].state ? &b->conn[CONN_APART] : &b->conn[CONN_MAIN];
 }
 
+/* Without a fault and without a connection a broker is idle, not down: the cluster lists the living only, and a connection
+ * that nothing needs is closed after connections.max.idle.ms, or never opened. */
+static const char *state_of(const struct broker *b)
+{
+	const struct conn *c = better(b);
+
+	if (b->id >= 0 && c->state == CONN_DOWN && !b->conn[CONN_MAIN].error[0] && !b->conn[CONN_APART].error[0])
+		return "up";
+	return conn_state_name(c);
+}
+
 /* Entries of bootstrap.servers are shown until the cluster has told its brokers. */
 static bool any_real_broker(const struct sender *s)
 {
@@ -55,7 +66,7 @@ static int fill_brokers(const struct sender *s, struct producer_stat *ret)
 		to->id = b->id;
 		to->port = b->port;
 		copy(to->host, sizeof to->host, b->host);
-		copy(to->state, sizeof to->state, conn_state_name(better(b)));
+		copy(to->state, sizeof to->state, state_of(b));
 		copy(to->error, sizeof to->error, conn_up(better(b)) ? "" : b->conn[CONN_MAIN].error);
 		ret->broker_count++;
 	}

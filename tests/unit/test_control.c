@@ -152,6 +152,37 @@ static void a_path_that_a_socket_cannot_have_is_refused_with_words(void **state)
 	loop_release(&l);
 }
 
+static void a_file_that_is_no_socket_is_left_alone(void **state)
+{
+	char path[] = "/tmp/spillway-precious-XXXXXX";
+	struct control *c;
+	struct err e;
+	struct loop l;
+
+	(void)state;
+	close(mkstemp(path));
+	assert_int_equal(loop_init(&l, NULL, NULL, NULL), 0);
+	assert_true(control_open(&l, path, answer, NULL, &c, &e) < 0);
+	assert_non_null(strstr(e.text, "no socket"));
+	assert_int_equal(access(path, F_OK), 0);
+	loop_release(&l);
+	unlink(path);
+}
+
+static void a_socket_that_another_agent_serves_is_not_taken(void **state)
+{
+	struct server *s = *state;
+	struct control *c;
+	struct err e;
+	struct loop l;
+
+	run(s);
+	assert_int_equal(loop_init(&l, NULL, NULL, NULL), 0);
+	assert_int_equal(control_open(&l, s->path, answer, NULL, &c, &e), ERR_BUSY);
+	assert_int_equal(access(s->path, F_OK), 0);
+	loop_release(&l);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -159,6 +190,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(a_client_that_leaves_or_says_nothing_disturbs_no_one, start, stop),
 		cmocka_unit_test_setup_teardown(a_question_without_end_is_cut_at_the_limit, start, stop),
 		cmocka_unit_test(no_agent_is_told_apart_from_trouble),
+		cmocka_unit_test(a_file_that_is_no_socket_is_left_alone),
+		cmocka_unit_test_setup_teardown(a_socket_that_another_agent_serves_is_not_taken, start, stop),
 		cmocka_unit_test(a_path_that_a_socket_cannot_have_is_refused_with_words),
 	};
 
