@@ -1,5 +1,6 @@
 /* control.c - see control.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -25,6 +26,7 @@ struct connection {
 };
 
 struct control {
+	int spare;			/* a descriptor for when there is none left */
 	struct loop_fd     listener;
 	struct loop       *loop;
 	control_fn        *fn;
@@ -116,6 +118,15 @@ static void on_listener(struct loop_fd *f, uint32_t events)
 	size_t slot = 0;
 
 	(void)events;
+	/* No descriptor left: whoever asks is turned away, or the loop would spin until there is one. */
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE) && c->spare >= 0) {
+		close(c->spare);
+		fd = accept4(f->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0)
+			close(fd);
+		c->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		return;
+	}
 	if (fd < 0)
 		return;
 	while (slot < CONNECTIONS_MAX && c->connections[slot])
@@ -160,7 +171,7 @@ int control_open(struct loop *loop, const char *path, control_fn *fn, void *arg,
 
 	if (!c)
 		return err_set(ret_err, ERR_NOMEM, "out of memory");
-	*c = (struct control){ .loop = loop, .fn = fn, .arg = arg };
+	*c = (struct control){ .loop = loop, .fn = fn, .arg = arg, .spare = open("/dev/null", O_RDONLY | O_CLOEXEC) };
 	rc = fill_address(&c->addr, path, ret_err);
 	if (rc < 0)
 		goto fail;
@@ -183,6 +194,8 @@ int control_open(struct loop *loop, const char *path, control_fn *fn, void *arg,
 fail:
 	if (fd >= 0)
 		close(fd);
+	if (c->spare >= 0)
+		close(c->spare);
 	mem_free(c);
 	return rc;
 }
@@ -199,6 +212,8 @@ void control_close(struct control *c)
 	fd = c->listener.fd;
 	loop_fd_del(&c->listener);
 	close(fd);
+	if (c->spare >= 0)
+		close(c->spare);
 	unlink(c->addr.sun_path);
 	mem_free(c);
 }

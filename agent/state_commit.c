@@ -62,8 +62,11 @@ static int plan_one(struct spool *s, struct batch *b, struct err *e)
 
 	if (!ranges)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	rc = spool_plan(s, &l, e);
-	b->ledger_id = rc < 0 ? 0 : l.id;
+	/* Withdrawn: the new identity takes the place of the old one. */
+	rc = b->ledger_id ? spool_unplan(s, b->ledger_id, e) : 0;
+	if (rc >= 0)
+		rc = spool_plan(s, &l, e);
+	b->planned_id = l.id;
 	mem_free(ranges);
 	return rc;
 }
@@ -138,23 +141,23 @@ static void notes_done(struct state *st)
 	}
 }
 
-void state_commit_ledger(struct state *st, int64_t now)
+bool state_commit_ledger(struct state *st, int64_t now)
 {
 	struct work *w = &st->todo;
 	struct err e;
 	int rc;
 
 	if (list_empty(&w->notes) && list_empty(&w->acks) && list_empty(&w->lost) && list_empty(&w->plans))
-		return;
+		return true;
 	rc = commit_ledger(st, now, &e);
 	if (rc < 0) {
 		state_say(st, &e, "cannot write the in-flight ledger, nothing new is sent, trying again in 1 s");
-		list_each(it, &w->plans)
-			list_entry(it, struct batch, node)->ledger_id = 0;
 		st->retry_at_ms = now + RETRY_MS;
 		producer_planned(st->producer, &w->plans, rc);
-		return;
+		return false;
 	}
+	list_each(it, &w->plans)
+		list_entry(it, struct batch, node)->ledger_id = list_entry(it, struct batch, node)->planned_id;
 	state_say(st, NULL, NULL);
 	st->retry_at_ms = 0;
 	st->acks_since_ms = 0;
@@ -169,6 +172,7 @@ void state_commit_ledger(struct state *st, int64_t now)
 	books_unlock(st->books);
 	if (!list_empty(&w->plans))
 		producer_planned(st->producer, &w->plans, 0);
+	return true;
 }
 
 /* --- spilling --- */
@@ -247,8 +251,12 @@ void state_commit_spills(struct state *st)
 	struct err e;
 	int rc, refused;
 
-	/* A batch's files must be known before its ranges are finished. */
-	state_commit_ledger(st, clock_mono_ms());
+	/* A batch's files must be known before its ranges are finished: a position that does not exist cannot move, and its
+	 * lines would be read once more. And older batches of the lane may be among the plans. */
+	if (!state_commit_ledger(st, clock_mono_ms())) {
+		spill_failed(st, &st->todo.spills, ERR_IO);
+		return;
+	}
 	refused = spool_begin(st->spool, SPOOL_FULL, &e);
 	if (refused < 0) {
 		state_say(st, &e, "cannot write to the spool, lines stay in their files, trying again in 1 s");

@@ -77,7 +77,7 @@ struct state {
 };
 
 /* One transaction of notes, acks and plans. */
-void state_commit_ledger(struct state *st, int64_t now_ms);
+bool state_commit_ledger(struct state *st, int64_t now_ms);		/* false: it failed, what is queued stays */
 /* One transaction of spilled batches, a few MiB at most. */
 void state_commit_spills(struct state *st);
 void state_read(struct state *st, struct read_job *job);

@@ -27,7 +27,8 @@ struct reading {
 	int      rc;
 };
 
-static void set_aside(struct state *st, const struct reading *r)
+/* Returns how many rows are gone for good. */
+static uint64_t set_aside(struct state *st, const struct reading *r)
 {
 	struct err e;
 	int rc = spool_begin(st->spool, SPOOL_FULL, &e);
@@ -40,13 +41,14 @@ static void set_aside(struct state *st, const struct reading *r)
 		spool_rollback(st->spool);
 	if (rc < 0) {
 		state_say(st, &e, "cannot set damaged spool rows aside, trying again with the next read");
-		return;
+		return 0;
 	}
 	for (size_t i = 0; i < r->damaged_count; i++)
 		log_error("a spooled batch is damaged, it was set aside and counted as dropped", KI("row", r->damaged[i]));
 	books_lock(st->books);
 	spool_totals(st->spool, &st->books->totals);
 	books_unlock(st->books);
+	return r->damaged_count;
 }
 
 static void take_row(struct batch *b, const struct spool_row *row)
@@ -57,6 +59,9 @@ static void take_row(struct batch *b, const struct spool_row *row)
 	b->raw_bytes = row->raw_bytes;
 	b->raw_crc = row->raw_crc;
 	b->payload_crc = row->crc;
+	/* With an identity the time is the plan's, which may have been renewed. */
+	if (b->ledger_id)
+		return;
 	b->base_timestamp = row->base_timestamp;
 	b->max_timestamp = row->max_timestamp;
 }
@@ -108,6 +113,7 @@ static void refill(struct state *st, const struct read_job *job)
 	int64_t *cursor = cursor_of(st, job->lane);
 	struct reading r = { .st = st, .lane = job->lane, .max_batches = job->max_batches,
 		.max_bytes = job->max_bytes, .last_id = *cursor };
+	uint64_t gone = 0;
 	struct err e;
 	int rc;
 
@@ -118,9 +124,9 @@ static void refill(struct state *st, const struct read_job *job)
 	else
 		rc = r.count ? 0 : r.rc;	/* some is good: the rest is asked for again */
 	if (r.damaged_count)
-		set_aside(st, &r);
+		gone = set_aside(st, &r);
 	*cursor = r.last_id;
-	producer_returned(st->producer, job->lane, &r.batches, r.damaged_count, rc);
+	producer_returned(st->producer, job->lane, &r.batches, gone, rc);
 }
 
 static int load_row(void *arg, const struct spool_row *row, const void *data, int rc)

@@ -142,6 +142,9 @@ void known_search(struct tail *t);
 /* A file is closed, or got a new generation: its row stays for a while. match: it may come back. */
 void known_keep(struct tail *t, const struct file *f, bool match, int64_t gone_ms);
 void known_forget(struct tail *t);		/* rows that were kept long enough */
+/* Opens a file of an earlier life that nobody follows, for reading what is known of it. 0, and *ret has fd, id and size;
+ * ERR_UNAVAILABLE: it may still turn up; ERR_BAD_DATA: it is gone or another one. */
+int  known_open(const struct tail *t, int64_t id, struct file *ret);
 void known_release(struct tail *t);
 
 /* --- tail_read.c --- */

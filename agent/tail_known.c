@@ -153,10 +153,32 @@ bool known_resume(struct tail *t, struct file *f)
 	return true;
 }
 
+int known_open(const struct tail *t, int64_t id, struct file *ret)
+{
+	const struct known *k = NULL;
+	int rc = ERR_BAD_DATA;
+
+	list_each(it, &t->known)
+		if (list_entry(it, struct known, node)->row.id == id)
+			k = list_entry(it, struct known, node);
+	if (!k || !k->match)
+		return rc;
+	*ret = (struct file){ .fd = -1, .id = id, .path = (char *)k->row.path, .dev = k->row.dev, .inode = k->row.inode };
+	if (file_open(ret) == 0) {
+		if (fits(k, ret, true))
+			return 0;
+		close(ret->fd);
+		ret->fd = -1;
+	} else if (!k->row.gone_ms) {
+		rc = ERR_UNAVAILABLE;
+	}
+	return rc;
+}
+
 /* --- looking for what is not at its path --- */
 
-/* Looks for k's inode in a directory; deeper: in the directories below it, too. */
-static struct file *search_dir(struct tail *t, const struct known *k, const char *dir, bool deeper)
+/* Looks for k's inode in a directory; deeper: in the directories below it, too. *ret_blind: it could not be looked into. */
+static struct file *search_dir(struct tail *t, const struct known *k, const char *dir, bool deeper, bool *ret_blind)
 {
 	struct file *found = NULL;
 	struct dirent *e;
@@ -164,6 +186,7 @@ static struct file *search_dir(struct tail *t, const struct known *k, const char
 	char *path;
 	DIR *d = opendir(dir);
 
+	*ret_blind |= !d;
 	while (d && !found && (e = readdir(d))) {
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
 		    (e->d_ino != k->row.inode && !(deeper && (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN))))
@@ -171,7 +194,7 @@ static struct file *search_dir(struct tail *t, const struct known *k, const char
 		path = mem_printf("%s/%s", dir, e->d_name);
 		if (path && lstat(path, &st) == 0) {
 			if (S_ISDIR(st.st_mode))
-				found = deeper ? search_dir(t, k, path, false) : NULL;
+				found = deeper ? search_dir(t, k, path, false, &(bool){ false }) : NULL;
 			else if (st.st_ino == k->row.inode)
 				found = files_adopt(t, path, k->row.path);
 		}
@@ -214,6 +237,7 @@ void known_search(struct tail *t)
 	int64_t id = INT64_MIN;
 	struct known *k;
 	char *dir, *slash;
+	bool blind;
 
 	/* Oldest first: each finds its place before its successors. A found one is no longer in the list. */
 	while ((k = next_missing(t, id))) {
@@ -223,15 +247,21 @@ void known_search(struct tail *t)
 				 KI("finished", k->row.safe), KI("last_size", k->row.size));
 			continue;
 		}
+		if (files_by_inode(t, k->row.dev, k->row.inode))
+			continue;		/* it is there and cannot be opened yet */
+		blind = false;
 		dir = mem_strdup(k->row.path);
 		slash = dir ? strrchr(dir, '/') : NULL;
 		if (slash) {
 			*slash = 0;
-			search_dir(t, k, *dir ? dir : "/", true);
+			search_dir(t, k, *dir ? dir : "/", true, &blind);
 		}
 		mem_free(dir);
 		/* Still there: either it was not found, or it was found and did not fit. */
-		if (slash && !files_by_id(t, id))
+		if (blind)
+			log_warn("directory of a file of an earlier run cannot be read, the file waits", KS("path", k->row.path),
+				 KI("finished", k->row.safe), KI("last_size", k->row.size));
+		else if (slash && !files_by_id(t, id))
 			give_up(t, k);
 	}
 }

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
@@ -54,14 +55,13 @@ static int64_t lay_lines(struct rebuild *r, const struct spool_route *route, con
 	return (int64_t)used;
 }
 
-static int lay_range(struct rebuild *r, const struct source_range *s)
+static int lay_from(struct rebuild *r, const struct source_range *s, const struct file *f)
 {
 	const struct spool_route *route = route_by_id(r->t, s->route);
-	const struct file *f = files_by_id(r->t, s->file_id);
 	int64_t at = s->from, n;
 	int rc;
 
-	if (!route || !f || f->fd < 0 || s->from < 0 || s->to < s->from)
+	if (!route || f->fd < 0 || s->from < 0 || s->to < s->from)
 		return ERR_BAD_DATA;
 	rc = fit_window(r, (size_t)route->max_line);
 	while (rc == 0 && at < s->to) {
@@ -80,6 +80,23 @@ static int lay_range(struct rebuild *r, const struct source_range *s)
 			return n < 0 ? (int)n : ERR_BAD_DATA;
 		at += n;
 	}
+	return rc;
+}
+
+static int lay_range(struct rebuild *r, const struct source_range *s)
+{
+	const struct file *f = files_by_id(r->t, s->file_id);
+	struct file other;
+	int rc;
+
+	if (f)
+		return lay_from(r, s, f);
+	rc = known_open(r->t, s->file_id, &other);
+	if (rc < 0)
+		return rc;
+	rc = lay_from(r, s, &other);
+	close(other.fd);
+	r->window.file_id = 0;
 	return rc;
 }
 
@@ -114,7 +131,7 @@ static int rebuild(struct tail *t, struct batch *b)
 		take_bytes(b, r.b);
 	batch_free(r.b, r.m);
 	window_close(&r.window);
-	if (rc == -EIO || rc == ERR_NOMEM)
+	if (rc == ERR_NOMEM)
 		rc = ERR_AGAIN;
 	return rc;
 }
@@ -123,10 +140,9 @@ void rebuild_batch(struct tail *t, struct batch *b)
 {
 	int rc = rebuild(t, b);
 
-	if (rc < 0 && rc != ERR_AGAIN) {
+	/* Only what is known to be wrong is given up; what cannot be read now may be read later. */
+	if (rc == ERR_BAD_DATA)
 		log_warn("a batch cannot be built again, its files no longer hold these lines", KS("topic", b->topic),
 			 KI("records", b->count), KI("ranges", b->range_count), KE(rc));
-		rc = ERR_BAD_DATA;
-	}
 	producer_loaded(t->conf.producer, b, rc);
 }

@@ -83,6 +83,9 @@ struct batch {
 	uint32_t attempts;
 	bool     maybe_written;		/* an attempt may have reached the broker and was not answered with "not written" */
 	bool     out_of_order;		/* the last answer was 45 */
+	uint8_t  gaps;			/* batches of its identity before it that were abandoned */
+	bool     load_failed;		/* said once */
+	uint8_t  stop_step;		/* the orderly end: 1 was fetched, 2 was handed over */
 	bool     proven;		/* a later batch of this identity was acknowledged, so this one is in the log */
 	bool     sealed_live;		/* sealed here and neither acknowledged, failed nor kept elsewhere (lane.h) */
 	uint64_t serial;		/* the how many-th that its producer sealed; 0: not sealed in this process */
@@ -98,6 +101,7 @@ struct batch {
 
 	/* The journal's marks. */
 	int64_t  ledger_id;		/* 0: none */
+	int64_t  planned_id;		/* of the plan that is being committed, in its place */
 	int64_t  row_id;		/* where the bytes are kept elsewhere; 0: only in memory */
 	bool     counted;		/* its records are in producer_in_memory() */
 };

@@ -208,8 +208,10 @@ void sender_load_answered(struct sender *s, struct batch *b)
 	}
 	if (b->error == ERR_AGAIN)
 		sender_make_room(s);
-	else if (s->journal->event)
-		s->journal->event(s->journal->arg, b->topic, b->partition, "a batch that was sent before cannot be read again yet");
+	else if (s->journal->event && !b->load_failed)
+		s->journal->event(s->journal->arg, b->topic, b->partition,
+				  "a batch that was sent before cannot be read again yet, its partition waits for it");
+	b->load_failed = b->error != ERR_AGAIN;
 	b->retry_at_ms = s->now_ms + (b->error == ERR_AGAIN ? LOAD_RETRY_MS : LOAD_FAULT_MS);
 	b->error = 0;
 	list_push_back(&s->reload, &b->node);

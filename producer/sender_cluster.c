@@ -388,6 +388,9 @@ int sender_take_id(struct sender *s, const struct request *r, const void *data, 
 	s->id_asked = s->id_stale = false;
 	s->id_failures = 0;
 	s->id = (struct stream_id){ a.producer_id, a.producer_epoch };
+	/* With a journal a new identity is recorded first: sender_plan does it. */
+	if (s->journal)
+		return 0;
 	list_each(it, &s->streams)
 		stream_renew(list_entry(it, struct stream, node), &s->id, s->now_ms);
 	return 0;

@@ -162,8 +162,29 @@ static void plan_in_turns(struct sender *s)
 	}
 }
 
+/* What was withdrawn is recorded anew, in place of what it was. */
+static void plan_again(struct sender *s)
+{
+	list_each(it, &s->streams) {
+		struct stream *st = list_entry(it, struct stream, node);
+
+		if (!stream_renew(st, &s->id, s->now_ms))
+			continue;
+		for (uint32_t i = 0; i < st->count; i++) {
+			struct batch *b = st->slots[i];
+
+			b->cluster_id = metadata_cluster_id(&s->metadata);
+			if (b->lane)
+				b->lane->planning_rows += b->row_id != 0;
+			list_push_back(&s->to_plan, &b->node);
+		}
+	}
+}
+
 void sender_plan(struct sender *s)
 {
+	if (s->journal)
+		plan_again(s);
 	plan_in_turns(s);
 	if (list_empty(&s->to_plan))
 		return;

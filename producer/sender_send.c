@@ -179,8 +179,11 @@ static void send_one(struct sender *s, struct stream *st)
 	if (!b)
 		return;
 	br = sender_leader(s, st->owner, st->partition);
-	if (!br || !sender_want(s, &br->conn[CONN_MAIN]) || !conn_up(&br->conn[CONN_MAIN]))
+	if (!br || !sender_want(s, &br->conn[CONN_MAIN]) || !conn_up(&br->conn[CONN_MAIN])) {
+		/* Recorded when its broker was gone already: the memory of rows is for partitions that can send. */
+		sender_drop_bytes(s, st);
 		return;
+	}
 	kind = choose(s, br, st);
 	if (kind < 0 || !has_room(s, &br->conn[kind]))
 		return;

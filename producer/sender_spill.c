@@ -23,10 +23,21 @@ static int64_t later(int64_t a, int64_t b)
 
 /* --- out --- */
 
+/* Its oldest batch has an identity that could not be recorded: what is newer must not become a row before it. */
+static bool unrecorded(const struct sender *s, const struct lane *l)
+{
+	list_each(it, &s->replan)
+		if (list_entry(it, struct batch, node)->lane == l)
+			return true;
+	return false;
+}
+
 static bool may_spill(struct sender *s, struct lane *l, int64_t tight_ms)
 {
 	int64_t at_ms;
 
+	if (unrecorded(s, l))
+		return false;
 	if (l->seen_spilling || l->spilling_planned || (list_empty(&l->ready) && !l->in_streams))
 		return false;
 	if (!l->spill_mode) {
@@ -133,7 +144,9 @@ static void drop_bytes_but(struct sender *s, struct stream *st, const struct bat
 	for (uint32_t i = 0; i < st->count; i++) {
 		struct batch *b = st->slots[i];
 
-		if (b != but && b->state == BATCH_PLANNED && !batch_absent(b) && (b->row_id || !b->lane)) {
+		/* One in a list was gathered for a request of this very round (a connection may break while the other one's
+		 * request is put together). */
+		if (b != but && b->state == BATCH_PLANNED && list_empty(&b->node) && !batch_absent(b) && (b->row_id || !b->lane)) {
 			batch_drop_bytes(b, s->budget);
 			accum_settled(s->accum, b);
 		}

@@ -42,8 +42,9 @@ void sender_stop_answered(struct sender *s, struct batch *b)
 	struct lane *l = b->lane;
 
 	if (!s->stop_given && b->ledger_id) {
-		/* An answer from before: it is in its stream still. */
-		l->spilling_planned--;
+		/* An answer from before, or of keep_restored: it is in its stream still. */
+		if (l)
+			l->spilling_planned--;
 		b->state = BATCH_PLANNED;
 		b->error = 0;
 		return;
@@ -128,6 +129,53 @@ static void spill_all(struct sender *s, struct list *out)
 	}
 }
 
+/* One step for a batch of an earlier life. True: the journal has it. */
+static bool keep_one(struct sender *s, struct batch *b)
+{
+	struct list one;
+
+	if (b->lane || b->row_id || b->state != BATCH_PLANNED || !s->keep || !s->keep(s->keep_arg, b))
+		return false;
+	if (batch_absent(b)) {
+		if (b->stop_step)
+			return false;
+		b->stop_step = 1;
+		b->state = BATCH_LOADING;
+		s->at_journal++;
+		s->journal->load(s->journal->arg, b);
+		return true;
+	}
+	if (b->stop_step == 2)
+		return false;
+	b->stop_step = 2;
+	b->state = BATCH_SPILLING;
+	s->at_journal++;
+	list_init(&one);
+	list_push_back(&one, &b->node);
+	s->journal->spill(s->journal->arg, &one);
+	return true;
+}
+
+/* What an earlier life sent is only in its files. Where no matched file holds it any more it is fetched and kept, one
+ * after the other: memory is short. True: the journal owes an answer. */
+static bool keep_restored(struct sender *s)
+{
+	list_each(it, &s->lanes) {
+		struct lane *l = list_entry(it, struct lane, node);
+
+		throw_list(s, &l->returned);
+		l->returned_count = 0;
+	}
+	list_each(it, &s->streams) {
+		struct stream *st = list_entry(it, struct stream, node);
+
+		for (uint32_t i = 0; i < st->count; i++)
+			if (keep_one(s, st->slots[i]))
+				return true;
+	}
+	return false;
+}
+
 static void give_rest(struct sender *s)
 {
 	struct list out;
@@ -146,10 +194,10 @@ void sender_stop_round(struct sender *s)
 	list_each(it, &s->brokers)
 		for (int i = 0; i < CONN_KINDS; i++)
 			conn_close(&list_entry(it, struct broker, node)->conn[i], NULL, s->now_ms);
-	sender_finish(s);
 	sender_take_answers(s);
+	sender_finish(s);
 	sender_news(s);
-	if (!s->stop_given && !journal_owes(s))
+	if (!s->stop_given && !journal_owes(s) && !keep_restored(s))
 		give_rest(s);
 	/* Answers may have come while that was on its way: another round looks. */
 	if (s->stop_given && !journal_owes(s))

@@ -280,6 +280,31 @@ static uint32_t count_ever_sent(const struct stream *s, uint32_t *ret_aside)
 	return n;
 }
 
+/* An abandoned batch stands before all that are left, and none between them. What the broker has is a prefix and it
+ * remembers at least its last batch: if any of these were written, one would have answered good. */
+static bool behind_one_gap(const struct stream *s)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		if (!s->slots[i]->gaps || s->slots[i]->gaps != s->slots[0]->gaps || !same_identity(s->slots[i], s->slots[0]))
+			return false;
+	return s->count > 0;
+}
+
+/* Proven not written: they wait for a fresh identity, to be recorded in place of the old one (stream_renew). */
+static void withdraw(struct stream *s)
+{
+	for (uint32_t i = 0; i < s->count; i++) {
+		s->slots[i]->attempts = 0;
+		s->slots[i]->maybe_written = s->slots[i]->proven = false;
+		s->slots[i]->gaps = 0;
+	}
+	s->recovering = s->passing = s->progress = false;
+	s->hold_code = 0;
+	s->failures = 0;
+	s->retry_at_ms = 0;
+	s->need_id = true;
+}
+
 /* Every batch that was ever sent answered 45 in this pass. */
 static void judge_all_out_of_order(struct stream *s, int64_t now_ms)
 {
@@ -288,8 +313,10 @@ static void judge_all_out_of_order(struct stream *s, int64_t now_ms)
 		/* An earlier one was lost on the way and has been repaired: these are next in line now. */
 		s->progress = false;
 		back_off(s, now_ms);
-	} else if (s->conf->journaled) {
+	} else if (s->conf->journaled && !behind_one_gap(s)) {
 		hold(s, CODE_OUT_OF_ORDER, now_ms);
+	} else if (s->conf->journaled) {
+		withdraw(s);
 	} else {
 		for (uint32_t i = 0; i < s->count; i++) {
 			s->slots[i]->attempts = 0;
@@ -448,7 +475,11 @@ void stream_lost(struct stream *s, struct batch *b, bool on_wire, int64_t now_ms
 
 void stream_abandon(struct stream *s, struct batch *b, int code, int64_t now_ms, struct list *done)
 {
-	finish(s, slot_of(s, b), code, done);
+	uint32_t i = slot_of(s, b);
+
+	for (uint32_t k = i + 1; k < s->count; k++)
+		s->slots[k]->gaps += same_identity(s->slots[k], b);
+	finish(s, i, code, done);
 	judge(s, now_ms);
 }
 
@@ -470,17 +501,27 @@ void stream_fail_all(struct stream *s, int16_t code, struct list *done)
 	s->recovering = s->passing = s->renumber = false;
 }
 
-void stream_renew(struct stream *s, const struct stream_id *fresh, int64_t now_ms)
+bool stream_renew(struct stream *s, const struct stream_id *fresh, int64_t now_ms)
 {
 	uint32_t aside;
 
-	if (!s->need_id || fresh->producer_id == s->id.producer_id || s->sent || count_ever_sent(s, &aside))
-		return;
+	if (!s->need_id || fresh->producer_id < 0 || fresh->producer_id == s->id.producer_id || s->sent || s->planning ||
+	    count_ever_sent(s, &aside))
+		return false;
+	for (uint32_t i = 0; i < s->count; i++)
+		if (s->slots[i]->state != BATCH_PLANNED)
+			return false;
 	s->recovering = s->passing = s->renumber = false;
 	s->retry_at_ms = now_ms;
 	begin_identity(s, *fresh);
-	for (uint32_t i = 0; i < s->count; i++)
+	for (uint32_t i = 0; i < s->count; i++) {
 		identify(s, s->slots[i]);
+		if (!s->conf->journaled)
+			continue;
+		s->slots[i]->state = BATCH_PLANNING;
+		s->planning++;
+	}
+	return true;
 }
 
 void stream_nudge(struct stream *s)

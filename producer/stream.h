@@ -116,8 +116,9 @@ void stream_abandon(struct stream *s, struct batch *b, int code, int64_t now_ms,
 void stream_expire(struct stream *s, int64_t before_ms, int64_t now_ms, struct list *done);
 /* Without a journal: fails everything that is on no socket; for the end. */
 void stream_fail_all(struct stream *s, int16_t code, struct list *done);
-/* A fresh producer id for a stream that needs one. */
-void stream_renew(struct stream *s, const struct stream_id *fresh, int64_t now_ms);
+/* A fresh producer id for a stream that needs one. True: its batches have a new identity now; with a journal they are
+ * PLANNING again and must be recorded. */
+bool stream_renew(struct stream *s, const struct stream_id *fresh, int64_t now_ms);
 /* Something changed (new leader): whoever waits for a retry may try at once. */
 void stream_nudge(struct stream *s);
 /* The topic was made anew: the broker knows no identity there any more. */

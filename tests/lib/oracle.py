@@ -154,7 +154,10 @@ class Writer:
                 os.unlink(path)
 
     def close(self):
-        os.close(self.fd)
+        """Once is enough: the number may be somebody else's by the second time."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
 
 class Feeder(threading.Thread):
