@@ -215,9 +215,24 @@ def rule_cppcheck(tree):
         yield from (line for line in p.stderr.splitlines() if re.match(r"\S+:\d+: ", line))
 
 
+def rule_scenarios(tree):
+    """The list of scenarios is what the scenarios say; a README that names a test that is not there promises too much."""
+    run = os.path.join(tree.root, "tests", "scenario", "run.py")
+    listed = ""
+    if os.path.exists(run):
+        listed = subprocess.run([sys.executable, run, "--list"], capture_output=True, text=True).stdout
+    if listed and listed != tree.text.get("tests/scenario/README.md"):
+        yield "tests/scenario/README.md:1: not what `run.py --list` prints"
+    known = listed + "".join(t for p, t in tree.text.items() if p.startswith("tests/unit/"))
+    for n, line in enumerate(tree.text.get("README.md", "").splitlines(), 1):
+        for name in re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`", line):
+            if name not in known and name.replace("_", " ") not in known:
+                yield f"README.md:{n}: there is no test {name}"
+
+
 RULES = {f.__name__[len("rule_"):]: f for f in (
     rule_layers, rule_owners, rule_face, rule_headers, rule_banned, rule_symbols, rule_shape, rule_leftovers, rule_readmes,
-    rule_cppcheck)}
+    rule_scenarios, rule_cppcheck)}
 
 
 # --- For information ---
