@@ -140,6 +140,14 @@ static void log_reasons(struct run *r)
 		return;
 	for (size_t at = 0; at < s.reasons.len; at += strlen(s.reasons.data + at) + 1)
 		log_warn("not everything was delivered", KS("reason", s.reasons.data + at));
+	for (size_t i = 0; i < s.producer.broker_count; i++) {
+		const struct producer_broker_stat *b = &s.producer.brokers[i];
+		char address[300];
+
+		snprintf(address, sizeof address, "%s:%d", b->host, b->port);
+		if (!b->error[0] && strcmp(b->state, "up") != 0)
+			log_warn("broker has not answered yet", KS("broker", address), KS("state", b->state));
+	}
 	status_release(&s);
 }
 

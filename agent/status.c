@@ -155,6 +155,7 @@ int status_online(struct pipeline *p, enum status_what what, struct status *ret)
 		state_ask(p->state, gather_spool, &g);
 	books_snapshot(&p->books, &ret->books);
 	ret->uptime_s = (double)(clock_mono_ms() - p->started_ms) / 1000;
+	ret->line_splits = tail_split_lines(p->tail);
 	ret->state = live_state(p, ret);
 	if (what == STATUS_ALL)
 		gather_reasons(p, ret);

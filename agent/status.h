@@ -28,6 +28,7 @@ struct status_lane { char *topic; int32_t partition; uint64_t rows, records, byt
 struct status {
 	const struct conf *conf;
 	double   uptime_s;
+	uint64_t line_splits;		/* cuts of lines longer than max_line, since the start */
 	const char *state;
 	struct books_snapshot books;
 	struct producer_stat producer;

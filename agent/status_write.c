@@ -231,6 +231,7 @@ static void write_status_json(const struct status *s, struct buf *o)
 	}
 	buf_puts(o, "]");
 	json_records(o, &s->books);
+	num(o, "line_splits", (int64_t)s->line_splits);
 	json_inputs(o, s);
 	json_producer(o, &s->producer);
 	json_lanes(o, s);

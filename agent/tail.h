@@ -87,7 +87,7 @@ char *tail_reasons(struct tail *t);
 /* After tail_stop: whether a file of this id is gone from every matched path (rotated out or deleted). */
 bool tail_file_vanishing(struct tail *t, int64_t file_id);
 
-/* Records that are pieces of lines longer than max_line, since the start. Any thread. */
+/* How often a line was cut at max_line, since the start. Any thread. */
 uint64_t tail_split_lines(const struct tail *t);
 
 /* What `check` prints: one line for each input with its matches and problems. Needs no thread. Returns the number of problems. */

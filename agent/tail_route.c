@@ -11,30 +11,37 @@
 #include "agent/tail_inside.h"
 #include "conf/template.h"
 
-static struct dest *dest_get(struct tail *t, const char *topic, int32_t partition)
+static int dest_new(struct tail *t, const char *name, const char *topic, int32_t partition, struct dest **ret_d)
 {
-	char *name = mem_printf("%d/%s", (int)partition, topic);
-	struct dest *d = NULL;
+	struct dest *d;
 
-	if (!name)
-		return NULL;
-	d = map_get(&t->dests_by_name, name, strlen(name));
-	if (d)
-		goto out;
+	if ((int64_t)map_count(&t->dests_by_name) >= t->conf.conf->max_lanes)
+		return ERR_LANES;
 	d = mem_new(struct dest);
 	if (!d)
-		goto out;
+		return ERR_NOMEM;
 	d->lane = producer_lane(t->conf.producer, topic, partition);
 	if (!d->lane || map_put(&t->dests_by_name, name, strlen(name), d) < 0) {
 		mem_free(d);
-		d = NULL;
-		goto out;
+		return ERR_NOMEM;
 	}
 	list_init(&d->waiting);
 	list_push_back(&t->dests, &d->node);
-out:
+	*ret_d = d;
+	return 0;
+}
+
+static int dest_get(struct tail *t, const char *topic, int32_t partition, struct dest **ret_d)
+{
+	char *name = mem_printf("%d/%s", (int)partition, topic);
+	int rc = ERR_NOMEM;
+
+	if (name) {
+		*ret_d = map_get(&t->dests_by_name, name, strlen(name));
+		rc = *ret_d ? 0 : dest_new(t, name, topic, partition, ret_d);
+	}
 	mem_free(name);
-	return d;
+	return rc;
 }
 
 static void route_free(struct route *r)
@@ -157,11 +164,13 @@ int route_file(struct tail *t, struct file *f)
 	want.key = key.data;
 	want.key_len = key.len;
 	want.key_null = key.len == 0;		/* an empty key is no key */
-	f->dest = dest_get(t, want.topic, in->conf->partition);
+	rc = dest_get(t, want.topic, in->conf->partition, &f->dest);
+	if (rc < 0)
+		goto out;
 	f->route = route_find(t, &want);
 	if (!f->route)
 		f->route = route_new(t, want);
-	rc = f->dest && f->route ? 0 : ERR_NOMEM;
+	rc = f->route ? 0 : ERR_NOMEM;
 out:
 	buf_release(&topic);
 	buf_release(&key);

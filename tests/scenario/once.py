@@ -91,9 +91,12 @@ def long_lines_are_split_at_max_line(t):
     kafka = t.kafka()
     topic = t.topic(kafka)
     inputs = [{"paths": [os.path.join(t.logs, "*.log")], "topic": topic, "max_line": "1KiB"}]
-    t.agent(kafka.address, topic, inputs=inputs).once()
-    got = oracle.values(oracle.consume(kafka.address, topic))
+    agent = t.agent(kafka.address, topic, inputs=inputs).start()
     want = records_of(data, 1024)
+    s = agent.until(lambda s: s["records"]["acked"] == len(want), 30, "all pieces are acked")
+    assert s["line_splits"] == 10 + 1 + 2, s["line_splits"]
+    agent.stop()
+    got = oracle.values(oracle.consume(kafka.address, topic))
     assert got == want, f"lengths {[len(v) for v in got]} instead of {[len(v) for v in want]}"
 
 
@@ -170,6 +173,26 @@ def a_topic_template_sends_files_to_their_own_topics(t):
     for name in ("web", "db"):
         got = oracle.values(oracle.consume(kafka.address, f"{base}-{name}"))
         assert got == [f"line of {name}".encode()], got
+
+
+@scenario()
+def lines_for_more_topics_than_max_lanes_wait_in_their_files(t):
+    """Three topics and `max_lanes: 2`: two get their lines, the third's file is named; with a larger limit its lines follow."""
+    kafka = t.kafka()
+    base = t.topic(kafka)
+    for name in ("a", "b", "c"):
+        kafka.create_topic(f"{base}-{name}")
+        t.file(f"{name}/x.log", f"line of {name}\n".encode())
+    inputs = [{"paths": [os.path.join(t.logs, "*", "*.log")], "topic": f"{base}-%{{dir}}"}]
+    agent = t.agent(kafka.address, base, inputs=inputs, max_lanes=2).start()
+    s = agent.until(lambda s: s["records"]["acked"] == 2 and any("max_lanes" in r for r in s["reasons"]), 30, "the limit is said")
+    assert s["records"]["read"] == 2, s["records"]
+    agent.stop()
+    agent.settings["max_lanes"] = 3
+    agent.write_config()
+    agent.once()
+    for name in ("a", "b", "c"):
+        assert oracle.values(oracle.consume(kafka.address, f"{base}-{name}")) == [f"line of {name}".encode()], name
 
 
 def batches_of_dump(text):
