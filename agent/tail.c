@@ -81,7 +81,7 @@ static void on_away(struct loop_timer *timer)
 
 static void on_retry(struct loop_timer *timer)
 {
-	read_retry(container_of(timer, struct tail, retry_timer));
+	read_retry(container_of(timer, struct tail, retry_timer), false);
 }
 
 static void on_watch(struct loop_fd *fd, uint32_t events)
@@ -138,7 +138,7 @@ static void on_wake(void *arg)
 	answer_calls(t);
 	answer_rebuilds(t);
 	if (atomic_exchange(&t->nudged, false))
-		read_retry(t);
+		read_retry(t, true);
 }
 
 static void on_round(void *arg)

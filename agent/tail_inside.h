@@ -45,6 +45,7 @@ struct dest {
 	struct list  node;
 	struct lane *lane;
 	bool         dry;
+	bool         owed;		/* memory came too soon after the last try */
 	int64_t      tried_ms;
 	struct list  waiting;		/* files */
 };
@@ -149,7 +150,8 @@ void known_release(struct tail *t);
 
 /* --- tail_read.c --- */
 void read_turns(struct tail *t);
-void read_retry(struct tail *t);		/* memory may be back */
+/* Dry destinations are tried again: all when memory came, otherwise those whose last try is long ago. */
+void read_retry(struct tail *t, bool memory_came);
 void read_restart(struct tail *t, struct file *f, const char *why);
 
 /* --- tail_route.c --- */

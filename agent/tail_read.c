@@ -56,26 +56,29 @@ static void wait_for_lane(struct tail *t, struct file *f, struct dest *d)
 		timer_set(&t->loop, &t->retry_timer, t->loop.now_ms + t->pace.retry, t->retry_timer.fn);
 }
 
-void read_retry(struct tail *t)
+/* Trying without need is not free, for each try reads: with many destinations that would be all the agent does. */
+void read_retry(struct tail *t, bool memory_came)
 {
-	int64_t now = clock_mono_ms();
-	bool later = false;
+	int64_t now = clock_mono_ms(), again = INT64_MAX;
 
 	list_each(it, &t->dests) {
 		struct dest *d = list_entry(it, struct dest, node);
+		int64_t at;
 
 		if (!d->dry)
 			continue;
-		if (now - d->tried_ms < 1) {
-			later = true;
+		d->owed |= memory_came;
+		at = d->tried_ms + (d->owed ? 1 : t->pace.retry);
+		if (at > now) {
+			again = at < again ? at : again;
 			continue;
 		}
-		d->dry = false;
+		d->dry = d->owed = false;
 		list_splice_back(&t->ready, &d->waiting);
 		tail_work(t);
 	}
-	if (later)
-		timer_set(&t->loop, &t->retry_timer, now + 1, t->retry_timer.fn);
+	if (again < INT64_MAX)
+		timer_set(&t->loop, &t->retry_timer, again, t->retry_timer.fn);
 }
 
 /* --- records --- */

@@ -184,6 +184,14 @@ size_t metadata_names(const struct metadata *m, int64_t now_ms, const char **nam
 	return n;
 }
 
+bool metadata_has_unseen(const struct metadata *m)
+{
+	list_each(it, &m->topics)
+		if (!list_entry(it, struct topic, node)->partition_count)
+			return true;
+	return false;
+}
+
 void metadata_asked(struct metadata *m)
 {
 	m->asked = true;

@@ -69,6 +69,8 @@ void metadata_add(struct metadata *m, struct topic *t);
 bool metadata_due(struct metadata *m, int64_t now_ms, int64_t *wake_ms);
 /* What for: fills names (cap of them) and returns how many. 0: for the brokers alone. */
 size_t metadata_names(const struct metadata *m, int64_t now_ms, const char **names, size_t cap);
+/* Some topic has not been seen yet. */
+bool metadata_has_unseen(const struct metadata *m);
 void metadata_asked(struct metadata *m);
 /* Takes an answer in. 0 or ERR_NOMEM (what fits is taken, the rest is asked for again). */
 int  metadata_apply(struct metadata *m, const struct api_metadata *a, int64_t now_ms);

@@ -81,6 +81,7 @@ struct sender {
 	struct list replan;			/* batches whose plan failed, until retry_at_ms */
 	struct list reload;			/* batches whose load failed, until retry_at_ms */
 	uint32_t at_journal;			/* batches and refills that the journal owes an answer for */
+	bool     outage;		/* a lane spilled, and no good answer came to anyone since */
 	int64_t  last_ack_ms;
 	uint64_t requests_sent;			/* of Produce */
 	uint32_t in_flight;		/* batches sent and unanswered */

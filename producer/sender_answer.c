@@ -202,6 +202,7 @@ static void leave_lane(struct sender *s, struct batch *b)
 		return;
 	l->last_good_ms = s->now_ms;
 	l->spill_mode = false;
+	s->outage = false;
 	s->last_ack_ms = s->now_ms;
 }
 

@@ -254,8 +254,9 @@ static void ask_metadata(struct sender *s, bool *want)
 
 	if (!metadata_due(&s->metadata, s->now_ms, &s->wake_ms))
 		return;
-	/* An idle producer whose view is old need not be connected for that alone. */
-	*want |= s->metadata.fresh_ms < 0;
+	/* An idle producer whose view is old need not be connected for that alone. A topic that was never seen is another
+	 * matter: producer_send may wait for it, and its lane has nothing yet that would make it busy. */
+	*want |= s->metadata.fresh_ms < 0 || metadata_has_unseen(&s->metadata);
 	c = least_busy(s);
 	if (!c)
 		return;

@@ -28,8 +28,10 @@ static void meet(struct sender *s, struct lane *l)
 		return;
 	l->known = true;
 	list_push_back(&s->lanes, &l->node);
-	if (list_empty(&l->topic->node))
+	if (list_empty(&l->topic->node)) {
 		metadata_add(&s->metadata, l->topic);
+		sender_lower_wake(s, s->now_ms);	/* somebody may wait for it, and this round has asked already */
+	}
 }
 
 static void refill_answered(struct sender *s, struct lane *l)

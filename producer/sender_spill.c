@@ -2,7 +2,8 @@
  *
  * Why whole sealed batches: they are compressed, they keep their bytes, and draining them costs a header.
  * When: memory is dry, and for max.block.ms neither an answer came for this lane nor did it become busy or memory dry
- *	later than that. After the first spill every ready batch of the lane follows as it comes, until a good answer.
+ *	later than that. After the first spill every ready batch of the lane follows as it comes, until a good answer; so do
+ *	those of other lanes that cannot send, until anyone's good answer ends the outage.
  * Invariants
  *  (1) one call of spill() at a time for each lane: a failure in the middle must not change the order.
  *  (2) unanswered batches go before ready ones, for they are older; they stay in their streams, without bytes.
@@ -41,6 +42,11 @@ static bool may_spill(struct sender *s, struct lane *l, int64_t tight_ms)
 	if (l->seen_spilling || l->spilling_planned || (list_empty(&l->ready) && !l->in_streams))
 		return false;
 	if (!l->spill_mode) {
+		/* It is waited once an outage, not once a lane: nobody has answered since, and this lane cannot send either. */
+		if (s->outage && !l->usable) {
+			l->spill_mode = true;
+			return l->spill_at_ms <= s->now_ms;
+		}
 		if (tight_ms < 0)
 			return false;
 		at_ms = later(later(tight_ms, l->since_ms), l->last_good_ms) + s->config->max_block_ms;
@@ -48,7 +54,7 @@ static bool may_spill(struct sender *s, struct lane *l, int64_t tight_ms)
 			sender_lower_wake(s, at_ms);
 			return false;
 		}
-		l->spill_mode = true;
+		l->spill_mode = s->outage = true;
 	}
 	if (l->spill_at_ms > s->now_ms) {
 		sender_lower_wake(s, l->spill_at_ms);

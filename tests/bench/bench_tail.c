@@ -67,7 +67,7 @@ int main(int argc, char **argv)
 	size_t line = argc > 2 ? strtoul(argv[2], NULL, 10) : 178;
 	char dir[] = "/dev/shm/spillway-bench-XXXXXX", path[128], *paths = path;
 	struct conf_input in = { .name = paths, .paths = { &paths, 1 }, .max_line = 1024000, .topic = paths, .partition = -1 };
-	struct conf conf = { .inputs = &in, .input_count = 1 };
+	struct conf conf = { .inputs = &in, .input_count = 1, .max_lanes = 1000 };
 	double gb = (double)bytes / 1e9, begin, tail_s, floor_s;
 	struct producer *p = double_new(4u << 20);
 	struct tail_conf c = { .conf = &conf, .producer = p, .hooks = double_hooks(p), .next_file_id = 1, .once = true,

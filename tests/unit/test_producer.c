@@ -200,6 +200,24 @@ static void flush_waits_for_what_was_sent_before(void **state)
 	assert_int_equal(f->good, 60);
 }
 
+/* Each topic is first met by a producer that has nothing to do and nothing to wake up for. */
+static void a_quiet_producer_learns_a_new_topic_at_once(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	char topic[16];
+
+	set(f, "max.block.ms", "5000");
+	open_producer(f);
+	for (int i = 0; i < 12; i++) {
+		struct producer_record r = { .topic = topic, .partition = -1, .value = "x", .value_len = 1, .timestamp = -1 };
+
+		snprintf(topic, sizeof topic, "new-%d", i);
+		assert_int_equal(producer_send(f->p, &r, done, f, NULL), 0);
+		assert_int_equal(producer_flush(f->p, 10000), 0);
+		assert_int_equal(fake_records(f->fake, topic, 0), 1);
+	}
+}
+
 static void acks_0_and_1_without_idempotence_work(void **state)
 {
 	static const char *const acks[] = { "0", "1" };
@@ -551,6 +569,7 @@ int main(int argc, char **argv)
 		T(every_codec_and_batch_size_gives_the_same_records),
 		T(keys_choose_partitions_as_java_does),
 		T(flush_waits_for_what_was_sent_before),
+		T(a_quiet_producer_learns_a_new_topic_at_once),
 		T(acks_0_and_1_without_idempotence_work),
 		T(a_record_that_is_too_large_is_refused_at_once),
 		T(dry_memory_makes_send_wait_for_max_block_ms_and_no_longer),

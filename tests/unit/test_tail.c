@@ -53,6 +53,7 @@ static int setup(void **state)
 		assert_non_null(f->paths[i]);
 		snprintf(f->paths[i], 256, "%s/*.log", f->dir);
 	}
+	f->conf.max_lanes = 1000;
 	f->reconcile = 600000;
 	f->next_id = 1;
 	*state = f;
