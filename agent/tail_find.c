@@ -82,10 +82,15 @@ static void look(struct tail *t, const char *path, const char *home)
 	}
 	if (g && g != f && !still_there(g))
 		files_attach(t, g, path);
-	if (g)
+	if (g) {
 		touch(t, g, &st);
-	else if (there && (home || find_input(t, path, NULL) != SIZE_MAX))
-		files_adopt(t, path, find_input(t, path, NULL) != SIZE_MAX ? path : home);
+		return;
+	}
+	if (there && (home || find_input(t, path, NULL) != SIZE_MAX))
+		g = files_adopt(t, path, home ? home : path);
+	/* It took its place under its first name; where it is now may match too. */
+	if (g && strcmp(g->home, path) && find_input(t, path, NULL) != SIZE_MAX)
+		files_attach(t, g, path);
 }
 
 static void look_free(struct look *l)
@@ -128,11 +133,12 @@ static void on_moved_from(struct tail *t, const char *path, uint32_t cookie)
 	mem_free(t->moved.home);
 	t->moved.cookie = cookie;
 	t->moved.home = NULL;
-	if (matched) {
-		t->moved.home = mem_strdup(path);
-	} else if (l && l->home) {
+	/* Renamed twice before it was ever opened: its first name says whose successor it is, though the second matches too. */
+	if (l && l->home) {
 		t->moved.home = l->home;
 		l->home = NULL;
+	} else if (matched) {
+		t->moved.home = mem_strdup(path);
 	}
 	if (matched || files_by_path(t, path))
 		look_add(t, path, NULL);

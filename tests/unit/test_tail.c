@@ -564,6 +564,29 @@ static void several_rotations_between_two_looks_lose_no_generation(void **state)
 	expect(f, "<1><2><3><4><5><late>");
 }
 
+/* The same where every rotated name matches too: only the first name says who follows whom. */
+static void several_rotations_within_the_globs_keep_the_order_of_generations(void **state)
+{
+	struct fixture *f = *state;
+
+	snprintf(f->paths[0], 256, "%s/*.log*", f->dir);
+	append(f, "a.log", "1\n");
+	start(f);
+	expect(f, "<1>");
+	pause_thread(f);
+	move(f, "a.log", "a.log.1");
+	append(f, "a.log", "2\n");
+	move(f, "a.log.1", "a.log.2");
+	move(f, "a.log", "a.log.1");
+	append(f, "a.log", "3\n");
+	move(f, "a.log.2", "a.log.3");
+	move(f, "a.log.1", "a.log.2");
+	move(f, "a.log", "a.log.1");
+	append(f, "a.log", "4\n");
+	resume_thread(f);
+	expect(f, "<1><2><3><4>");
+}
+
 static void a_successor_waits_for_the_lines_of_its_predecessor(void **state)
 {
 	struct fixture *f = *state;
@@ -1262,6 +1285,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(what_is_no_regular_file_is_left_alone_until_it_is_one),
 	TEST(after_a_rename_both_files_are_followed),
 	TEST(several_rotations_between_two_looks_lose_no_generation),
+	TEST(several_rotations_within_the_globs_keep_the_order_of_generations),
 	TEST(a_successor_waits_for_the_lines_of_its_predecessor),
 	TEST(a_rotated_name_that_matches_too_is_the_same_file),
 	TEST(a_file_renamed_over_a_followed_one_is_read_and_the_old_one_to_its_end),
