@@ -6,7 +6,7 @@
  * Each round: events and walks first, then turns for at most 2 ms, so that a rotation is seen within milliseconds however
  * much there is to read.
  *
- * Threads: tail_* main; tail_wake, tail_rebuild, tail_files, tail_reasons any. Lock: mu (leaf), for calls from outside.
+ * Threads: tail_* main; tail_rebuild, tail_files, tail_reasons any. Lock: mu (leaf), for calls from outside.
  * Failure: no memory at open is returned; later it makes files wait or be found again by the next walk.
  */
 #include "agent/tail.h"
@@ -361,11 +361,6 @@ void tail_close(struct tail *t)
 }
 
 /* --- calls from outside --- */
-
-void tail_wake(struct tail *t)
-{
-	nudge(t);
-}
 
 /* Runs fn between two rounds of the thread, or here when there is none. */
 static void call(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret)

@@ -74,8 +74,6 @@ int  tail_start(struct tail *t);		/* starts the thread */
 void tail_stop(struct tail *t);
 void tail_close(struct tail *t);		/* NULL is fine */
 
-/* Something about this file was finished (or memory came back): look again whether it can be closed. Any thread. */
-void tail_wake(struct tail *t);
 /* Builds the record section of an absent batch again from its ranges, on the tail thread, then calls producer_loaded:
  * 0; ERR_AGAIN (no memory yet); ERR_BAD_DATA: the files no longer hold these lines. Any thread. */
 void tail_rebuild(struct tail *t, struct batch *b);

@@ -81,7 +81,7 @@ struct tail {
 	bool      running;
 	struct list calls;
 	struct queue rebuilds;		/* batch.node */
-	_Atomic bool nudged;		/* tail_wake, or memory came back */
+	_Atomic bool nudged;		/* memory came back */
 
 	/* Thread: tail; main before it starts and after it ended. */
 	struct loop loop;

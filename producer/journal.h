@@ -65,9 +65,6 @@ int  producer_start(struct producer *p, struct producer_error *ret_err);
 struct lane *producer_lane(struct producer *p, const char *topic, int32_t partition);
 const char *lane_topic(const struct lane *l);
 int32_t     lane_partition(const struct lane *l);
-/* The journal's own mark on a lane; set before the first batch. */
-void  lane_set_mark(struct lane *l, void *mark);
-void *lane_mark(const struct lane *l);
 
 /* A run of appends. lane_begin takes the lane's lock, lane_end gives it back and returns how many records the run added
  * to producer_in_memory(). In between only lane_append. */

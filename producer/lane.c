@@ -606,13 +606,3 @@ int32_t lane_partition(const struct lane *l)
 {
 	return l->partition;
 }
-
-void lane_set_mark(struct lane *l, void *mark)
-{
-	l->mark = mark;
-}
-
-void *lane_mark(const struct lane *l)
-{
-	return l->mark;
-}

@@ -40,8 +40,6 @@ struct lane {
 	struct accum *accum;
 	struct topic *topic;
 	int32_t  partition;
-	/* The journal's: set before the first batch. */
-	void    *mark;
 
 	/* Lock: mu (rank 1). Appenders and whoever seals. */
 	pthread_mutex_t mu;
