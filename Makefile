@@ -24,8 +24,9 @@ SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
 # Debian's packages: what the program needs to be built, and what its tests need besides.
-DEPS_BUILD := gcc make pkg-config libc6-dev libsqlite3-dev libyaml-dev liblz4-dev libzstd-dev libxxhash-dev
-DEPS_TESTS := libcmocka-dev clang python3 maven default-jre-headless kcat strace cppcheck
+DEPS_BUILD := gcc make pkg-config libc6-dev libsqlite3-dev libyaml-dev liblz4-dev libzstd-dev libxxhash-dev \
+	zlib1g-dev libsnappy-dev libssl-dev libjansson-dev libpcre2-dev
+DEPS_TESTS := libcmocka-dev clang libclang-rt-14-dev python3 maven default-jre-headless kcat strace cppcheck openssl librdkafka-dev
 
 # --- Flags ---
 
@@ -55,7 +56,7 @@ ifeq ($(FLAGS.$(B)),)
 $(error B=$(B): there are release, asan, tsan, cov and clang)
 endif
 
-LIBS  := -lsqlite3 -lyaml -llz4 -lzstd -lpthread
+LIBS  := -lsqlite3 -lyaml -llz4 -lzstd -lz -lsnappy -lssl -lcrypto -ljansson -lpcre2-8 -lpthread
 CCALL := $(CC) -std=gnu11 -I. -g $(WARN) $(FLAGS.$(B)) -D_GNU_SOURCE= -DSPILLWAY_VERSION=\"$(VERSION)\" $(CPPFLAGS) $(CFLAGS)
 LDALL := $(CC) $(LINK.$(B)) $(CFLAGS) $(LDFLAGS)
 # make check sets WERROR=1. It stays out of the stamp: it changes no object, only whether there is one.

@@ -15,7 +15,10 @@
 #include "agent/base/buf.h"
 #include "producer/batch.h"
 
-enum api_key { API_PRODUCE = 0, API_METADATA = 3, API_VERSIONS = 18, API_INIT_PRODUCER_ID = 22, API_KEYS };
+enum api_key {
+	API_PRODUCE = 0, API_METADATA = 3, API_SASL_HANDSHAKE = 17, API_VERSIONS = 18, API_INIT_PRODUCER_ID = 22,
+	API_SASL_AUTHENTICATE = 36, API_KEYS
+};
 
 /* What this client speaks; index by api_key. Produce 7..12 (by name), Metadata 7..12, ApiVersions 0..4, InitProducerId 0..5. */
 struct api_range { int16_t min, max; };			/* max -1: not offered */
@@ -43,6 +46,22 @@ int  api_init_producer_id_request(struct buf *out, int16_t version, int32_t corr
 struct api_producer_id { int16_t error; int32_t throttle_ms; int64_t producer_id; int16_t producer_epoch; };
 int  api_init_producer_id_response(const void *data, size_t n, int16_t version, int32_t correlation_id,
 				   struct api_producer_id *ret);
+
+int  api_sasl_handshake_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id,
+				const char *mechanism);
+/* mechanisms: what the broker offers, as "A, B"; for words. */
+struct api_sasl_handshake { int16_t error; char mechanisms[160]; };
+int  api_sasl_handshake_response(const void *data, size_t n, int16_t version, int32_t correlation_id,
+				 struct api_sasl_handshake *ret);
+int  api_sasl_authenticate_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id,
+				   const void *auth, size_t auth_len);
+struct api_sasl_authenticate {
+	int16_t error; const char *message; size_t message_len;	/* NULL: none; into the response */
+	const void *auth; size_t auth_len;			/* into the response */
+	int64_t session_lifetime_ms;				/* 0: no end */
+};
+int  api_sasl_authenticate_response(const void *data, size_t n, int16_t version, int32_t correlation_id,
+				    struct api_sasl_authenticate *ret);
 
 /* Produce: batches are not copied. *control gets the request's own bytes; iov gets the whole frame in order, pieces of
  * control, batch heads and chunks in turn. batches must be sorted by topic, at most one a partition, stamped.

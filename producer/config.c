@@ -19,7 +19,7 @@
 #include "agent/base/mem.h"
 #include "agent/base/units.h"
 
-#define LATER_MAX 128
+#define OTHERS_MAX 128		/* aliases and refused names */
 #define WORDS_MAX 16
 
 int config_error(struct producer_error *ret_err, int code, const char *fmt, ...)
@@ -45,6 +45,9 @@ static int no_memory(struct producer_error *ret_err)
 
 int config_key_find(const char *name)
 {
+	for (const struct key_alias *a = config_aliases; a->alias; a++)
+		if (!strcmp(a->alias, name))
+			name = a->name;
 	for (int i = 0; config_keys[i].name; i++)
 		if (!strcmp(config_keys[i].name, name))
 			return i;
@@ -86,7 +89,7 @@ static int bad_word(const struct key *k, const char *value, struct producer_erro
 
 	for (const struct key_word *w = k->words; w->word && n < WORDS_MAX - 1; w++) {
 		words[n++] = w->word;
-		if (w->value != WORD_LATER)
+		if (w->value != WORD_REFUSED && w->word[0])
 			snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", *list ? ", " : "", w->word);
 	}
 	words[n] = NULL;
@@ -102,8 +105,8 @@ static int read_word(const struct key *k, const char *value, int64_t *ret, struc
 	for (const struct key_word *w = k->words; w->word; w++) {
 		if (strcmp(w->word, value))
 			continue;
-		if (w->value == WORD_LATER)
-			return config_error(ret_err, ERR_CONFIG, "%s: \"%s\" is not supported yet", k->name, value);
+		if (w->value == WORD_REFUSED)
+			return config_error(ret_err, ERR_CONFIG, "%s: \"%s\": %s", k->name, value, w->why);
 		*ret = w->value;
 		return 0;
 	}
@@ -133,7 +136,7 @@ static int parse_int(const char *s, int64_t *ret)
 static const char *print_number(const struct key *k, int64_t v, char *buf, size_t n)
 {
 	/* Times stay plain numbers: their unit is in the name. */
-	if (k->type == KEY_SIZE && v >= 1024)
+	if ((k->type == KEY_SIZE || k->type == KEY_RATE) && v >= 1024)
 		return units_print_size(buf, n, v);
 	snprintf(buf, n, "%" PRId64, v);
 	return buf;
@@ -142,14 +145,14 @@ static const char *print_number(const struct key *k, int64_t v, char *buf, size_
 static int read_number(const struct key *k, const char *value, int64_t *ret, struct producer_error *ret_err)
 {
 	static const char *const kinds[] = {
-		[KEY_INT] = "a number", [KEY_SIZE] = "a size (like 65536, 64KiB or 1MiB)",
+		[KEY_INT] = "a number", [KEY_SIZE] = "a size (like 65536, 64KiB or 1MiB)", [KEY_RATE] = "a rate like 20MiB/s",
 		[KEY_TIME] = "a time (like 500, 500ms, 3s or 5m)",
 	};
 	char low[32], high[32];
 	int64_t v;
 	int rc = parse_int(value, &v);
 
-	if (rc < 0 && k->type == KEY_SIZE)
+	if (rc < 0 && (k->type == KEY_SIZE || k->type == KEY_RATE))
 		rc = units_parse_size(value, &v);
 	else if (rc < 0 && k->type == KEY_TIME)
 		rc = units_parse_time(value, 1, &v);
@@ -160,6 +163,23 @@ static int read_number(const struct key *k, const char *value, int64_t *ret, str
 				    print_number(k, k->min, low, sizeof low), print_number(k, k->max, high, sizeof high));
 	*ret = v;
 	return 0;
+}
+
+/* "20MiB/s", or "off". */
+static int read_rate(const struct key *k, const char *value, int64_t *ret, struct producer_error *ret_err)
+{
+	size_t n = strlen(value);
+	char size[32];
+
+	if (!strcmp(value, "off")) {
+		*ret = 0;
+		return 0;
+	}
+	if (n < 3 || n >= sizeof size || strcmp(value + n - 2, "/s"))
+		return config_error(ret_err, ERR_CONFIG, "%s: \"%.40s\" is neither off nor a rate like 20MiB/s", k->name, value);
+	memcpy(size, value, n - 2);
+	size[n - 2] = 0;
+	return read_number(k, size, ret, ret_err);
 }
 
 static int read_string(char **field, const char *value, struct producer_error *ret_err)
@@ -182,7 +202,10 @@ int config_key_read(struct producer_config *c, const struct key *k, const char *
 
 	switch (k->type) {
 	case KEY_STRING:
+	case KEY_SECRET:
 		return read_string(config_string(c, k), value, ret_err);
+	case KEY_RATE:
+		return read_rate(k, value, config_number(c, k), ret_err);
 	case KEY_BOOL:
 		return read_bool(k, value, config_number(c, k), ret_err);
 	case KEY_ENUM:
@@ -224,8 +247,9 @@ void producer_config_free(struct producer_config *c)
 	if (!c)
 		return;
 	for (const struct key *k = config_keys; k->name; k++)
-		if (k->type == KEY_STRING)
+		if (k->type == KEY_STRING || k->type == KEY_SECRET)
 			mem_free(*config_string(c, k));
+	mem_free(c->interceptor_fns);
 	mem_free(c);
 }
 
@@ -251,15 +275,14 @@ static int set_preset(struct producer_config *c, const char *value, struct produ
 
 static int unknown(const char *name, struct producer_error *ret_err)
 {
-	const char *names[KEYS_MAX + LATER_MAX], *near;
+	const char *names[KEYS_MAX + OTHERS_MAX], *near;
 	size_t n = 0;
 
-	for (const char *const *s = config_later; *s; s++) {
-		if (!strcmp(*s, name))
-			return config_error(ret_err, ERR_CONFIG, "\"%s\" is not supported yet", name);
-		if (n < LATER_MAX)
-			names[n++] = *s;
-	}
+	for (const struct key_refusal *r = config_refused; r->name; r++)
+		if (!strcmp(r->name, name))
+			return config_error(ret_err, ERR_CONFIG, "\"%s\": %s", name, r->why);
+	for (const struct key_alias *a = config_aliases; a->alias && n < OTHERS_MAX - 2; a++)
+		names[n++] = a->alias;
 	for (const struct key *k = config_keys; k->name; k++)
 		names[n++] = k->name;
 	names[n++] = "preset";
@@ -293,6 +316,16 @@ static const char *word_of(const struct key *k, int64_t value)
 	return w->word;
 }
 
+static const char *rate_text(struct producer_config *c, int64_t rate)
+{
+	char size[32];
+
+	if (rate == 0)
+		return "off";
+	snprintf(c->text, sizeof c->text, "%s/s", units_print_size(size, sizeof size, rate));
+	return c->text;
+}
+
 const char *producer_config_get(struct producer_config *c, const char *name)
 {
 	int i = config_key_find(name);
@@ -304,6 +337,8 @@ const char *producer_config_get(struct producer_config *c, const char *name)
 		return NULL;
 	switch (k->type) {
 	case KEY_STRING: return *config_string(c, k) ? *config_string(c, k) : "";
+	case KEY_SECRET: return *config_string(c, k) ? "***" : "";
+	case KEY_RATE:   return rate_text(c, *config_number(c, k));
 	case KEY_BOOL:   return *config_number(c, k) ? "true" : "false";
 	case KEY_ENUM:   return word_of(k, *config_number(c, k));
 	case KEY_FIXED:  return k->def;

@@ -9,17 +9,19 @@
 
 enum key_type {
 	KEY_STRING,
+	KEY_SECRET,	/* as KEY_STRING, prints as *** */
 	KEY_INT,
 	KEY_SIZE,	/* bytes; may carry KiB, MiB, GiB */
 	KEY_TIME,	/* milliseconds; may carry ms, s, m, h, d */
+	KEY_RATE,	/* bytes a second: a size with /s behind it, or off (0) */
 	KEY_BOOL,	/* true | false */
 	KEY_ENUM,
 	KEY_FIXED,	/* no field: one value is supported, the others are known */
 };
 
 /* One word of an enum. The first of those with the same value is how it is printed. */
-struct key_word { const char *word; int64_t value; };
-#define WORD_LATER INT64_MIN	/* known to Kafka's users, not supported yet */
+struct key_word { const char *word; int64_t value; const char *why; };
+#define WORD_REFUSED INT64_MIN	/* known to Kafka's users and refused: `why` says what to do instead */
 
 struct key {
 	const char   *name;
@@ -30,11 +32,16 @@ struct key {
 	const struct key_word *words;	/* of enums and fixed ones, ends with word NULL */
 };
 
-#define KEYS_MAX 64
+#define KEYS_MAX 128
 #define PRESET_KEYS_MAX 8
 
 extern const struct key config_keys[];		/* ends with name NULL; at most KEYS_MAX */
-extern const char *const config_later[];	/* names that are not supported yet, ends with NULL */
+/* Other names of a key (librdkafka's, older ones); what was set last under any of them counts. */
+struct key_alias { const char *alias, *name; };
+extern const struct key_alias config_aliases[];	/* ends with alias NULL */
+/* Known to users of Kafka's clients, and refused by name: why says what to do instead. */
+struct key_refusal { const char *name, *why; };
+extern const struct key_refusal config_refused[];	/* ends with name NULL */
 
 struct producer_preset {
 	const char *name;

@@ -11,10 +11,13 @@ const struct api_range api_ours[API_KEYS] = {
 	[API_PRODUCE] = { 7, 12 },
 	[1 ... 2] = UNUSED,
 	[API_METADATA] = { 7, 12 },
-	[4 ... 17] = UNUSED,
+	[4 ... 16] = UNUSED,
+	[API_SASL_HANDSHAKE] = { 1, 1 },
 	[API_VERSIONS] = { 0, 4 },
 	[19 ... 21] = UNUSED,
 	[API_INIT_PRODUCER_ID] = { 0, 5 },
+	[23 ... 35] = UNUSED,
+	[API_SASL_AUTHENTICATE] = { 0, 2 },
 };
 
 int16_t api_pick(const struct api_versions *broker, enum api_key key)
@@ -33,6 +36,7 @@ bool frame_flexible(enum api_key key, int16_t version)
 	case API_METADATA: return version >= 9;
 	case API_VERSIONS: return version >= 3;
 	case API_INIT_PRODUCER_ID: return version >= 2;
+	case API_SASL_AUTHENTICATE: return version >= 2;
 	default: return false;
 	}
 }
