@@ -1,20 +1,24 @@
 /* cli.c - argv -> table -> one function a command. */
 #include <errno.h>
 #include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "agent/base/log.h"
+#include "agent/base/mem.h"
 #include "agent/base/units.h"
 #include "agent/cli.h"
 #include "conf/conf.h"
 #include "producer/codec.h"
 #include "spool/spool.h"
 
-enum { OPT_ONCE = 1000, OPT_TIMEOUT, OPT_JSON, OPT_PRINT, OPT_LOG_LEVEL };
-
-enum { TAKES_CONFIG = 1, TAKES_RUN = 2, TAKES_JSON = 4, TAKES_PRINT = 8, TAKES_WORDS = 16, TAKES_LOOK = 32 };
+enum {				/* which options a command takes */
+	TAKES_CONFIG = 1, TAKES_RUN = 2, TAKES_JSON = 4, TAKES_PRINT = 8, TAKES_WORDS = 16, TAKES_LOOK = 32,
+	TAKES_BROKERS = 64, TAKES_SEND = 128, TAKES_BENCH = 256,
+};
 
 #define DEFAULT_CONFIG "/etc/spillway/spillway.yaml"	/* of the commands that only look; run and check are told theirs */
 
@@ -28,18 +32,22 @@ static int cmd_version(const struct options *o);
 static int cmd_help(const struct options *o);
 
 static const struct command commands[] = {
-	{ "run", "-c FILE [--once [--timeout T]]", "ship the lines of the configured files to Kafka\n"
-	  "      --once        read every file to its end, deliver everything, exit 0\n"
-	  "      --timeout T   with --once: give up after T (e.g. 30s) and exit 75; the rest stays in file or spool",
+	{ "run", "-c FILE [--once [--timeout T]]", "ship the lines of the configured files to Kafka",
 	  TAKES_CONFIG | TAKES_RUN, cmd_run },
-	{ "check", "-c FILE [--print]", "read the configuration as `run` does and look at files, permissions and directories\n"
-	  "      --print       print the effective configuration, secrets masked", TAKES_CONFIG | TAKES_PRINT, cmd_check },
+	{ "check", "-c FILE [--print]", "read the configuration as `run` does and look at files, permissions and directories",
+	  TAKES_CONFIG | TAKES_PRINT, cmd_check },
 	{ "status", "[-c FILE] [--json]", "ask the running agent, or read the state directory when none runs",
 	  TAKES_CONFIG | TAKES_JSON | TAKES_LOOK, cmd_status },
 	{ "positions", "ls [-c FILE] [--json]", "one row a file: how far it is read and how far it is finished",
 	  TAKES_CONFIG | TAKES_JSON | TAKES_WORDS | TAKES_LOOK, cmd_positions },
 	{ "spool", "ls [-c FILE] [--json]", "one row a spooled batch",
 	  TAKES_CONFIG | TAKES_JSON | TAKES_WORDS | TAKES_LOOK, cmd_spool },
+	{ "send", "-b BROKERS -t TOPIC [FILE...]", "produce one record for each line of the files or of stdin",
+	  TAKES_BROKERS | TAKES_SEND | TAKES_WORDS, cmd_send },
+	{ "bench", "-b BROKERS -t TOPIC --num-records N", "measure throughput and latency as Kafka's producer-perf-test does",
+	  TAKES_BROKERS | TAKES_BENCH | TAKES_JSON, cmd_bench },
+	{ "metadata", "-b BROKERS [-t TOPIC] [--json]", "brokers, topics, partitions and their leaders",
+	  TAKES_BROKERS | TAKES_JSON, cmd_metadata },
 	{ "version", "", "print the version, with those of the libraries", 0, cmd_version },
 	{ "help", "[COMMAND]", "print this, or what a command takes", TAKES_WORDS, cmd_help },
 };
@@ -59,14 +67,69 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+/* --- options: one row each --- */
+
+enum option_kind { OPT_FLAG, OPT_TEXT, OPT_LIST, OPT_NUMBER, OPT_TIME, OPT_LOG_LEVEL };
+
+struct option_row {
+	const char *name;		/* NULL: a letter only */
+	int         letter;		/* 0: a name only */
+	const char *arg;		/* how help calls it; NULL: a flag */
+	unsigned    takes;		/* commands with any of these take it; 0: all */
+	enum option_kind kind;
+	size_t      offset;
+	const char *help;
+};
+#define AT(field) offsetof(struct options, field)
+
+static const struct option_row option_rows[] = {
+	{ "config", 'c', "FILE", TAKES_CONFIG, OPT_TEXT, AT(config), "the configuration" },
+	{ "once", 0, NULL, TAKES_RUN, OPT_FLAG, AT(once), "read every file to its end, deliver everything, exit 0" },
+	{ "timeout", 0, "T", TAKES_RUN, OPT_TIME, AT(timeout_ms),
+	  "with --once: give up after T (e.g. 30s) and exit 75; the rest stays in file or spool" },
+	{ "print", 0, NULL, TAKES_PRINT, OPT_FLAG, AT(print), "print the effective configuration, secrets masked" },
+	{ "brokers", 'b', "BROKERS", TAKES_BROKERS, OPT_TEXT, AT(brokers), "host:port,..." },
+	{ "topic", 't', "TOPIC", TAKES_BROKERS, OPT_TEXT, AT(topic), NULL },
+	{ NULL, 'F', "FILE", TAKES_BROKERS, OPT_TEXT, AT(properties), "producer settings: a properties file, Java's format" },
+	{ NULL, 'X', "NAME=VALUE", TAKES_BROKERS, OPT_LIST, AT(settings),
+	  "a producer setting, by Kafka's name; ${env:NAME} and ${file:/path} are replaced; wins over -F" },
+	{ "preset", 0, "P", TAKES_BROKERS, OPT_TEXT, AT(preset), "balanced, max-throughput, min-latency or max-reliability" },
+	{ NULL, 'k', "KEY", TAKES_SEND, OPT_TEXT, AT(key), "the key of every record" },
+	{ NULL, 'K', "DELIM", TAKES_SEND, OPT_TEXT, AT(delimiter), "what stands before the first DELIM of a line is its key" },
+	{ NULL, 'p', "PARTITION", TAKES_SEND, OPT_NUMBER, AT(partition), "default: the partitioner decides" },
+	{ NULL, 'H', "NAME=VALUE", TAKES_SEND, OPT_LIST, AT(headers), "a header of every record" },
+	{ NULL, 'z', "CODEC", TAKES_SEND | TAKES_BENCH, OPT_TEXT, AT(codec), "none, gzip, snappy, lz4 or zstd" },
+	{ "report", 0, "json", TAKES_SEND, OPT_TEXT, AT(report),
+	  "print {topic, partition, offset, timestamp} for each record, in order of acknowledgement" },
+	{ "stats", 0, NULL, TAKES_SEND, OPT_FLAG, AT(stats), "print records per partition at the end" },
+	{ "num-records", 0, "N", TAKES_BENCH, OPT_NUMBER, AT(num_records), NULL },
+	{ "record-size", 0, "N", TAKES_BENCH, OPT_NUMBER, AT(record_size), "bytes of random letters in each record" },
+	{ "payload-file", 0, "FILE", TAKES_BENCH, OPT_TEXT, AT(payload_file), "its lines are the records, again and again" },
+	{ "throughput", 0, "R", TAKES_BENCH, OPT_NUMBER, AT(throughput), "at most R records a second; default: no limit" },
+	{ "json", 0, NULL, TAKES_JSON, OPT_FLAG, AT(json), "for programs" },
+	{ "log-level", 0, "L", TAKES_CONFIG, OPT_LOG_LEVEL, AT(log_level), "error, warn, info or debug" },
+	{ "help", 'h', NULL, 0, OPT_FLAG, AT(help), NULL },
+};
+#define OPTION_COUNT (sizeof option_rows / sizeof option_rows[0])
+#define OPTION_VALUE(i) (1000 + (int)(i))
+
+static void print_option(FILE *f, const struct command *c, const struct option_row *r)
+{
+	char left[64];
+
+	snprintf(left, sizeof left, "%c%c%s%s%s%s%s", r->letter ? '-' : ' ', r->letter ? r->letter : ' ',
+		 r->letter && r->name ? ", " : r->name ? "  " : "", r->name ? "--" : "", r->name ? r->name : "",
+		 r->arg ? " " : "", r->arg ? r->arg : "");
+	fprintf(f, "  %-22s %s%s\n", left, r->help ? r->help : "",
+		r->letter == 'c' && c->takes & TAKES_LOOK ? "; default: " DEFAULT_CONFIG : "");
+}
+
 static void print_command(FILE *f, const struct command *c)
 {
 	fprintf(f, "usage: spillway %s %s\n\n  %s\n", c->name, c->args, c->help);
-	if (c->takes & TAKES_CONFIG)
-		fprintf(f, "  -c, --config FILE the configuration%s\n      --log-level L error, warn, info or debug\n",
-			c->takes & TAKES_LOOK ? "; default: " DEFAULT_CONFIG : "");
-	if (c->takes & TAKES_JSON)
-		fprintf(f, "      --json        for programs\n");
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		if (option_rows[i].takes & c->takes)
+			print_option(f, c, &option_rows[i]);
 }
 
 static void print_commands(FILE *f)
@@ -81,7 +144,7 @@ static void print_commands(FILE *f)
 static int usage(const struct command *c, const char *what, const char *arg)
 {
 	if (what)
-		fprintf(stderr, "spillway: %s%s%s\n", what, arg ? " " : "", arg ? arg : "");
+		fprintf(stderr, "spillway: %s%s%s\n", what, arg && what[strlen(what) - 1] != '-' ? " " : "", arg ? arg : "");
 	if (c)
 		print_command(stderr, c);
 	return EXIT_USAGE;
@@ -101,58 +164,95 @@ static int unknown_command(const char *name)
 	return EXIT_USAGE;
 }
 
-/* Returns 0, or an exit code after the words. */
-static int parse_option(const struct command *c, int opt, struct options *o)
+/* --- reading them --- */
+
+static void *field(struct options *o, const struct option_row *r)
 {
-	switch (opt) {
-	case 'c':
-		o->config = optarg;
-		return c->takes & TAKES_CONFIG ? 0 : usage(c, "unknown option", "-c");
-	case 'h':
-		o->help = true;
+	return (char *)o + r->offset;
+}
+
+static int wrong_argument(const struct command *c, const struct option_row *r, const char *what)
+{
+	fprintf(stderr, "spillway: %s%s takes %s, not %s\n", r->name ? "--" : "-", r->name ? r->name : (char[]){ (char)r->letter, 0 },
+		what, optarg);
+	return usage(c, NULL, NULL);
+}
+
+static int take_number(const struct command *c, const struct option_row *r, int64_t *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoll(optarg, &end, 10);
+	return *end || end == optarg || errno || *ret < -1 ? wrong_argument(c, r, "a number") : 0;
+}
+
+static int take_word(struct words *w, const char *word)
+{
+	const char **v = mem_realloc(w->v, (w->n + 1) * sizeof *v);
+
+	if (!v) {
+		fprintf(stderr, "spillway: out of memory\n");
+		return EXIT_INTERNAL;
+	}
+	w->v = v;
+	w->v[w->n++] = word;
+	return 0;
+}
+
+/* Returns 0, or an exit code after the words. */
+static int take_option(const struct command *c, const struct option_row *r, struct options *o)
+{
+	char name[2] = { (char)r->letter, 0 };
+
+	if (r->takes && !(r->takes & c->takes))
+		return usage(c, r->name ? "unknown option --" : "unknown option -", r->name ? r->name : name);
+	switch (r->kind) {
+	case OPT_FLAG:
+		*(bool *)field(o, r) = true;
 		return 0;
-	case OPT_ONCE:
-		o->once = true;
-		return c->takes & TAKES_RUN ? 0 : usage(c, "unknown option", "--once");
-	case OPT_TIMEOUT:
-		if (!(c->takes & TAKES_RUN))
-			return usage(c, "unknown option", "--timeout");
-		return units_parse_time(optarg, 0, &o->timeout_ms) < 0 ?
-			usage(c, "--timeout takes a time with its unit, e.g. 30s, not", optarg) : 0;
-	case OPT_JSON:
-		o->json = true;
-		return c->takes & TAKES_JSON ? 0 : usage(c, "unknown option", "--json");
-	case OPT_PRINT:
-		o->print = true;
-		return c->takes & TAKES_PRINT ? 0 : usage(c, "unknown option", "--print");
-	case OPT_LOG_LEVEL:
-		o->log_level = log_level_parse(optarg);
-		return o->log_level < 0 ? usage(c, "--log-level takes error, warn, info or debug, not", optarg) : 0;
+	case OPT_TEXT:
+		*(const char **)field(o, r) = optarg;
+		return 0;
+	case OPT_LIST:
+		return take_word(field(o, r), optarg);
+	case OPT_NUMBER:
+		return take_number(c, r, field(o, r));
+	case OPT_TIME:
+		return units_parse_time(optarg, 0, field(o, r)) < 0 ? wrong_argument(c, r, "a time with its unit, e.g. 30s") : 0;
 	default:
-		return usage(c, NULL, NULL);	/* getopt has said what is wrong */
+		o->log_level = log_level_parse(optarg);
+		return o->log_level < 0 ? wrong_argument(c, r, "error, warn, info or debug") : 0;
 	}
 }
 
-static int parse_options(const struct command *c, int argc, char **argv, struct options *o)
+static const struct option_row *find_option(int value)
 {
-	static const struct option longs[] = {
-		{ "config", required_argument, NULL, 'c' }, { "help", no_argument, NULL, 'h' },
-		{ "once", no_argument, NULL, OPT_ONCE }, { "timeout", required_argument, NULL, OPT_TIMEOUT },
-		{ "json", no_argument, NULL, OPT_JSON }, { "print", no_argument, NULL, OPT_PRINT },
-		{ "log-level", required_argument, NULL, OPT_LOG_LEVEL }, { 0 },
-	};
-	int opt, rc;
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		if (value == OPTION_VALUE(i) || (option_rows[i].letter && value == option_rows[i].letter))
+			return &option_rows[i];
+	return NULL;
+}
 
-	*o = (struct options){ .timeout_ms = -1, .log_level = -1 };
-	argv[0] = "spillway";		/* getopt's messages begin with it */
-	optind = 1;
-	while ((opt = getopt_long(argc, argv, "c:h", longs, NULL)) != -1)
-		if ((rc = parse_option(c, opt, o)))
-			return rc;
-	o->words = argv + optind;
-	o->word_count = argc - optind;
-	if (o->help)
-		return 0;
+static void build_tables(char letters[2 * OPTION_COUNT + 1], struct option longs[OPTION_COUNT + 1])
+{
+	for (size_t i = 0; i < OPTION_COUNT; i++) {
+		const struct option_row *r = &option_rows[i];
+
+		if (r->letter)
+			*letters++ = (char)r->letter;
+		if (r->letter && r->arg)
+			*letters++ = ':';
+		if (r->name)
+			*longs++ = (struct option){ r->name, r->arg ? required_argument : no_argument, NULL, OPTION_VALUE(i) };
+	}
+	*letters = 0;
+	*longs = (struct option){ 0 };
+}
+
+/* What no single option can show. */
+static int check_options(const struct command *c, struct options *o)
+{
 	if (o->word_count && !(c->takes & TAKES_WORDS))
 		return usage(c, "unexpected argument", o->words[0]);
 	if (!o->config && c->takes & TAKES_LOOK)
@@ -161,7 +261,38 @@ static int parse_options(const struct command *c, int argc, char **argv, struct 
 		return usage(c, "which configuration? Give it with -c FILE", NULL);
 	if (o->timeout_ms >= 0 && !o->once)
 		return usage(c, "--timeout goes with --once", NULL);
+	if (c->takes & (TAKES_SEND | TAKES_BENCH) && !o->topic)
+		return usage(c, "which topic? Give it with -t TOPIC", NULL);
 	return 0;
+}
+
+static int parse_options(const struct command *c, int argc, char **argv, struct options *o)
+{
+	char letters[2 * OPTION_COUNT + 1];
+	struct option longs[OPTION_COUNT + 1];
+	int opt, rc;
+
+	*o = (struct options){ .timeout_ms = -1, .log_level = -1, .partition = -1, .num_records = -1, .record_size = -1,
+			       .throughput = -1 };
+	build_tables(letters, longs);
+	argv[0] = "spillway";		/* getopt's messages begin with it */
+	optind = 1;
+	while ((opt = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		const struct option_row *r = find_option(opt);
+
+		rc = r ? take_option(c, r, o) : usage(c, NULL, NULL);	/* getopt has said what is wrong */
+		if (rc)
+			return rc;
+	}
+	o->words = argv + optind;
+	o->word_count = argc - optind;
+	return o->help ? 0 : check_options(c, o);
+}
+
+static void release_options(struct options *o)
+{
+	mem_free(o->settings.v);
+	mem_free(o->headers.v);
 }
 
 int cli_main(int argc, char **argv)
@@ -178,13 +309,11 @@ int cli_main(int argc, char **argv)
 	if (!c)
 		return unknown_command(argv[1]);
 	rc = parse_options(c, argc - 1, argv + 1, &o);
-	if (rc)
-		return rc;
-	if (o.help) {
+	if (rc == 0 && o.help)
 		print_command(stdout, c);
-		return EXIT_GOOD;
-	}
-	rc = c->fn(&o);
+	else if (rc == 0)
+		rc = c->fn(&o);
+	release_options(&o);
 	/* What was asked for and did not arrive (a full disk) must not look good. */
 	if (rc == EXIT_GOOD && (fflush(stdout) != 0 || ferror(stdout))) {
 		fprintf(stderr, "spillway: cannot write the output: %s\n", strerror(errno));

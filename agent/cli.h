@@ -7,6 +7,8 @@
 
 #include "agent/load.h"
 
+struct words { const char **v; size_t n; };
+
 enum {				/* sysexits.h by meaning */
 	EXIT_GOOD = 0, EXIT_USAGE = 64, EXIT_BAD_DATA = 65, EXIT_UNAVAILABLE = 69, EXIT_INTERNAL = 70,
 	EXIT_CANNOT_CREATE = 73, EXIT_IO = 74, EXIT_TRY_AGAIN = 75, EXIT_PERMISSION = 77, EXIT_CONFIG = 78,
@@ -17,7 +19,17 @@ struct options {
 	bool once, json, print, help;
 	int64_t timeout_ms;		/* --timeout; -1: none */
 	int  log_level;			/* --log-level; -1: the configuration's */
-	char **words; int word_count;	/* what is left: sub-command words */
+	char **words; int word_count;	/* what is left: sub-command words, files */
+
+	/* send, bench, metadata; NULL or -1: not given. */
+	const char *brokers, *topic, *properties, *preset;
+	struct words settings;		/* -X name=value */
+	const char *key, *delimiter, *codec, *report;
+	struct words headers;		/* -H name=value */
+	int64_t partition;
+	bool stats;
+	const char *payload_file;
+	int64_t num_records, record_size, throughput;
 };
 
 int  cli_main(int argc, char **argv);
@@ -28,6 +40,9 @@ int  cmd_check(const struct options *o);
 int  cmd_status(const struct options *o);
 int  cmd_positions(const struct options *o);
 int  cmd_spool(const struct options *o);
+int  cmd_send(const struct options *o);
+int  cmd_bench(const struct options *o);
+int  cmd_metadata(const struct options *o);
 
 /* For them: reads the configuration and sets logging up, or prints every problem and returns the exit code (> 0). */
 int  cli_load(const struct options *o, struct loaded *ret);
