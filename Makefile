@@ -56,7 +56,7 @@ ifeq ($(FLAGS.$(B)),)
 $(error B=$(B): there are release, asan, tsan, cov and clang)
 endif
 
-LIBS  := -lsqlite3 -lyaml -llz4 -lzstd -lz -lsnappy -lssl -lcrypto -ljansson -lpcre2-8 -lpthread
+LIBS  := -lsqlite3 -lyaml -llz4 -lzstd -lz -lsnappy -lssl -lcrypto -ljansson -lpcre2-8 -lm -lpthread
 CCALL := $(CC) -std=gnu11 -I. -g $(WARN) $(FLAGS.$(B)) -D_GNU_SOURCE= -DSPILLWAY_VERSION=\"$(VERSION)\" $(CPPFLAGS) $(CFLAGS)
 LDALL := $(CC) $(LINK.$(B)) $(CFLAGS) $(LDFLAGS)
 # make check sets WERROR=1. It stays out of the stamp: it changes no object, only whether there is one.
