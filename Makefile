@@ -1,7 +1,7 @@
 # Makefile - one, GNU, not recursive: the only self-calls change the configuration (B=), never the folder.
 #
 #	make                    build/release/spillway
-#	make B=asan             the same under build/asan; B is release, asan, tsan, cov or clang
+#	make B=asan             the same under build/asan; B is release, asan, tsan, cov, clang or fuzz
 #	make check              everything that proves something; T=name: only tests whose name has that in it
 #	make V=1                shows the commands
 #
@@ -33,7 +33,7 @@ DEPS_TESTS := libcmocka-dev clang libclang-rt-14-dev python3 maven default-jre-h
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-ifeq ($(B),clang)
+ifneq ($(filter $(B),clang fuzz),)
 CC := clang
 endif
 
@@ -52,8 +52,11 @@ FLAGS.tsan    := -O1 -fno-omit-frame-pointer -fsanitize=thread
 LINK.tsan     := -fsanitize=thread
 FLAGS.cov     := -O0 --coverage
 LINK.cov      := --coverage
+# Only the targets themselves are linked with libFuzzer's main; the rest of the program is built to be watched by it.
+FLAGS.fuzz    := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+LINK.fuzz     := -fsanitize=address,undefined
 ifeq ($(FLAGS.$(B)),)
-$(error B=$(B): there are release, asan, tsan, cov and clang)
+$(error B=$(B): there are release, asan, tsan, cov, clang and fuzz)
 endif
 
 LIBS  := -lsqlite3 -lyaml -llz4 -lzstd -lz -lsnappy -lssl -lcrypto -ljansson -lpcre2-8 -lm -lpthread
@@ -72,13 +75,17 @@ TESTSRC := $(wildcard tests/unit/test_*.c tests/fault/test_*.c tests/golden/test
 TOOLSRC := $(wildcard tests/lib/tool_*.c tests/bench/bench_*.c)
 TOOLBIN := $(patsubst %.c,$(O)/%,$(TOOLSRC))
 TESTLIB := $(patsubst %.c,$(O)/%.o,$(filter-out $(TOOLSRC),$(wildcard tests/lib/*.c)))
+FUZZSRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZBIN := $(patsubst %.c,$(O)/%,$(FUZZSRC))
 TESTBIN := $(patsubst %.c,$(O)/%,$(TESTSRC))
-ALLSRC  := $(SRC) $(TESTSRC) $(sort $(TOOLSRC) $(wildcard tests/lib/*.c))
+ALLSRC  := $(SRC) $(TESTSRC) $(FUZZSRC) $(sort $(TOOLSRC) $(wildcard tests/lib/*.c))
 
-.PHONY: all tests check lint demo bench install deps deps-build cov format clean distclean help FORCE
+.PHONY: all tests fuzzers check fuzz lint demo bench install deps deps-build cov format clean distclean help FORCE
 
 all: $(O)/spillway			## build/$(B)/spillway (the default)
 tests: $(TESTBIN) $(TOOLBIN)		## the unit test binaries, build/$(B)/tests/unit/test_*, and tests/lib/tool_*, tests/bench/bench_*
+
+fuzzers: $(FUZZBIN)			## build/fuzz/tests/fuzz/fuzz_*; only with B=fuzz
 
 # --- Building ---
 
@@ -103,6 +110,10 @@ $(TOOLBIN): $(O)/%: $(O)/%.o $(O)/libspillway.a
 	$(call say,LD,$@)
 	$(Q)$(LDALL) -o $@ $< $(O)/libspillway.a $(LIBS)
 
+$(FUZZBIN): $(O)/%: $(O)/%.o $(O)/libspillway.a
+	$(call say,LD,$@)
+	$(Q)$(LDALL) -fsanitize=fuzzer -o $@ $< $(O)/libspillway.a $(LIBS)
+
 $(O)/%.o: %.c $(O)/flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CCALL) $(STRICT) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
@@ -120,6 +131,11 @@ $(O)/members: FORCE
 
 check: deps				## everything that proves something; T=name runs only tests with that in their name
 	+$(Q)python3 tests/lib/check.py --make '$(MAKE)' --jobs $(JOBS) --filter '$(T)'
+
+FUZZ_SECONDS ?= 30
+fuzz: deps				## every decoder under libFuzzer; T=name: only targets with that in their name; FUZZ_SECONDS=30 each
+	+$(Q)$(MAKE) -j$(JOBS) B=fuzz fuzzers
+	$(Q)python3 tests/fuzz/run.py --seconds $(FUZZ_SECONDS) --filter '$(T)'
 
 lint:					## layers, banned functions, stray symbols, headers that stand alone, cppcheck
 	+$(Q)$(MAKE) -s -j$(JOBS) all
@@ -169,7 +185,7 @@ format:					## clang-format over everything: a hint, look at the diff
 	$(Q)clang-format -i $(ALLSRC) $(HDR)
 
 clean:					## removes what was built, keeps downloaded jars
-	rm -rf $(addprefix build/,release asan tsan cov clang check) compile_commands.json
+	rm -rf $(addprefix build/,release asan tsan cov clang fuzz check) compile_commands.json
 
 distclean: clean			## removes downloaded things too
 	rm -rf build

@@ -1,62 +1,78 @@
-/* codec.c - LZ4 and zstd over a chain of chunks, into one scratch buffer.
+/* codec.c - a record section through one of Kafka's codecs, from a chain of chunks into one scratch buffer, and back.
  *
- * Why frames are made by the libraries' streaming calls: the raw bytes lie in 16 KiB pieces, and a flat copy of a batch
- * would cost as much memory as the batch. LZ4F gathers 64 KiB blocks, zstd its window; both are small beside compressing.
+ * Why streaming calls: the raw bytes lie in 16 KiB pieces, and a flat copy of a batch would cost as much memory as the
+ * batch. What a library gathers (32 KiB for snappy and gzip, 64 KiB for LZ4, zstd its window) is small beside compressing.
  *
  * Invariants
- *  (1) the frame never depends on earlier batches: contexts are reset, dictionaries are not used.
+ *  (1) what comes out never depends on earlier batches: contexts are reset, dictionaries are not used.
  *  (2) scratch holds the library's worst case for the largest batch so far; its untouched pages cost no memory, and it is
  *      there before compressing begins, so a full budget can always be compressed.
- * Threads: one codec_ctx belongs to one thread; the counter is atomic.
+ *  (3) decoding trusts nothing: no length out of the data is added, compared late, or turned into memory.
+ * Threads: one codec_ctx belongs to one thread; the counter is atomic; decoding keeps nothing.
  * Failure: a library that cannot get memory is ERR_NOMEM; the next call starts afresh.
  */
 #include "producer/codec.h"
 
-#include <lz4.h>
-#include <lz4frame.h>
 #include <stdio.h>
 #include <string.h>
-#include <zstd.h>
 
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
+#include "producer/codec_kind.h"
+#include "producer/config.h"
 
-#define LZ4_LEVEL_FAST 9	/* what Kafka calls 9 is LZ4's fast mode (KIP-390) */
-#define LZ4F_LEVEL_HC_MIN 3	/* below it LZ4F would be fast again */
+#define ROOM_FIRST 16384
 
 struct codec_ctx {
-	enum codec codec;
-	LZ4F_cctx *lz4;
-	LZ4F_preferences_t lz4_prefs;
-	ZSTD_CCtx *zstd;
+	const struct codec_kind *kind;
+	void    *state;
 	uint8_t *scratch;
 	size_t   cap;
 };
 
 static _Atomic uint64_t compress_calls;
 
-static const char *const names[] = {
-	[CODEC_NONE] = "none", [CODEC_GZIP] = "gzip", [CODEC_SNAPPY] = "snappy", [CODEC_LZ4] = "lz4", [CODEC_ZSTD] = "zstd",
+static const struct codec_kind codec_none = { .name = "none" };
+
+static const struct codec_kind *const kinds[] = {
+	[CODEC_NONE] = &codec_none, [CODEC_GZIP] = &codec_gzip, [CODEC_SNAPPY] = &codec_snappy, [CODEC_LZ4] = &codec_lz4,
+	[CODEC_ZSTD] = &codec_zstd,
 };
+
+static const struct codec_kind *kind_of(enum codec codec)
+{
+	return (unsigned int)codec <= CODEC_ZSTD ? kinds[codec] : NULL;
+}
 
 int codec_parse(const char *name)
 {
 	for (int i = CODEC_NONE; i <= CODEC_ZSTD; i++)
-		if (!strcmp(name, names[i]))
+		if (!strcmp(name, kinds[i]->name))
 			return i;
 	return -1;
 }
 
 const char *codec_name(enum codec codec)
 {
-	return (unsigned int)codec <= CODEC_ZSTD ? names[codec] : "unknown";
+	return kind_of(codec) ? kind_of(codec)->name : "unknown";
+}
+
+int codec_level(const struct producer_config *c)
+{
+	switch (c->compression_type) {
+	case CODEC_GZIP: return (int)c->compression_gzip_level;
+	case CODEC_LZ4:  return (int)c->compression_lz4_level;
+	case CODEC_ZSTD: return (int)c->compression_zstd_level;
+	default:         return 0;
+	}
 }
 
 const char *codec_versions(void)
 {
-	static _Thread_local char text[64];
+	static _Thread_local char text[128];
 
-	snprintf(text, sizeof text, "lz4 %s\nzstd %s", LZ4_versionString(), ZSTD_versionString());
+	snprintf(text, sizeof text, "zlib %s\nsnappy %s\nlz4 %s\nzstd %s", codec_gzip.version(), codec_snappy.version(),
+		 codec_lz4.version(), codec_zstd.version());
 	return text;
 }
 
@@ -65,55 +81,39 @@ uint64_t codec_compress_calls(void)
 	return compress_calls;
 }
 
-static int open_lz4(struct codec_ctx *c, int level)
-{
-	if (level == LZ4_LEVEL_FAST)
-		level = 0;
-	else if (level < LZ4F_LEVEL_HC_MIN)
-		level = LZ4F_LEVEL_HC_MIN;
-	c->lz4_prefs = (LZ4F_preferences_t){
-		.frameInfo = { .blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent },
-		.compressionLevel = level,
-	};
-	return LZ4F_isError(LZ4F_createCompressionContext(&c->lz4, LZ4F_VERSION)) ? ERR_NOMEM : 0;
-}
+/* --- compressing --- */
 
-static int open_zstd(struct codec_ctx *c, int level)
+static bool has_level(const struct codec_kind *k, int level)
 {
-	c->zstd = ZSTD_createCCtx();
-	if (!c->zstd)
-		return ERR_NOMEM;
-	return ZSTD_isError(ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_compressionLevel, level)) ? ERR_CONFIG : 0;
+	return k->level_min == k->level_max || (level >= k->level_min && level <= k->level_max);
 }
 
 int codec_ctx_new(struct codec_ctx **ret, enum codec codec, int level)
 {
-	struct codec_ctx *c = mem_new(struct codec_ctx);
-	int rc = 0;
+	const struct codec_kind *k = kind_of(codec);
+	struct codec_ctx *c;
+	int rc;
 
+	if (!k || !has_level(k, level))
+		return ERR_CONFIG;
+	c = mem_new(struct codec_ctx);
 	if (!c)
 		return ERR_NOMEM;
-	c->codec = codec;
-	if (codec == CODEC_LZ4)
-		rc = open_lz4(c, level);
-	else if (codec == CODEC_ZSTD)
-		rc = open_zstd(c, level);
-	else if (codec != CODEC_NONE)
-		rc = ERR_CONFIG;
-	if (rc < 0) {
+	c->kind = k;
+	rc = k->open ? k->open(&c->state, level) : 0;
+	if (rc < 0)
 		codec_ctx_free(c);
-		return rc;
-	}
-	*ret = c;
-	return 0;
+	else
+		*ret = c;
+	return rc;
 }
 
 void codec_ctx_free(struct codec_ctx *c)
 {
 	if (!c)
 		return;
-	LZ4F_freeCompressionContext(c->lz4);
-	ZSTD_freeCCtx(c->zstd);
+	if (c->kind->close)
+		c->kind->close(c->state);
 	mem_free(c->scratch);
 	mem_free(c);
 }
@@ -133,63 +133,19 @@ static int need_scratch(struct codec_ctx *c, size_t n)
 	return 0;
 }
 
-/* Adds what a library call wrote; its errors are all "no memory" here, since the scratch is always large enough. */
-#define ADD(at, is_error, call) do { size_t n_ = (call); if (is_error(n_)) return ERR_NOMEM; (at) += n_; } while (0)
-
-static int compress_lz4(struct codec_ctx *c, const struct chunk *chain, size_t bytes, size_t *ret_n)
-{
-	size_t at = 0;
-
-	/* The bound is of the whole frame; it holds for pieces too, as nothing is flushed between them. */
-	if (need_scratch(c, LZ4F_compressFrameBound(bytes, &c->lz4_prefs)) < 0)
-		return ERR_NOMEM;
-	ADD(at, LZ4F_isError, LZ4F_compressBegin(c->lz4, c->scratch, c->cap, &c->lz4_prefs));
-	for (; chain; chain = chain->next)
-		ADD(at, LZ4F_isError, LZ4F_compressUpdate(c->lz4, c->scratch + at, c->cap - at, chain->data, chain->used, NULL));
-	ADD(at, LZ4F_isError, LZ4F_compressEnd(c->lz4, c->scratch + at, c->cap - at, NULL));
-	*ret_n = at;
-	return 0;
-}
-
-static int compress_zstd(struct codec_ctx *c, const struct chunk *chain, size_t bytes, size_t *ret_n)
-{
-	ZSTD_outBuffer out;
-	size_t left = 1;
-
-	if (need_scratch(c, ZSTD_compressBound(bytes)) < 0)
-		return ERR_NOMEM;
-	out = (ZSTD_outBuffer){ .dst = c->scratch, .size = c->cap };
-	/* The pledge makes the window no larger than the batch. */
-	ZSTD_CCtx_reset(c->zstd, ZSTD_reset_session_only);
-	if (ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(c->zstd, bytes)))
-		return ERR_NOMEM;
-	for (; chain; chain = chain->next) {
-		ZSTD_EndDirective end = chain->next ? ZSTD_e_continue : ZSTD_e_end;
-		ZSTD_inBuffer in = { .src = chain->data, .size = chain->used };
-
-		do {
-			left = ZSTD_compressStream2(c->zstd, &out, &in, end);
-			if (ZSTD_isError(left))
-				return ERR_NOMEM;
-		} while (in.pos < in.size);
-	}
-	if (left > 0)
-		return ERR_NOMEM;
-	*ret_n = out.pos;
-	return 0;
-}
-
 int codec_compress(struct codec_ctx *c, const struct chunk *chain, size_t bytes, const void **ret_data, size_t *ret_n)
 {
-	int rc = ERR_AGAIN;
+	const struct codec_kind *k = c->kind;
 	size_t n;
+	int rc;
 
 	ASSERT(chain && bytes > 0);
 	compress_calls++;
-	if (c->codec == CODEC_LZ4)
-		rc = compress_lz4(c, chain, bytes, &n);
-	else if (c->codec == CODEC_ZSTD)
-		rc = compress_zstd(c, chain, bytes, &n);
+	if (!k->compress)
+		return ERR_AGAIN;
+	rc = need_scratch(c, k->bound(c->state, bytes));
+	if (rc == 0)
+		rc = k->compress(c->state, chain, bytes, c->scratch, c->cap, &n);
 	if (rc < 0)
 		return rc;
 	if (n >= bytes)
@@ -197,4 +153,41 @@ int codec_compress(struct codec_ctx *c, const struct chunk *chain, size_t bytes,
 	*ret_data = c->scratch;
 	*ret_n = n;
 	return 0;
+}
+
+/* --- decompressing --- */
+
+int codec_room(struct buf *out, uint8_t **ret_p, size_t *ret_n)
+{
+	size_t left = out->max - out->len, more = out->len > ROOM_FIRST ? out->len : ROOM_FIRST;
+
+	if (out->cap < 2 || out->len >= out->cap - 1) {		/* none but the byte of the NUL */
+		int rc = buf_reserve(out, more < left ? more : left);
+
+		if (rc < 0)
+			return rc;
+	}
+	*ret_p = (uint8_t *)out->data + out->len;
+	*ret_n = out->cap - 1 >= out->max ? left + 1 : out->cap - 1 - out->len;
+	return 0;
+}
+
+int codec_filled(struct buf *out, size_t n)
+{
+	if (n > out->max - out->len)
+		return ERR_BAD_DATA;
+	out->len += n;
+	out->data[out->len] = 0;
+	return 0;
+}
+
+int codec_decompress(enum codec codec, const void *data, size_t n, struct buf *out)
+{
+	const struct codec_kind *k = kind_of(codec);
+
+	if (!k || n > INT32_MAX)		/* no batch is longer */
+		return ERR_BAD_DATA;
+	if (k->decompress)
+		return k->decompress(data, n, out);
+	return n > out->max - out->len ? ERR_BAD_DATA : buf_put(out, data, n);
 }

@@ -137,10 +137,19 @@ static int check_sizes(struct producer_config *c, struct producer_error *ret_err
 	return 0;
 }
 
+/* zlib's level 0 stores; Kafka has no such level, and a range with a hole is none. */
+static int check_levels(struct producer_config *c, struct producer_error *ret_err)
+{
+	if (c->compression_gzip_level != 0)
+		return 0;
+	return config_error(ret_err, ERR_CONFIG, "compression.gzip.level: 0 would compress nothing, it must be from 1 to 9, or -1 "
+			    "for zlib's own choice (compression.type: none sends uncompressed)");
+}
+
 int producer_config_check(struct producer_config *c, struct producer_error *ret_err)
 {
 	static int (*const checks[])(struct producer_config *, struct producer_error *) = {
-		check_idempotence, check_times, check_sizes,
+		check_idempotence, check_times, check_sizes, check_levels,
 	};
 	int rc = check_servers(c, ret_err);
 

@@ -139,11 +139,10 @@ static uint32_t compressors(const struct producer_config *c)
 int producer_start(struct producer *p, struct producer_error *ret_err)
 {
 	const struct producer_config *c = p->config;
-	int64_t level = c->compression_type == CODEC_ZSTD ? c->compression_zstd_level : c->compression_lz4_level;
 	int rc = 0;
 
 	if (c->compression_type != CODEC_NONE)
-		rc = compress_open(&p->compress, &p->accum, (enum codec)c->compression_type, (int)level, compressors(c));
+		rc = compress_open(&p->compress, &p->accum, (enum codec)c->compression_type, codec_level(c), compressors(c));
 	if (rc == 0)
 		rc = thread_start(&p->thread, "sender", sender_run, p);
 	if (rc < 0)

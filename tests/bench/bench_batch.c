@@ -146,7 +146,7 @@ static void bench_codec(struct batch *b, enum codec codec, int level)
 		if (rate > best)
 			best = rate;
 	}
-	printf("%-5s level %-3d        %8.2f GB/s   %.1f : 1\n", codec_name(codec), level, best, (double)b->bytes / (double)n);
+	printf("%-6s level %-3d       %8.2f GB/s   %.1f : 1\n", codec_name(codec), level, best, (double)b->bytes / (double)n);
 	codec_ctx_free(c);
 }
 
@@ -163,6 +163,9 @@ int main(int argc, char **argv)
 	printf("memcpy of the same     %8.1f ns\n", best_memcpy(count));
 	b = fill(m);
 	bench_crc(b);
+	bench_codec(b, CODEC_GZIP, -1);
+	bench_codec(b, CODEC_GZIP, 1);
+	bench_codec(b, CODEC_SNAPPY, 0);
 	bench_codec(b, CODEC_LZ4, 9);
 	bench_codec(b, CODEC_LZ4, 3);
 	bench_codec(b, CODEC_ZSTD, 3);

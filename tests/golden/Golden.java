@@ -5,6 +5,8 @@
  *	java -cp 'JARS/*' tests/golden/Golden.java batches tests/golden/batches.hex
  *		checks each batch's CRC and prints its records
  *	java -cp 'JARS/*' tests/golden/Golden.java responses >tests/golden/responses.hex
+ *	java -cp 'JARS/*' tests/golden/Golden.java codecs >tests/golden/codecs.hex
+ *		the records of batches.hex's compressed batches as Kafka's own writer lays them out and compresses them
  *
  * JARS: Apache Kafka's jars of the version named in tests/kafka/pom.xml.
  */
@@ -12,10 +14,13 @@ import java.nio.ByteBuffer;
 import java.nio.file.*;
 import java.util.*;
 import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.compress.Compression;
 import org.apache.kafka.common.message.*;
 import org.apache.kafka.common.protocol.*;
+import org.apache.kafka.common.record.CompressionType;
 import org.apache.kafka.common.record.MemoryRecords;
 import org.apache.kafka.common.record.Record;
+import org.apache.kafka.common.record.TimestampType;
 import org.apache.kafka.common.requests.*;
 
 public class Golden {
@@ -142,6 +147,17 @@ public class Golden {
 		}
 	}
 
+	static void codecs() {
+		for (CompressionType type : List.of(CompressionType.NONE, CompressionType.GZIP, CompressionType.SNAPPY, CompressionType.LZ4,
+			CompressionType.ZSTD)) {
+			var b = MemoryRecords.builder(ByteBuffer.allocate(4096), (byte) 2, Compression.of(type).build(), TimestampType.CREATE_TIME, 0,
+				-1, 4711, (short) 0, 100, false, -1);
+			for (int i = 0; i < 20; i++)
+				b.append(1700000000000L, null, "2026-11-21T09:00:00Z web-1 GET /index.html 200".getBytes());
+			System.out.println(type.name + " " + HexFormat.of().formatHex(bytes(b.build().buffer())));
+		}
+	}
+
 	public static void main(String[] args) throws Exception {
 		if (args[0].equals("check")) {
 			boolean good = true;
@@ -155,6 +171,11 @@ public class Golden {
 			for (String line : Files.readAllLines(Path.of(args[1])))
 				if (!line.startsWith("#") && !line.isBlank())
 					batches(line);
+			return;
+		}
+		if (args[0].equals("codecs")) {
+			System.out.println("# Batches as Apache Kafka's own writer makes them: Golden.java codecs.");
+			codecs();
 			return;
 		}
 		System.out.println("# Responses as Apache Kafka's own classes write them: Golden.java responses.");

@@ -6,6 +6,7 @@ Each cmocka test, each lint rule, each build and each scenario is one test with 
     build:release  build:clang  build:asan  build:tsan        gcc -Werror, clang -Werror, the sanitizers
     unit:test_buf.the_ceiling_holds...                        asan:... and tsan:... the same under a sanitizer
     lint:layers  lint:planted-layers                          a rule, and that the rule sees a planted violation
+    fuzz:NAME                                                 a fuzz target: its kept inputs, then 5 s of new ones
     scenario:NAME  asan-scenario:NAME  tsan-scenario:NAME     against a real Kafka; under sanitizers the core ones
 
 Prints failures as they come, then the ten slowest; the last line is "N passed, N failed". Exit status 1 when any failed.
@@ -25,6 +26,8 @@ import xml.etree.ElementTree
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 UNIT_TIMEOUT = 180
 SCENARIO_RUNNER = "tests/scenario/run.py"
+FUZZ_RUNNER = "tests/fuzz/run.py"
+FUZZ_SECONDS = "5"
 SANITIZERS = ("asan", "tsan")
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1",
@@ -36,7 +39,7 @@ SANITIZER_ENV = {
 class Filter:
     """What --filter asks for: "text", or "kind:text" where the kind is known."""
 
-    KINDS = ("unit", "lint", "scenario", *SANITIZERS, *(f"{s}-scenario" for s in SANITIZERS))
+    KINDS = ("unit", "lint", "fuzz", "scenario", *SANITIZERS, *(f"{s}-scenario" for s in SANITIZERS))
 
     def __init__(self, text):
         kind, colon, rest = text.partition(":")
@@ -199,6 +202,25 @@ def add_rows(args, results, kind, rows, rc, out, seconds):
         results.add(f"{kind}:(runner)", False, seconds, out + f"\nended with status {rc}")
 
 
+def fuzz_targets(args):
+    found = [os.path.basename(p)[len("fuzz_"):-2] for p in glob.glob("tests/fuzz/fuzz_*.c", root_dir=ROOT)]
+    return [name for name in found if args.filter.text in name]
+
+
+def run_fuzz(args, results):
+    """Built only when a target is wanted: the instrumented program is a build of its own."""
+    if not args.filter.wants("fuzz") or not fuzz_targets(args):
+        return
+    say("build:fuzz")
+    if not make(args, results, "fuzz", "fuzzers"):
+        return
+    say("fuzz targets")
+    with tempfile.NamedTemporaryFile("r") as f:
+        rc, out, seconds = run([sys.executable, FUZZ_RUNNER, "--seconds", FUZZ_SECONDS, "--filter", args.filter.text, "--results", f.name])
+        rows = read_results(f.name)
+    add_rows(args, results, "fuzz", rows, rc, out, seconds)
+
+
 def run_scenarios(args, results, kind, build, *extra):
     """The runner's own lines go straight to the terminal: it takes minutes. Returns whether any ran."""
     start = time.monotonic()
@@ -268,7 +290,9 @@ def main():
     if not args.filter:
         say("build:clang")
         make(args, results, "clang", "all", "tests")
-    check_sanitized(args, results, check_plain(args, results))
+    found = check_plain(args, results)
+    run_fuzz(args, results)
+    check_sanitized(args, results, found)
     if all(name.startswith("build:") for name, _, _ in results.rows):
         results.add(f"(no test is called like {args.filter.text!r})", False, 0)
     return results.finish()

@@ -11,7 +11,7 @@ _FUNCTIONS = ("LZ4_compress_default LZ4_compress_fast LZ4_compress_fast_extState
               "LZ4_compress_fast_continue LZ4_compress_HC_continue LZ4F_compressFrame LZ4F_compressFrame_usingCDict "
               "LZ4F_compressBegin LZ4F_compressUpdate LZ4_decompress_safe LZ4F_decompress LZ4F_decompress_usingDict "
               "ZSTD_compress ZSTD_compress2 ZSTD_compressCCtx ZSTD_compressStream ZSTD_compressStream2 ZSTD_decompress "
-              "ZSTD_decompressDCtx ZSTD_decompressStream").split()
+              "ZSTD_decompressDCtx ZSTD_decompressStream deflate inflate snappy_compress snappy_uncompress").split()
 
 
 def environment(directory):

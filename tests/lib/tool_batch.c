@@ -1,6 +1,6 @@
 /* tool_batch.c - writes a log segment as a broker would have, out of our own batches, for Kafka's own reader to judge.
  *
- *	tool_batch CODEC FILE [RECORDS]        CODEC: none, lz4, zstd
+ *	tool_batch CODEC FILE [RECORDS]        CODEC: none, gzip, snappy, lz4, zstd
  *	kafka.tools.DumpLogSegments --files FILE --deep-iteration --print-data-log
  *
  * FILE must be named as a segment, 00000000000000000000.log. Two batches, the second with keys, headers, nulls and times
@@ -81,7 +81,7 @@ int main(int argc, char **argv)
 	FILE *f;
 
 	if (codec < 0 || count < 1 || count > 1000000)
-		die("usage: tool_batch none|lz4|zstd FILE [RECORDS]");
+		die("usage: tool_batch none|gzip|snappy|lz4|zstd FILE [RECORDS]");
 	if (codec_ctx_new(&c, (enum codec)codec, codec == CODEC_LZ4 ? 9 : 3) < 0 || budget_new(&m, BYTES_MAX, 0) < 0)
 		die("no such codec, or no memory");
 	f = fopen(argv[2], "wb");

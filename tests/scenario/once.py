@@ -6,7 +6,7 @@ import oracle
 import wire
 from scenario import scenario
 
-CODECS = {"none": 0, "lz4": 3, "zstd": 4}
+CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 
 
 def records_of(data, max_line=1000 * 1024):
@@ -42,6 +42,18 @@ def ships_every_line_with(t, codec):
 def run_once_ships_every_line_uncompressed(t):
     """Three files arrive whole in Kafka's ConsoleConsumer, and a second `run --once` sends nothing again."""
     ships_every_line_with(t, "none")
+
+
+@scenario()
+def run_once_ships_every_line_with_gzip(t):
+    """Three files arrive whole in Kafka's ConsoleConsumer, and a second `run --once` sends nothing again."""
+    ships_every_line_with(t, "gzip")
+
+
+@scenario()
+def run_once_ships_every_line_with_snappy(t):
+    """Three files arrive whole in Kafka's ConsoleConsumer, and a second `run --once` sends nothing again."""
+    ships_every_line_with(t, "snappy")
 
 
 @scenario(core=True)

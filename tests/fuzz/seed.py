@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""seed.py - writes the kept corpora under tests/fuzz/corpus/ anew, out of golden files and a few lines of text.
+
+What a run finds interesting stays under build/fuzz/corpus; only an input that once broke something is added here, by hand.
+"""
+import os
+import struct
+import sys
+import zlib
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+GOLDEN = os.path.join(os.path.dirname(HERE), "golden")
+BATCH_HEAD = 61
+
+
+def golden(name):
+    """(name, bytes) of each line of a golden file."""
+    with open(os.path.join(GOLDEN, name + ".hex")) as f:
+        for line in f:
+            if not line.startswith("#") and line.strip():
+                key, text = line.split()
+                yield key, bytes.fromhex(text)
+
+
+def api():
+    rows = {"versions": (0, 0), "metadata": (1, 7), "init": (2, 0), "produce": (3, 7)}
+    for name, data in golden("responses"):
+        kind, version = name.split(".")[0], int(name.split(".")[-1])
+        row, first = rows.get(kind, (None, None))
+        if row is not None and version in (first, 4, 5, 9, 12):
+            yield name, bytes((row, version - first)) + data
+
+
+def payloads():
+    """(name, codec, record section): Kafka's own, a raw snappy block, and some of many blocks."""
+    for codec, (name, data) in enumerate(golden("codecs")):
+        yield f"java-{name}", codec, data[BATCH_HEAD:]
+    for codec, (name, data) in enumerate(golden("batches")):
+        if codec:
+            yield name, codec, data[BATCH_HEAD:]
+    yield "snappy-raw", 2, bytes.fromhex("0718666f6f6261720a")
+    yield "snappy-two-blocks", 2, (bytes.fromhex("82534e4150505900") + struct.pack(">ii", 1, 1)
+                                   + 2 * (struct.pack(">i", 9) + bytes.fromhex("0718666f6f6261720a")))
+    yield "gzip-zeros", 1, _gzip(bytes(50000))
+
+
+def _gzip(data):
+    z = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return z.compress(data) + z.flush()
+
+
+def decompress():
+    for name, codec, data in payloads():
+        yield name, bytes((codec, 20)) + data
+
+
+def compress():
+    for codec, name in enumerate(("none", "gzip", "snappy", "lz4", "zstd")):
+        yield name, bytes((codec, 3, 200)) + b"2026-11-21T09:00:00Z web-1 GET /index.html 200 "
+    yield "bytes", bytes((2, 0, 0)) + bytes(range(256))
+
+
+def wire():
+    yield "ints", bytes((0, 5, 0, 1, 2, 3, 4)) + bytes(range(1, 26))
+    yield "strings", bytes((0, 3, 6, 7, 8)) + b"\0\3abc\0\2de\0\0\0\2xy"
+    yield "flexible", bytes((1, 5, 6, 7, 8, 10, 4)) + b"\4abc\3de\3xy\1\0\2ab\xff\x7f"
+    yield "varints", bytes((1, 4, 4, 4, 4, 4)) + b"\0\x7f\x80\x01" + b"\xff" * 9 + b"\1"
+    yield "null", bytes((0, 2, 6, 8)) + b"\xff\xff\xff\xff\xff\xff"
+
+
+CONF = """\
+inputs:
+  - paths: [/var/log/*.log, /srv/**/x?.log]
+    exclude: ["*.gz"]
+    topic: "logs-%{dir}"
+    key: "%{file}"
+    max_line: 64KiB
+  - &a { paths: [/tmp/a], topic: t, partition: 2, read_from: end }
+state_dir: /var/lib/spillway
+spool: { max_size: 1GiB, min_free: 100MiB, sync: full }
+threads: { compress: 2 }
+log: { level: debug, format: json }
+shutdown_timeout: 10s
+producer:
+  preset: max-throughput
+  bootstrap.servers: "kafka-1:9092,[::1]:9092"
+  compression.type: gzip
+  compression.gzip.level: 9
+  linger.ms: 5
+"""
+
+
+def conf():
+    yield "whole", CONF.encode()
+    yield "least", b"inputs: [{paths: [/a], topic: t}]\nproducer: {bootstrap.servers: 'h:1'}\n"
+    yield "alias", b"inputs:\n - {paths: &p [/a], topic: &t t, name: a}\n - {paths: *p, topic: *t, name: b}\nproducer: {bootstrap.servers: 'h:1'}\n"
+    yield "env", b"inputs: [{paths: [/a], topic: '${env:NO_SUCH:-t}'}]\nproducer: {bootstrap.servers: h:1}\n"
+    yield "file", b"inputs: [{paths: [/a], topic: '${file:/dev/null}${cred:x}'}]\nproducer: {bootstrap.servers: h:1}\n"
+    yield "wrong", b"inptus: 3\nproducer: {linger: 5, acks: al, batch.size: 1.5}\n"
+    yield "text", b"inputs:\n - paths: |-\n    /a\n   topic: >-\n    t\nproducer:\n  ? bootstrap.servers\n  : \"h\\x3a1\"\n"
+    yield "document", b"%YAML 1.1\n---\n? a\n: !!str b\n...\n---\nc\n"
+
+
+def units():
+    for i, text in enumerate((b"10GiB", b"1048576", b"500ms", b"7d", b"9223372036854775807", b"batch.sise", b"1.5MiB", b"-5s", b"")):
+        yield str(i), text
+
+
+def main():
+    for name in ("api", "decompress", "compress", "wire", "conf", "units"):
+        folder = os.path.join(HERE, "corpus", name)
+        os.makedirs(folder, exist_ok=True)
+        for seed, data in globals()[name]():
+            with open(os.path.join(folder, seed), "wb") as f:
+                f.write(data)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
