@@ -8,24 +8,44 @@
 #include "agent/base/units.h"
 #include "agent/load.h"
 #include "conf/template.h"
+#include "producer/config.h"
 
 /* What a record adds to its line, at most: record overhead (21), key, batch header (61), with room for the request. */
 #define RECORD_OVERHEAD 512
 
+/* The hooks' arg is the struct loaded that is being filled. */
 static int producer_set(void *arg, const char *name, const char *value, struct err *ret_err)
 {
+	struct loaded *l = arg;
 	struct producer_error e;
-	int rc = producer_config_set(arg, name, value, &e);
+	int rc = producer_config_set(l->producer, name, value, &e);
 
 	return rc < 0 ? err_set(ret_err, rc, "%s", e.text) : 0;
 }
 
-static int producer_finish(void *arg, struct err *ret_err)
-{
-	struct producer_error e;
-	int rc = producer_config_check(arg, &e);
+struct saying { conf_say_fn *say; void *arg; bool nomem; };
 
-	return rc < 0 ? err_set(ret_err, rc, "%s", e.text) : 0;
+static void say_error(void *arg, const struct producer_error *e)
+{
+	struct saying *s = arg;
+
+	s->nomem |= e->code == ERR_NOMEM;
+	s->say(s->arg, e->text);
+}
+
+static int producer_finish(void *arg, conf_say_fn *say, void *say_arg)
+{
+	struct loaded *l = arg;
+	struct saying s = { .say = say, .arg = say_arg };
+
+	producer_config_check_all(l->producer, say_error, &s);
+	return s.nomem ? ERR_NOMEM : 0;
+}
+
+static bool producer_takes_json(void *arg, const char *name)
+{
+	(void)arg;
+	return producer_config_takes_json(name);
 }
 
 static int64_t producer_bytes(struct producer_config *c, const char *name)
@@ -46,16 +66,16 @@ static int64_t line_limit(struct producer_config *c)
 	return (request < memory / 4 ? request : memory / 4) - RECORD_OVERHEAD;
 }
 
-static void check_max_line(struct loaded *l, struct conf_problems *problems)
+static void check_max_line(const struct loaded *l, struct conf *c, struct conf_problems *problems)
 {
 	int64_t limit = line_limit(l->producer);
 
-	for (size_t i = 0; i < l->conf->input_count; i++) {
-		struct conf_input *in = &l->conf->inputs[i];
+	for (size_t i = 0; i < c->input_count; i++) {
+		struct conf_input *in = &c->inputs[i];
 		size_t key = in->key ? strlen(in->key) : 0;
 
 		if (in->max_line_set && in->max_line + (int64_t)key > limit)
-			conf_problem_add(problems, l->conf->path, in->line, in->column,
+			conf_problem_add(problems, c->path, in->line, in->column,
 				"max_line of %lld bytes does not fit: with key and overhead at most %lld fit max.request.size and "
 				"a quarter of buffer.memory", (long long)in->max_line, (long long)limit);
 		else if (!in->max_line_set && in->max_line > limit - (int64_t)key)
@@ -82,30 +102,33 @@ static int name_client(struct producer_config *c)
 }
 
 /* acks 0 or 1 switch idempotence off as in Java's producer; without it a retry may double lines. */
-static void check_delivery(const struct loaded *l, struct conf_problems *problems)
+static void check_delivery(const struct loaded *l, const struct conf *c, struct conf_problems *problems)
 {
 	const char *on = producer_config_get(l->producer, "enable.idempotence");
 
-	if (l->conf->delivery == CONF_EXACTLY_ONCE && on && strcmp(on, "true") != 0)
-		conf_problem_add(problems, l->conf->path, 1, 1, "producer: delivery: exactly_once needs "
+	if (c->delivery == CONF_EXACTLY_ONCE && on && strcmp(on, "true") != 0)
+		conf_problem_add(problems, c->path, 1, 1, "producer: delivery: exactly_once needs "
 			"idempotence, and that needs acks: all, retries above 0 and "
 			"max.in.flight.requests.per.connection of at most 5");
+}
+
+/* With other problems too: what they left is a default, so these are about what the file says. */
+static int finish(void *arg, struct conf *c, struct conf_problems *problems)
+{
+	check_delivery(arg, c, problems);
+	check_max_line(arg, c, problems);
+	return 0;
 }
 
 int load_conf(const char *path, struct loaded *ret, struct buf *ret_text)
 {
 	struct loaded l = { .producer = producer_config_new() };
 	struct conf_problems problems = { 0 };
-	struct conf_hooks hooks = { producer_set, producer_finish, l.producer };
+	struct conf_hooks hooks = { producer_set, producer_finish, &l, producer_takes_json, finish };
 	int rc = l.producer ? conf_load(path, &hooks, &l.conf, &problems) : ERR_NOMEM;
 
 	if (rc >= 0 && (rc = name_client(l.producer)) < 0)
 		conf_problem_add(&problems, path, 1, 1, "client.id: %s", err_text(rc));
-	if (rc >= 0) {
-		check_delivery(&l, &problems);
-		check_max_line(&l, &problems);
-		rc = problems.n ? ERR_CONFIG : 0;
-	}
 	for (size_t i = 0; i < problems.n; i++)
 		buf_printf(ret_text, "%s\n", problems.v[i].text);
 	conf_problems_release(&problems);
@@ -124,6 +147,18 @@ void loaded_release(struct loaded *l)
 	*l = (struct loaded){ 0 };
 }
 
+/* What came from a file or a credential stays hidden, under whatever name it was given. */
+static bool is_masked(const struct loaded *l, const char *name)
+{
+	for (size_t i = 0; i < l->conf->producer_masked.n; i++) {
+		const char *canonical = producer_config_canonical(l->conf->producer_masked.v[i]);
+
+		if (canonical && !strcmp(canonical, name))
+			return true;
+	}
+	return false;
+}
+
 void loaded_print(const struct loaded *l, struct buf *out)
 {
 	const char *name, *value;
@@ -133,6 +168,6 @@ void loaded_print(const struct loaded *l, struct buf *out)
 	for (size_t i = 0; (name = producer_config_name(i)); i++) {
 		value = producer_config_get(l->producer, name);
 		if (value && *value)
-			conf_print_producer(l->conf, name, value, out);
+			conf_print_producer(l->conf, name, is_masked(l, name) ? "***" : value, out);
 	}
 }

@@ -26,7 +26,10 @@
 #include "conf/problem.h"
 #include "conf/yaml.h"
 
+#define SERVERS "bootstrap.servers"
+
 enum {
+	JSON_MAX = 1 << 20,		/* of a value that is a list or a section */
 	FILE_MAX = 1 << 20,		/* ends the reading of an endless file; the refusal is yaml.c's */
 	INPUTS_MAX = 1000,
 	SOCKET_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
@@ -151,19 +154,27 @@ static void hide(struct err *err, const char *secret)
 	memcpy(err->text, out, len + 1);
 }
 
-static void set_producer_text(struct loader *l, const struct yaml_node *at, const char *name, const char *value,
-			      bool masked)
+/* Words that could show a part of the secret are not shown at all. */
+static void refused_value(struct loader *l, struct yaml_node *at, const char *name, const char *value, bool is_json, bool masked,
+			  struct err *err)
 {
-	struct err err = { 0 };
-	int rc = l->hooks ? l->hooks->producer_set(l->hooks->arg, name, value, &err) : 0;
-
-	if (rc == ERR_NOMEM) {
-		l->nomem = true;
-	} else if (rc) {
-		if (masked)
-			hide(&err, value);
-		load_problem(l, at, "%s", err.text);
+	at->bad = true;
+	if (masked && is_json) {
+		load_problem(l, at, "%s: bad value (it is secret and not shown)", name);
+		return;
 	}
+	if (masked)
+		hide(err, value);
+	load_problem(l, at, "%s", err->text);
+}
+
+static int set_producer_text(struct loader *l, const char *name, const char *value, struct err *ret_err)
+{
+	int rc = l->hooks ? l->hooks->producer_set(l->hooks->arg, name, value, ret_err) : 0;
+
+	if (rc == ERR_NOMEM)
+		l->nomem = true;
+	return rc == ERR_NOMEM ? 0 : rc;
 }
 
 static void mask_producer_key(struct loader *l, const char *name)
@@ -180,40 +191,88 @@ static void mask_producer_key(struct loader *l, const char *name)
 	list->n += v[list->n] != NULL;
 }
 
+static void set_producer_value(struct loader *l, const struct yaml_pair *p, const char *text, bool masked)
+{
+	struct err err = { 0 };
+
+	if (masked)
+		mask_producer_key(l, p->key->text);
+	if (set_producer_text(l, p->key->text, text, &err))
+		refused_value(l, p->key, p->key->text, text, p->value->kind != YAML_SCALAR, masked, &err);
+}
+
+static bool takes_json(const struct loader *l, const char *name)
+{
+	return l->hooks && l->hooks->producer_takes_json && l->hooks->producer_takes_json(l->hooks->arg, name);
+}
+
+static void set_producer_tree(struct loader *l, const struct yaml_pair *p)
+{
+	struct buf json;
+	bool masked = false;
+
+	if (!takes_json(l, p->key->text)) {
+		load_problem(l, p->value, "\"%.80s\" must be a single value", p->key->text);
+		p->key->bad = true;
+		return;
+	}
+	buf_init(&json, JSON_MAX);
+	if (!load_json(l, p->value, &json, &masked))
+		p->key->bad = true;
+	else if (json.failed)
+		l->nomem = true;
+	else
+		set_producer_value(l, p, json.data, masked);
+	buf_release(&json);
+}
+
 static void set_producer_key(struct loader *l, const struct yaml_pair *p)
 {
-	const char *name = p->key->text, *text;
+	const char *text;
 
 	if (p->value->kind != YAML_SCALAR) {
-		load_problem(l, p->value, "\"%.80s\" must be a single value", name);
+		set_producer_tree(l, p);
 		return;
 	}
-	if (yaml_is_null(p->value)) {
-		load_problem(l, p->key, "\"%.80s\" has no value", name);
-		return;
-	}
-	text = load_text(l, p->value);
-	if (!text)
-		return;
-	if (p->value->masked)
-		mask_producer_key(l, name);
-	set_producer_text(l, p->key, name, text, p->value->masked);
+	text = yaml_is_null(p->value) ? NULL : load_text(l, p->value);
+	if (yaml_is_null(p->value))
+		load_problem(l, p->key, "\"%.80s\" has no value", p->key->text);
+	if (text)
+		set_producer_value(l, p, text, p->value->masked);
+	else
+		p->key->bad = true;
+}
+
+/* Where the words of cross-checks go. */
+struct finish { struct loader *l; const struct yaml_node *at, *map; };
+
+static void hide_masked(struct err *err, const struct yaml_node *v)
+{
+	if (v->kind == YAML_SCALAR && v->masked)
+		hide(err, v->text);
+	for (size_t i = 0; i < v->count; i++)
+		hide_masked(err, v->pairs[i].value);
 }
 
 /* The words of a cross-check begin with the key that is wrong: that is where it stands, if it is there. */
-static void finish_problem(struct loader *l, const struct yaml_node *at, const struct yaml_node *map, struct err *err)
+static void finish_problem(void *arg, const char *words)
 {
-	size_t n = strcspn(err->text, ": ");
+	struct finish *f = arg;
+	const struct yaml_node *at = f->at;
+	size_t n = strcspn(words, ": ");
+	struct err err;
 
-	for (size_t i = 0; i < map->count; i++) {
-		const struct yaml_pair *p = &map->pairs[i];
+	snprintf(err.text, sizeof err.text, "%s", words);
+	hide_masked(&err, f->map);
+	for (size_t i = 0; i < f->map->count; i++) {
+		const struct yaml_node *key = f->map->pairs[i].key;
 
-		if (p->value->masked)
-			hide(err, p->value->text);
-		if (strlen(p->key->text) == n && !strncmp(p->key->text, err->text, n))
-			at = p->key;
+		if (strlen(key->text) == n && !strncmp(key->text, words, n))
+			at = key;
 	}
-	load_problem(l, at, "%s", err->text);
+	if (at->bad || (n == strlen(SERVERS) && !strncmp(words, SERVERS, n) && !yaml_get(f->map, SERVERS)))
+		return;		/* said already */
+	load_problem(f->l, at, "%s", err.text);
 }
 
 /* The preset, or everything else. */
@@ -227,29 +286,23 @@ static void set_producer_keys(struct loader *l, const struct yaml_node *map, boo
 	}
 }
 
-static void load_producer(struct loader *l, const struct yaml_node *at, const struct yaml_node *map)
+static void load_producer(struct loader *l, struct yaml_node *at, const struct yaml_node *map)
 {
+	struct finish f = { l, at, map };
 	struct err err = { 0 };
-	bool has_preset = yaml_get(map, "preset") != NULL;
-	int rc;
 
 	if (map->kind != YAML_MAP && !yaml_is_null(map)) {
 		load_problem(l, map, "\"producer\" must be a section of keys");
 		return;
 	}
-	if (!has_preset)
-		set_producer_text(l, at, "preset", "balanced", false);
+	if (!yaml_get(map, "preset") && set_producer_text(l, "preset", "balanced", &err))
+		load_problem(l, at, "%s", err.text);
 	set_producer_keys(l, map, true);
 	set_producer_keys(l, map, false);
-	if (!yaml_get(map, "bootstrap.servers")) {
-		missing_key(l, at, "bootstrap.servers", "producer");
-		return;		/* the producer would say the same */
-	}
-	rc = l->hooks && l->hooks->producer_finish ? l->hooks->producer_finish(l->hooks->arg, &err) : 0;
-	if (rc == ERR_NOMEM)
+	if (!yaml_get(map, SERVERS))
+		missing_key(l, at, SERVERS, "producer");
+	if (l->hooks && l->hooks->producer_finish && l->hooks->producer_finish(l->hooks->arg, finish_problem, &f) == ERR_NOMEM)
 		l->nomem = true;
-	else if (rc)
-		finish_problem(l, at, map, &err);
 }
 
 /* --- sections --- */
@@ -344,6 +397,8 @@ static void load_root(struct loader *l, const struct yaml_node *root)
 	load_section(l, &keys_top, l->conf, "", root, root);
 	default_sync(l, root);
 	default_control(l, root);
+	if (l->hooks && l->hooks->finish && !l->nomem && l->hooks->finish(l->hooks->arg, l->conf, l->problems) == ERR_NOMEM)
+		l->nomem = true;
 }
 
 int conf_load_text(const char *path, const char *text, size_t n, const struct conf_hooks *hooks,

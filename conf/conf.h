@@ -5,7 +5,7 @@
  * Calling sequence: conf_load, use (read-only, any thread), conf_free.
  * The keys under `producer:` are not known here, but for `bootstrap.servers` (required) and `preset` (handed over as
  * balanced when absent; max-reliability also changes the default of spool.sync): each is handed to hooks->producer_set
- * as its text, units included.
+ * as its text, units included; lists and sections as JSON.
  * Ownership: struct conf owns every string it points to.
  */
 #ifndef SPILLWAY_CONF_H
@@ -62,14 +62,20 @@ struct conf_problem {
 };
 struct conf_problems { struct conf_problem *v; size_t n; };
 
+typedef void conf_say_fn(void *arg, const char *words);
 struct conf_hooks {
-	/* One key under `producer:` with its scalar text, interpolated. Returns 0, or an error whose text becomes the
-	 * problem at that key's place (it brings its own "did you mean"). `preset` is handed over first, wherever it stands. */
+	/* One key under `producer:` with its text, interpolated. Returns 0, or an error whose text becomes the problem at that
+	 * key's place (it brings its own "did you mean"). `preset` is handed over first, wherever it stands. */
 	int (*producer_set)(void *arg, const char *name, const char *value, struct err *ret_err);
-	/* After all keys: cross-checks of the section as a whole, reported at the key that the words begin with,
-	 * else at the section's place. */
-	int (*producer_finish)(void *arg, struct err *ret_err);
+	/* After all keys: cross-checks of the section as a whole. Says each problem; it is reported at the key that the words
+	 * begin with, else at the section's place, and not at all at a key that has a problem of its own. 0 or ERR_NOMEM. */
+	int (*producer_finish)(void *arg, conf_say_fn *say, void *say_arg);
 	void *arg;
+	/* Whether a key may be a list or a section: producer_set gets it as compact JSON. NULL: none may. */
+	bool (*producer_takes_json)(void *arg, const char *name);
+	/* Last, also when there are problems (*c holds defaults where they are): checks that only the agent can make, by
+	 * conf_problem_add. 0 or ERR_NOMEM. NULL: none. */
+	int (*finish)(void *arg, struct conf *c, struct conf_problems *problems);
 };
 
 /* 0 and *ret_conf; or ERR_CONFIG with problems->n > 0, in the order of the file (at most 100, the last one says

@@ -27,6 +27,9 @@ const char *load_text(struct loader *l, struct yaml_node *scalar);
 /* The text for people: "***" when it is secret. */
 const char *load_shown(const struct yaml_node *scalar);
 
+/* Appends the subtree as compact JSON; *ret_masked is set when a part of it is secret. False: problems, or nomem. */
+bool load_json(struct loader *l, struct yaml_node *v, struct buf *out, bool *ret_masked);
+
 void load_problem(struct loader *l, const struct yaml_node *at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Remembers that the text of a field is secret. */

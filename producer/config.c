@@ -10,17 +10,21 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "agent/base/buf.h"
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
 #include "agent/base/units.h"
 
 #define OTHERS_MAX 128		/* aliases and refused names */
-#define WORDS_MAX 16
+#define WORDS_MAX 24
+#define LIST_MAX (64 * 1024)
 
 int config_error(struct producer_error *ret_err, int code, const char *fmt, ...)
 {
@@ -89,7 +93,8 @@ static int bad_word(const struct key *k, const char *value, struct producer_erro
 
 	for (const struct key_word *w = k->words; w->word && n < WORDS_MAX - 1; w++) {
 		words[n++] = w->word;
-		if (w->value != WORD_REFUSED && w->word[0])
+		/* Class names are taken, not advertised. */
+		if (w->value != WORD_REFUSED && w->word[0] && !strchr(w->word, '.'))
 			snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", *list ? ", " : "", w->word);
 	}
 	words[n] = NULL;
@@ -100,10 +105,11 @@ static int bad_word(const struct key *k, const char *value, struct producer_erro
 	return config_error(ret_err, ERR_CONFIG, "%s: unknown value \"%.40s\", there are: %s", k->name, value, list);
 }
 
+/* In any case, as librdkafka takes them. */
 static int read_word(const struct key *k, const char *value, int64_t *ret, struct producer_error *ret_err)
 {
 	for (const struct key_word *w = k->words; w->word; w++) {
-		if (strcmp(w->word, value))
+		if (strcasecmp(w->word, value))
 			continue;
 		if (w->value == WORD_REFUSED)
 			return config_error(ret_err, ERR_CONFIG, "%s: \"%s\": %s", k->name, value, w->why);
@@ -182,6 +188,13 @@ static int read_rate(const struct key *k, const char *value, int64_t *ret, struc
 	return read_number(k, size, ret, ret_err);
 }
 
+static void wipe(char *s)
+{
+	if (s)
+		explicit_bzero(s, strlen(s));
+	mem_free(s);
+}
+
 static int read_string(char **field, const char *value, struct producer_error *ret_err)
 {
 	char *copy = NULL;
@@ -191,9 +204,40 @@ static int read_string(char **field, const char *value, struct producer_error *r
 		if (!copy)
 			return no_memory(ret_err);
 	}
-	mem_free(*field);
+	wipe(*field);
 	*field = copy;
 	return 0;
+}
+
+static int join_list(const struct key *k, char **field, const json_t *list, struct producer_error *ret_err)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, LIST_MAX);
+	buf_puts(&b, "");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *s = json_string_value(json_array_get(list, i));
+
+		if (!s) {
+			buf_release(&b);
+			return config_error(ret_err, ERR_CONFIG, "%s: a list of texts is taken, nothing else", k->name);
+		}
+		buf_printf(&b, "%s%s", i ? "," : "", s);
+	}
+	rc = b.failed ? no_memory(ret_err) : read_string(field, b.data, ret_err);
+	buf_release(&b);
+	return rc;
+}
+
+/* "a,b" or ["a", "b"]; [::1]:9092 is of the first kind. */
+static int read_list(const struct key *k, char **field, const char *value, struct producer_error *ret_err)
+{
+	json_t *list = value && *value == '[' ? json_loads(value, 0, NULL) : NULL;
+	int rc = list ? join_list(k, field, list, ret_err) : read_string(field, value, ret_err);
+
+	json_decref(list);
+	return rc;
 }
 
 int config_key_read(struct producer_config *c, const struct key *k, const char *value, struct producer_error *ret_err)
@@ -202,8 +246,11 @@ int config_key_read(struct producer_config *c, const struct key *k, const char *
 
 	switch (k->type) {
 	case KEY_STRING:
+	case KEY_JSON:
 	case KEY_SECRET:
 		return read_string(config_string(c, k), value, ret_err);
+	case KEY_LIST:
+		return read_list(k, config_string(c, k), value, ret_err);
 	case KEY_RATE:
 		return read_rate(k, value, config_number(c, k), ret_err);
 	case KEY_BOOL:
@@ -247,8 +294,8 @@ void producer_config_free(struct producer_config *c)
 	if (!c)
 		return;
 	for (const struct key *k = config_keys; k->name; k++)
-		if (k->type == KEY_STRING || k->type == KEY_SECRET)
-			mem_free(*config_string(c, k));
+		if (key_is_text(k->type))
+			wipe(*config_string(c, k));
 	mem_free(c->interceptor_fns);
 	mem_free(c);
 }
@@ -336,8 +383,10 @@ const char *producer_config_get(struct producer_config *c, const char *name)
 	if (i < 0)
 		return NULL;
 	switch (k->type) {
-	case KEY_STRING: return *config_string(c, k) ? *config_string(c, k) : "";
-	case KEY_SECRET: return *config_string(c, k) ? "***" : "";
+	case KEY_STRING:
+	case KEY_LIST:
+	case KEY_JSON:   return *config_string(c, k) ? *config_string(c, k) : "";
+	case KEY_SECRET: return *config_string(c, k) && **config_string(c, k) ? "***" : "";
 	case KEY_RATE:   return rate_text(c, *config_number(c, k));
 	case KEY_BOOL:   return *config_number(c, k) ? "true" : "false";
 	case KEY_ENUM:   return word_of(k, *config_number(c, k));
@@ -349,4 +398,18 @@ const char *producer_config_get(struct producer_config *c, const char *name)
 const char *producer_config_name(size_t i)
 {
 	return i < KEYS_MAX ? config_keys[i].name : NULL;
+}
+
+const char *producer_config_canonical(const char *name)
+{
+	int i = config_key_find(name);
+
+	return i < 0 ? NULL : config_keys[i].name;
+}
+
+bool producer_config_takes_json(const char *name)
+{
+	int i = config_key_find(name);
+
+	return i >= 0 && (config_keys[i].type == KEY_LIST || config_keys[i].type == KEY_JSON);
 }

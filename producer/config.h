@@ -70,4 +70,11 @@ struct producer_config {
 	char    text[512];			/* producer_config_get's answer */
 };
 
+/* As producer_config_check, but goes on behind a problem: calls fn for each. The first one's code, or 0. */
+int  producer_config_check_all(struct producer_config *c, void (*fn)(void *arg, const struct producer_error *e), void *arg);
+/* Kafka's name of a key by any of its names; NULL: unknown. */
+const char *producer_config_canonical(const char *name);
+/* Whether a key takes a list or more (as JSON), not only one single value. */
+bool producer_config_takes_json(const char *name);
+
 #endif

@@ -50,7 +50,7 @@ static bool good_server(const char *s, size_t n)
 	return port > 0 && port <= UINT16_MAX;
 }
 
-static int check_servers(const struct producer_config *c, struct producer_error *ret_err)
+static int check_servers(struct producer_config *c, struct producer_error *ret_err)
 {
 	static const char between[] = ", \t\r\n";
 	const char *s = c->bootstrap_servers ? c->bootstrap_servers : "";
@@ -146,14 +146,32 @@ static int check_levels(struct producer_config *c, struct producer_error *ret_er
 			    "for zlib's own choice (compression.type: none sends uncompressed)");
 }
 
+static config_check_fn *const own_checks[] = { check_servers, check_idempotence, check_times, check_sizes, check_levels, NULL };
+static config_check_fn *const *const all_checks[] = { own_checks, config_security_checks };
+
 int producer_config_check(struct producer_config *c, struct producer_error *ret_err)
 {
-	static int (*const checks[])(struct producer_config *, struct producer_error *) = {
-		check_idempotence, check_times, check_sizes, check_levels,
-	};
-	int rc = check_servers(c, ret_err);
+	int rc = 0;
 
-	for (size_t i = 0; i < sizeof checks / sizeof checks[0] && rc == 0; i++)
-		rc = checks[i](c, ret_err);
+	for (size_t i = 0; i < sizeof all_checks / sizeof all_checks[0]; i++)
+		for (config_check_fn *const *check = all_checks[i]; *check && rc == 0; check++)
+			rc = (*check)(c, ret_err);
 	return rc;
+}
+
+int producer_config_check_all(struct producer_config *c, void (*fn)(void *arg, const struct producer_error *e), void *arg)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < sizeof all_checks / sizeof all_checks[0]; i++)
+		for (config_check_fn *const *check = all_checks[i]; *check; check++) {
+			struct producer_error e;
+			int rc = (*check)(c, &e);
+
+			if (rc < 0)
+				fn(arg, &e);
+			if (rc < 0 && first == 0)
+				first = rc;
+		}
+	return first;
 }

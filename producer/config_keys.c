@@ -22,10 +22,7 @@ static const struct key_word codec_words[] = {
 };
 static const struct key_word protocol_words[] = {
 	{ "PLAINTEXT", PROTOCOL_PLAINTEXT, 0 }, { "SSL", PROTOCOL_SSL, 0 }, { "SASL_PLAINTEXT", PROTOCOL_SASL_PLAINTEXT, 0 },
-	{ "SASL_SSL", PROTOCOL_SASL_SSL, 0 },
-	/* librdkafka takes them in any case. */
-	{ "plaintext", PROTOCOL_PLAINTEXT, 0 }, { "ssl", PROTOCOL_SSL, 0 }, { "sasl_plaintext", PROTOCOL_SASL_PLAINTEXT, 0 },
-	{ "sasl_ssl", PROTOCOL_SASL_SSL, 0 }, { 0 },
+	{ "SASL_SSL", PROTOCOL_SASL_SSL, 0 }, { 0 },
 };
 #define KAFKA_CLIENTS "org.apache.kafka.clients.producer."
 #define KAFKA_SERIALIZATION "org.apache.kafka.common.serialization."
@@ -69,12 +66,14 @@ static const struct key_word login_handler_words[] = {
 static const struct key_word oauth_method_words[] = {
 	{ "oidc", 0, 0 }, { "default", WORD_REFUSED, "unsecured tokens are not supported; use oidc" }, { 0 },
 };
+/* Both ways are tried, see token.c. */
+static const struct key_word urlencode_words[] = { { "false", 0, 0 }, { "true", 0, 0 }, { 0 } };
 static const struct key_word verify_words[] = {
 	{ "true", 0, 0 }, { "false", WORD_REFUSED, "certificates are always checked; name the CA by ssl.truststore.location" }, { 0 },
 };
 
 const struct key config_keys[] = {
-	{ "bootstrap.servers", KEY_STRING, FIELD(bootstrap_servers), NULL, 0, 0, NULL },
+	{ "bootstrap.servers", KEY_LIST, FIELD(bootstrap_servers), NULL, 0, 0, NULL },
 	{ "client.id", KEY_STRING, FIELD(client_id), "", 0, 0, NULL },
 	{ "acks", KEY_ENUM, FIELD(acks), "all", 0, 0, acks_words },
 	{ "enable.idempotence", KEY_BOOL, FIELD(enable_idempotence), "true", 0, 0, NULL },
@@ -112,7 +111,7 @@ const struct key config_keys[] = {
 	{ "partitioner.availability.timeout.ms", KEY_TIME, FIELD(partitioner_availability_timeout_ms), "0", 0, MS_MAX, NULL },
 	{ "key.serializer", KEY_ENUM, FIELD(key_serializer), "bytes", 0, 0, serializer_words },
 	{ "value.serializer", KEY_ENUM, FIELD(value_serializer), "bytes", 0, 0, serializer_words },
-	{ "interceptor.classes", KEY_STRING, FIELD(interceptors), NULL, 0, 0, NULL },
+	{ "interceptor.classes", KEY_JSON, FIELD(interceptors), NULL, 0, 0, NULL },
 
 	{ "security.protocol", KEY_ENUM, FIELD(security_protocol), "PLAINTEXT", 0, 0, protocol_words },
 	{ "ssl.truststore.type", KEY_STRING, FIELD(ssl_truststore_type), "PEM", 0, 0, NULL },
@@ -128,14 +127,15 @@ const struct key config_keys[] = {
 	{ "ssl.key.location", KEY_STRING, FIELD(ssl_key_location), NULL, 0, 0, NULL },
 	{ "ssl.key.password", KEY_SECRET, FIELD(ssl_key_password), NULL, 0, 0, NULL },
 	{ "ssl.endpoint.identification.algorithm", KEY_STRING, FIELD(ssl_endpoint_identification_algorithm), "https", 0, 0, NULL },
-	{ "ssl.enabled.protocols", KEY_STRING, FIELD(ssl_enabled_protocols), "TLSv1.2,TLSv1.3", 0, 0, NULL },
-	{ "ssl.cipher.suites", KEY_STRING, FIELD(ssl_cipher_suites), NULL, 0, 0, NULL },
+	{ "ssl.enabled.protocols", KEY_LIST, FIELD(ssl_enabled_protocols), "TLSv1.2,TLSv1.3", 0, 0, NULL },
+	{ "ssl.cipher.suites", KEY_LIST, FIELD(ssl_cipher_suites), NULL, 0, 0, NULL },
 	{ "enable.ssl.certificate.verification", KEY_FIXED, 0, "true", 0, 0, verify_words },
 	{ "sasl.mechanism", KEY_ENUM, FIELD(sasl_mechanism), "", 0, 0, mechanism_words },
 	{ "sasl.username", KEY_STRING, FIELD(sasl_username), NULL, 0, 0, NULL },
 	{ "sasl.password", KEY_SECRET, FIELD(sasl_password), NULL, 0, 0, NULL },
 	{ "sasl.jaas.config", KEY_SECRET, FIELD(sasl_jaas_config), NULL, 0, 0, NULL },
 	{ "sasl.oauthbearer.method", KEY_FIXED, 0, "oidc", 0, 0, oauth_method_words },
+	{ "sasl.oauthbearer.header.urlencode", KEY_FIXED, 0, "false", 0, 0, urlencode_words },
 	{ "sasl.oauthbearer.token.endpoint.url", KEY_STRING, FIELD(oauth_token_url), NULL, 0, 0, NULL },
 	{ "sasl.oauthbearer.client.id", KEY_STRING, FIELD(oauth_client_id), NULL, 0, 0, NULL },
 	{ "sasl.oauthbearer.client.secret", KEY_SECRET, FIELD(oauth_client_secret), NULL, 0, 0, NULL },
@@ -152,6 +152,14 @@ _Static_assert(sizeof config_keys / sizeof config_keys[0] <= KEYS_MAX, "set_mask
 const struct key_alias config_aliases[] = {
 	{ "metadata.broker.list", "bootstrap.servers" },
 	{ "compression.codec", "compression.type" },
+	{ "request.required.acks", "acks" },
+	{ "max.in.flight", "max.in.flight.requests.per.connection" },
+	{ "message.send.max.retries", "retries" },
+	{ "message.timeout.ms", "delivery.timeout.ms" },
+	{ "queue.buffering.max.ms", "linger.ms" },
+	{ "socket.send.buffer.bytes", "send.buffer.bytes" },
+	{ "socket.receive.buffer.bytes", "receive.buffer.bytes" },
+	{ "topic.metadata.refresh.interval.ms", "metadata.max.age.ms" },
 	{ "ssl.ca.location", "ssl.truststore.location" },
 	{ "ssl.ca.pem", "ssl.truststore.certificates" },
 	{ "ssl.key.pem", "ssl.keystore.key" },
@@ -169,6 +177,7 @@ const struct key_alias config_aliases[] = {
 #define NO_KERBEROS "Kerberos is not supported; use SCRAM-SHA-512, OAUTHBEARER or client certificates (SSL)"
 #define NO_TRANSACTIONS "transactions are not supported; exactly once is kept by idempotence and the ledger"
 #define NO_LOGIN "tokens are fetched when a connection needs one, leave it out"
+#define NO_UNSECURED "unsecured tokens are not supported; name a token endpoint or a token file"
 #define BROKER_SIDE "it is for whoever checks tokens, leave it out"
 
 const struct key_refusal config_refused[] = {
@@ -191,7 +200,7 @@ const struct key_refusal config_refused[] = {
 	{ "sasl.oauthbearer.jwks.endpoint.retry.backoff.ms", BROKER_SIDE }, { "sasl.oauthbearer.jwks.endpoint.url", BROKER_SIDE },
 	{ "sasl.oauthbearer.jwt.validator.class", BROKER_SIDE }, { "sasl.oauthbearer.scope.claim.name", BROKER_SIDE },
 	{ "sasl.oauthbearer.sub.claim.name", BROKER_SIDE }, { "sasl.oauthbearer.jwt.retriever.class", JAVA_ONLY },
-	{ "sasl.oauthbearer.header.urlencode", JAVA_ONLY },
+	{ "sasl.oauthbearer.config", NO_UNSECURED }, { "enable.sasl.oauthbearer.unsecure.jwt", NO_UNSECURED },
 	{ "transaction.timeout.ms", NO_TRANSACTIONS }, { "transaction.two.phase.commit.enable", NO_TRANSACTIONS },
 	{ "transactional.id", NO_TRANSACTIONS }, { NULL, NULL },
 };

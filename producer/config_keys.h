@@ -9,6 +9,8 @@
 
 enum key_type {
 	KEY_STRING,
+	KEY_LIST,	/* as KEY_STRING, with commas between; a JSON list of texts is taken too */
+	KEY_JSON,	/* as KEY_STRING; JSON */
 	KEY_SECRET,	/* as KEY_STRING, prints as *** */
 	KEY_INT,
 	KEY_SIZE,	/* bytes; may carry KiB, MiB, GiB */
@@ -31,6 +33,12 @@ struct key {
 	int64_t       min, max;		/* of numbers */
 	const struct key_word *words;	/* of enums and fixed ones, ends with word NULL */
 };
+
+/* Those whose field is a char *. */
+static inline bool key_is_text(enum key_type t)
+{
+	return t == KEY_STRING || t == KEY_LIST || t == KEY_JSON || t == KEY_SECRET;
+}
 
 #define KEYS_MAX 128
 #define PRESET_KEYS_MAX 8
@@ -57,6 +65,9 @@ bool config_key_chosen(const struct producer_config *c, const char *name, bool p
 const char *config_key_default(const struct producer_config *c, const struct key *k);
 /* Reads text into the field of k. 0, ERR_CONFIG with words in *ret_err, ERR_NOMEM. */
 int config_key_read(struct producer_config *c, const struct key *k, const char *value, struct producer_error *ret_err);
+/* Finds at most one problem, in words that begin with the key to change; may lower or raise defaults. */
+typedef int config_check_fn(struct producer_config *c, struct producer_error *ret_err);
+extern config_check_fn *const config_security_checks[];		/* ends with NULL */
 int config_error(struct producer_error *ret_err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 static inline int64_t *config_number(struct producer_config *c, const struct key *k)

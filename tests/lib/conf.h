@@ -19,8 +19,8 @@
 /* What the hooks were told, and what they answer. */
 struct producer_mock {
 	char said[1024];
-	const char *bad_key, *bad_text, *finish_text;
-	int  finished;
+	const char *bad_key, *bad_text, *finish_text, *finish_more;
+	int  finished, ended;
 };
 
 static inline int mock_set(void *arg, const char *name, const char *value, struct err *ret_err)
@@ -34,16 +34,35 @@ static inline int mock_set(void *arg, const char *name, const char *value, struc
 	return 0;
 }
 
-static inline int mock_finish(void *arg, struct err *ret_err)
+static inline int mock_finish(void *arg, conf_say_fn *say, void *say_arg)
 {
 	struct producer_mock *m = arg;
 
 	m->finished++;
-	return m->finish_text ? err_set(ret_err, ERR_CONFIG, "%s", m->finish_text) : 0;
+	if (m->finish_text)
+		say(say_arg, m->finish_text);
+	if (m->finish_more)
+		say(say_arg, m->finish_more);
+	return 0;
+}
+
+static inline bool mock_takes_json(void *arg, const char *name)
+{
+	(void)arg;
+	return !strncmp(name, "json.", 5);
+}
+
+static inline int mock_end(void *arg, struct conf *c, struct conf_problems *problems)
+{
+	struct producer_mock *m = arg;
+
+	(void)problems;
+	m->ended += c->path != NULL;
+	return 0;
 }
 
 static struct producer_mock mock;
-static const struct conf_hooks hooks = { mock_set, mock_finish, &mock };
+static const struct conf_hooks hooks = { mock_set, mock_finish, &mock, mock_takes_json, mock_end };
 
 static inline int reset(void **state)
 {

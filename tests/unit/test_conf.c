@@ -131,7 +131,7 @@ static void a_missing_key_is_reported_at_its_section(void **state)
 	    "f.yaml:2:5: missing key \"paths\" in inputs[0]", "f.yaml:2:5: missing key \"topic\" in inputs[0]",
 	    "f.yaml:3:5: missing key \"paths\" in inputs[1]",
 	    "f.yaml:4:1: missing key \"bootstrap.servers\" in producer");
-	assert_int_equal(mock.finished, 0);
+	assert_int_equal(mock.finished, 1);
 }
 
 static void a_repeated_key_is_a_problem(void **state)
@@ -402,6 +402,82 @@ static void a_producer_key_has_one_single_value(void **state)
 	assert_string_equal(mock.said, "preset=balanced\nbootstrap.servers=b:9092\n");
 }
 
+static void a_key_that_takes_more_gets_lists_and_sections_as_json(void **state)
+{
+	(void)state;
+	setenv("SPILLWAY_TEST", "5", 1);
+	conf_free(good(BASE "  json.a:\n  - header: { name: dc, value: \"eu\\\"1\" }\n  - { n: -1.5e3, z: 01, t: true, q: 'true', e: ~, "
+		       "v: '', x: '${env:SPILLWAY_TEST}' }\n  json.b: [a:1, 'b:2', \"\\u00e4\"]\n  json.c: [[], {}]\n  json.d: one\n"));
+	unsetenv("SPILLWAY_TEST");
+	assert_string_equal(mock.said, "preset=balanced\nbootstrap.servers=b:9092\n"
+			    "json.a=[{\"header\":{\"name\":\"dc\",\"value\":\"eu\\\"1\"}},{\"n\":-1.5e3,\"z\":\"01\",\"t\":true,\"q\":\"true\","
+			    "\"e\":null,\"v\":\"\",\"x\":\"5\"}]\n"
+			    "json.b=[\"a:1\",\"b:2\",\"\xc3\xa4\"]\njson.c=[[],{}]\njson.d=one\n");
+}
+
+static void a_refused_list_stands_at_its_key_and_a_broken_part_at_the_part(void **state)
+{
+	(void)state;
+	mock.bad_key = "json.a";
+	mock.bad_text = "no:";
+	bad(BASE "  json.a: [x]\n", "f.yaml:6:3: no: [\"x\"]");
+	bad(BASE "  json.b: [x, '${env:NO_SUCH_NAME_1}']\n",
+	    "f.yaml:6:15: environment variable \"NO_SUCH_NAME_1\" is not set");
+}
+
+static void a_secret_inside_a_list_is_masked_and_never_shown(void **state)
+{
+	struct secret s = secret_new("hush", 4);
+	char text[300], want[100];
+	struct conf *c;
+
+	(void)state;
+	snprintf(text, sizeof text, BASE "  json.a: [{ with: '${file:%s}' }]\n", s.path);
+	c = good(text);
+	assert_int_equal(c->producer_masked.n, 1);
+	assert_string_equal(c->producer_masked.v[0], "json.a");
+	conf_free(c);
+	mock.bad_key = "json.a";
+	mock.bad_text = "no:";
+	snprintf(want, sizeof want, "f.yaml:6:3: json.a: bad value (it is secret and not shown)");
+	bad(text, want);
+	mock.bad_key = NULL;
+	mock.finish_text = "json.a: hush is wrong";
+	bad(text, "f.yaml:6:3: json.a: *** is wrong");
+	secret_free(&s);
+}
+
+static void a_block_of_lines_arrives_as_it_is(void **state)
+{
+	(void)state;
+	conf_free(good(BASE "  ssl.ca.pem: |\n    -----BEGIN CERTIFICATE-----\n    MIIB\n    -----END CERTIFICATE-----\n  x: 1\n"));
+	assert_string_equal(mock.said, "preset=balanced\nbootstrap.servers=b:9092\n"
+			    "ssl.ca.pem=-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n\nx=1\n");
+}
+
+static void all_cross_checks_are_said_but_not_about_keys_that_are_wrong_anyway(void **state)
+{
+	(void)state;
+	mock.finish_text = "acks: all is needed";
+	mock.finish_more = "retries: are needed";
+	bad(BASE "  retries: 0\n  acks: 1\n", "f.yaml:6:3: retries: are needed", "f.yaml:7:3: acks: all is needed");
+	mock.bad_key = "acks";
+	mock.bad_text = "what is";
+	bad(BASE "  retries: 0\n  acks: 1\n", "f.yaml:6:3: retries: are needed", "f.yaml:7:3: what is 1");
+	mock.finish_more = "bootstrap.servers is required";
+	bad("inputs: [{topic: t, paths: /a}]\nproducer: {acks: 2}\n",
+	    "f.yaml:2:1: missing key \"bootstrap.servers\" in producer", "f.yaml:2:12: what is 2");
+}
+
+static void the_agents_own_checks_run_with_other_problems_too(void **state)
+{
+	(void)state;
+	conf_free(good(BASE));
+	assert_int_equal(mock.ended, 1);
+	bad(BASE "max_lanes: 0\n", "f.yaml:6:12: \"max_lanes\" must be between 1 and 100000, not 0");
+	assert_int_equal(mock.ended, 2);
+}
+
 static void without_hooks_the_producer_section_is_only_looked_at(void **state)
 {
 	struct conf_problems p = { 0 };
@@ -508,6 +584,12 @@ static const struct CMUnitTest tests[] = {
 	TEST(the_producer_gets_the_preset_first_and_then_every_key),
 	TEST(what_the_producer_refuses_stands_at_the_keys_place),
 	TEST(a_producer_key_has_one_single_value),
+	TEST(a_key_that_takes_more_gets_lists_and_sections_as_json),
+	TEST(a_refused_list_stands_at_its_key_and_a_broken_part_at_the_part),
+	TEST(a_secret_inside_a_list_is_masked_and_never_shown),
+	TEST(a_block_of_lines_arrives_as_it_is),
+	TEST(all_cross_checks_are_said_but_not_about_keys_that_are_wrong_anyway),
+	TEST(the_agents_own_checks_run_with_other_problems_too),
 	TEST(without_hooks_the_producer_section_is_only_looked_at),
 	TEST(max_reliability_makes_the_ledger_durable_unless_told_otherwise),
 	TEST(a_file_that_cannot_be_read_is_one_problem_without_a_place),

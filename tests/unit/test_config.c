@@ -87,7 +87,7 @@ static void the_list_of_names_is_complete_and_ends(void **state)
 		assert_non_null(producer_config_get(c, producer_config_name(n)));
 		n++;
 	}
-	assert_int_equal(n, 28);
+	assert_int_equal(n, 71);
 	assert_null(producer_config_name(1000000));
 }
 
@@ -155,11 +155,26 @@ static void wrong_values_say_what_would_be_right(void **state)
 		{ "acks", "al", "acks: unknown value \"al\" (did you mean \"all\"?)" },
 		{ "acks", "everyone", "acks: unknown value \"everyone\", there are: all, -1, 1, 0" },
 		{ "compression.type", "lz5", "compression.type: unknown value \"lz5\" (did you mean \"lz4\"?)" },
-		{ "compression.type", "gzip", "compression.type: \"gzip\" is not supported yet" },
-		{ "compression.type", "snappy", "compression.type: \"snappy\" is not supported yet" },
-		{ "security.protocol", "SASL_SSL", "security.protocol: \"SASL_SSL\" is not supported yet" },
 		{ "security.protocol", "PLAINTXT", "security.protocol: unknown value \"PLAINTXT\" (did you mean \"PLAINTEXT\"?)" },
-		{ "partitioner.class", "round_robin", "partitioner.class: \"round_robin\" is not supported yet" },
+		{ "security.protocol", "TLS", "security.protocol: unknown value \"TLS\", there are: PLAINTEXT, SSL, "
+		  "SASL_PLAINTEXT, SASL_SSL" },
+		{ "sasl.mechanism", "GSSAPI", "sasl.mechanism: \"GSSAPI\": Kerberos is not supported; use SCRAM-SHA-512, OAUTHBEARER "
+		  "or client certificates (SSL)" },
+		{ "sasl.mechanism", "AWS_MSK_IAM", "sasl.mechanism: \"AWS_MSK_IAM\": it is not supported; MSK also takes "
+		  "SCRAM-SHA-512 and client certificates (SSL)" },
+		{ "sasl.mechanism", "SCRAM", "sasl.mechanism: unknown value \"SCRAM\", there are: PLAIN, SCRAM-SHA-256, "
+		  "SCRAM-SHA-512, OAUTHBEARER" },
+		{ "value.serializer", "avro", "value.serializer: unknown value \"avro\", there are: bytes, string, json, integer, "
+		  "long, double, uuid" },
+		{ "partitioner.class", "org.apache.kafka.clients.producer.UniformStickyPartitioner",
+		  "partitioner.class: \"org.apache.kafka.clients.producer.UniformStickyPartitioner\": use partitioner.class: default "
+		  "with partitioner.ignore.keys: true" },
+		{ "enable.ssl.certificate.verification", "false", "enable.ssl.certificate.verification: \"false\": certificates are "
+		  "always checked; name the CA by ssl.truststore.location" },
+		{ "max_rate", "20MiB", "max_rate: \"20MiB\" is neither off nor a rate like 20MiB/s" },
+		{ "max_rate", "fast/s", "max_rate: \"fast\" is not a rate like 20MiB/s" },
+		{ "max_rate", "10/s", "max_rate: 10 is out of range, it must be from 1KiB to 1TiB" },
+		{ "bootstrap.servers", "[1]", "bootstrap.servers: a list of texts is taken, nothing else" },
 		{ "preset", "balance", "preset: unknown value \"balance\" (did you mean \"balanced\"?)" },
 		{ "preset", "xyz",
 		  "preset: unknown value \"xyz\", there are: balanced, max-throughput, min-latency, max-reliability" },
@@ -186,14 +201,105 @@ static void unknown_names_come_with_the_nearest(void **state)
 	assert_refused("", "5", "unknown key \"\"");
 }
 
-static void known_names_that_do_nothing_yet_are_refused_by_name(void **state)
+static void names_of_other_clients_and_of_java_alone_are_refused_with_words(void **state)
 {
 	(void)state;
-	assert_refused("ssl.ca.location", "/x", "\"ssl.ca.location\" is not supported yet");
-	assert_refused("sasl.mechanism", "PLAIN", "\"sasl.mechanism\" is not supported yet");
-	assert_refused("transactional.id", "t", "\"transactional.id\" is not supported yet");
-	assert_refused("max_rate", "off", "\"max_rate\" is not supported yet");
-	assert_refused("compression.gzip.level", "5", "\"compression.gzip.level\" is not supported yet");
+	assert_refused("transactional.id", "t",
+		       "\"transactional.id\": transactions are not supported; exactly once is kept by idempotence and the ledger");
+	assert_refused("metric.reporters", "x", "\"metric.reporters\": it belongs to Java's client alone, leave it out");
+	assert_refused("sasl.kerberos.service.name", "kafka", "\"sasl.kerberos.service.name\": Kerberos is not supported; use "
+		       "SCRAM-SHA-512, OAUTHBEARER or client certificates (SSL)");
+	assert_refused("ssl.protocol", "TLSv1.3", "\"ssl.protocol\": name the versions by ssl.enabled.protocols");
+	assert_refused("sasl.oauthbearer.config", "principal=x", "\"sasl.oauthbearer.config\": unsecured tokens are not supported; "
+		       "name a token endpoint or a token file");
+}
+
+static void other_names_of_a_key_mean_the_key(void **state)
+{
+	static const char *const same[][3] = {
+		{ "metadata.broker.list", "h:1", "bootstrap.servers" }, { "compression.codec", "lz4", "compression.type" },
+		{ "request.required.acks", "1", "acks" }, { "queue.buffering.max.ms", "9", "linger.ms" },
+		{ "ssl.ca.location", "/ca.pem", "ssl.truststore.location" }, { "ssl.ca.pem", "x", "ssl.truststore.certificates" },
+		{ "ssl.certificate.pem", "c", "ssl.keystore.certificate.chain" }, { "sasl.mechanisms", "PLAIN", "sasl.mechanism" },
+		{ "sasl.oauthbearer.token.endpoint.client.id", "me", "sasl.oauthbearer.client.id" },
+		{ "sasl.oauthbearer.client.credentials.client.id", "you", "sasl.oauthbearer.client.id" },
+		{ "sasl.oauthbearer.token.endpoint.scope", "s", "sasl.oauthbearer.scope" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(same); i++) {
+		set(same[i][0], same[i][1]);
+		assert_string_equal(producer_config_get(c, same[i][0]), same[i][1]);
+		assert_string_equal(producer_config_get(c, same[i][2]), same[i][1]);
+		assert_string_equal(producer_config_canonical(same[i][0]), same[i][2]);
+	}
+	assert_null(producer_config_canonical("no.such.key"));
+	/* What was set last counts. */
+	set("ssl.truststore.location", "/other.pem");
+	assert_string_equal(producer_config_get(c, "ssl.ca.location"), "/other.pem");
+	set("ssl.key.pem", "x");
+	assert_string_equal(c->ssl_keystore_key, "x");
+}
+
+static void words_are_taken_in_any_case_and_by_kafkas_class_names(void **state)
+{
+	(void)state;
+	set("security.protocol", "sasl_ssl");
+	assert_string_equal(producer_config_get(c, "security.protocol"), "SASL_SSL");
+	set("sasl.mechanism", "scram-sha-512");
+	assert_int_equal(c->sasl_mechanism, SASL_SCRAM_SHA_512);
+	set("value.serializer", "org.apache.kafka.common.serialization.StringSerializer");
+	assert_string_equal(producer_config_get(c, "value.serializer"), "string");
+	set("key.serializer", "org.apache.kafka.common.serialization.UUIDSerializer");
+	assert_int_equal(c->key_serializer, SERIALIZER_UUID);
+	set("partitioner.class", "org.apache.kafka.clients.producer.RoundRobinPartitioner");
+	assert_string_equal(producer_config_get(c, "partitioner.class"), "round_robin");
+	set("enable.ssl.certificate.verification", "true");
+}
+
+static void lists_come_with_commas_or_as_json(void **state)
+{
+	(void)state;
+	set("bootstrap.servers", "[\"a:1\",\"b:2\"]");
+	assert_string_equal(c->bootstrap_servers, "a:1,b:2");
+	set("bootstrap.servers", "[::1]:9092");
+	assert_string_equal(c->bootstrap_servers, "[::1]:9092");
+	set("ssl.enabled.protocols", "[]");
+	assert_string_equal(c->ssl_enabled_protocols, "");
+	set("interceptor.classes", "[{\"drop\":{\"pattern\":\"x\"}}]");
+	assert_string_equal(c->interceptors, "[{\"drop\":{\"pattern\":\"x\"}}]");
+	assert_true(producer_config_takes_json("interceptor.classes"));
+	assert_true(producer_config_takes_json("metadata.broker.list"));
+	assert_false(producer_config_takes_json("acks"));
+	assert_false(producer_config_takes_json("nonsense"));
+}
+
+static void a_rate_is_bytes_a_second_or_off(void **state)
+{
+	(void)state;
+	assert_int_equal(c->max_rate, 0);
+	set("max_rate", "20MiB/s");
+	assert_int_equal(c->max_rate, 20 << 20);
+	assert_string_equal(producer_config_get(c, "max_rate"), "20MiB/s");
+	set("max_rate", "1500/s");
+	assert_string_equal(producer_config_get(c, "max_rate"), "1500B/s");
+	set("max_rate", "off");
+	assert_string_equal(producer_config_get(c, "max_rate"), "off");
+}
+
+static void secrets_are_never_given_back(void **state)
+{
+	static const char *const secret[] = { "ssl.keystore.key", "ssl.key.password", "ssl.keystore.password",
+		"ssl.truststore.password", "sasl.password", "sasl.jaas.config", "sasl.oauthbearer.client.secret" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(secret); i++) {
+		assert_string_equal(producer_config_get(c, secret[i]), "");
+		set(secret[i], "hush");
+		assert_string_equal(producer_config_get(c, secret[i]), "***");
+		set(secret[i], "");
+		assert_string_equal(producer_config_get(c, secret[i]), "");
+	}
 }
 
 static void a_long_value_is_cut_not_overrun(void **state)
@@ -390,7 +496,12 @@ static const struct CMUnitTest tests[] = {
 	T(values_come_with_units_or_without),
 	T(wrong_values_say_what_would_be_right),
 	T(unknown_names_come_with_the_nearest),
-	T(known_names_that_do_nothing_yet_are_refused_by_name),
+	T(names_of_other_clients_and_of_java_alone_are_refused_with_words),
+	T(other_names_of_a_key_mean_the_key),
+	T(words_are_taken_in_any_case_and_by_kafkas_class_names),
+	T(lists_come_with_commas_or_as_json),
+	T(a_rate_is_bytes_a_second_or_off),
+	T(secrets_are_never_given_back),
 	T(a_long_value_is_cut_not_overrun),
 	T(presets_set_what_the_manual_says),
 	T(single_keys_win_over_the_preset_in_any_order),
