@@ -106,9 +106,9 @@ $(TESTBIN): $(O)/%: $(O)/%.o $(O)/libtests.a $(O)/libspillway.a
 	$(call say,LD,$@)
 	$(Q)$(LDALL) -o $@ $< $(O)/libtests.a $(O)/libspillway.a $(LIBS) -lcmocka
 
-$(TOOLBIN): $(O)/%: $(O)/%.o $(O)/libspillway.a
+$(TOOLBIN): $(O)/%: $(O)/%.o $(O)/libtests.a $(O)/libspillway.a
 	$(call say,LD,$@)
-	$(Q)$(LDALL) -o $@ $< $(O)/libspillway.a $(LIBS)
+	$(Q)$(LDALL) -o $@ $< $(O)/libtests.a $(O)/libspillway.a $(LIBS)
 
 $(FUZZBIN): $(O)/%: $(O)/%.o $(O)/libspillway.a
 	$(call say,LD,$@)

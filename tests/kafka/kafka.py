@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """kafka.py - a real Apache Kafka for the tests: fetched once, started on free loopback ports, ended by its own pid.
 
-	kafka.py fetch			download the pinned jars (pom.xml) into build/kafka/lib, once
-	kafka.py run [DIR]		start a broker for trying things by hand; ^C ends it
+	kafka.py fetch			download the pinned jars (pom.xml, pom-3.9.xml) into build/kafka*/lib, once
+	kafka.py run [DIR [VERSION]]	start a broker for trying things by hand; ^C ends it
 
 A Broker is one KRaft node, broker and controller at once, with two listeners for clients: PLAINTEXT advertises itself,
 PROXIED advertises the port of a Proxy that sits in front of it. A client that bootstraps at the proxy is told the
@@ -24,8 +24,10 @@ import procs                                                            # noqa: 
 import wire                                                             # noqa: E402
 from proxy import Proxy                                                 # noqa: E402
 
-LIB = os.path.join(procs.ROOT, "build", "kafka", "lib")
-POM = os.path.join(HERE, "pom.xml")
+# Release -> its jars and the file that pins them.
+NEWEST = "4.1"
+LIBS = {v: os.path.join(procs.ROOT, "build", name, "lib") for v, name in ((NEWEST, "kafka"), ("3.9", "kafka-3.9"))}
+POMS = {v: os.path.join(HERE, name) for v, name in ((NEWEST, "pom.xml"), ("3.9", "pom-3.9.xml"))}
 JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"]
 
 PROPERTIES = """\
@@ -56,28 +58,29 @@ controller.quorum.fetch.timeout.ms=600
 """
 
 
-def fetch():
-    """Downloads the jars unless a complete copy for this pom is there. Returns the class path."""
-    with open(POM, "rb") as f:
+def fetch(version=NEWEST):
+    """Downloads the jars of a release unless a complete copy for this pom is there. Returns the class path."""
+    lib, pom = LIBS[version], POMS[version]
+    with open(pom, "rb") as f:
         want = hashlib.sha256(f.read()).hexdigest()
-    stamp = os.path.join(LIB, ".complete")
+    stamp = os.path.join(lib, ".complete")
     if not os.path.exists(stamp) or open(stamp).read() != want:
-        shutil.rmtree(LIB, ignore_errors=True)
-        os.makedirs(LIB)
-        subprocess.run(["mvn", "-q", "-B", "-Dstyle.color=never", "-f", POM, "dependency:copy-dependencies", "-DincludeScope=runtime",
-                        f"-DoutputDirectory={LIB}"], check=True, stdin=subprocess.DEVNULL)
+        shutil.rmtree(lib, ignore_errors=True)
+        os.makedirs(lib)
+        subprocess.run(["mvn", "-q", "-B", "-Dstyle.color=never", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime",
+                        f"-DoutputDirectory={lib}"], check=True, stdin=subprocess.DEVNULL)
         with open(stamp, "w") as f:
             f.write(want)
-    return os.path.join(LIB, "*")
+    return os.path.join(lib, "*")
 
 
-def java(main, *args, heap="256m"):
-    return ["java", f"-Xmx{heap}", *JVM, "-cp", os.path.join(LIB, "*"), main, *map(str, args)]
+def java(main, *args, heap="256m", version=NEWEST):
+    return ["java", f"-Xmx{heap}", *JVM, "-cp", os.path.join(LIBS[version], "*"), main, *map(str, args)]
 
 
-def tool(main, *args, timeout=60):
+def tool(main, *args, timeout=60, version=NEWEST):
     """Runs one of Kafka's own tools to its end; returns its standard output. Fails with the tool's words."""
-    rc, out, err = procs.run(java(main, *args), timeout=timeout)
+    rc, out, err = procs.run(java(main, *args, version=version), timeout=timeout)
     if rc:
         raise RuntimeError(f"{main} ended with {rc}: {(err + out).decode(errors='replace')[-2000:]}")
     return out
@@ -91,8 +94,9 @@ def new_cluster_id():
 class Broker:
     """One node. start(), then any of the rest; stop() at the end. `dir` holds its data, configuration and log."""
 
-    def __init__(self, directory, cluster=None, **properties):
+    def __init__(self, directory, cluster=None, version=NEWEST, **properties):
         self.dir = directory
+        self.version = version
         self.cluster = cluster                  # its id; None: one of its own
         self.properties = properties
         self.process = None
@@ -136,12 +140,12 @@ class Broker:
 
     def launch(self):
         """Starts the process, without waiting for it."""
-        fetch()
+        fetch(self.version)
         if not os.path.exists(os.path.join(self.dir, "data", "meta.properties")):
             self.cluster = self.cluster or new_cluster_id()
-            tool("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", self.config)
+            tool("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", self.config, version=self.version)
         with open(os.path.join(self.dir, "broker.log"), "ab") as log:
-            self.process = procs.spawn(java("kafka.Kafka", self.config, heap="400m"), stdout=log, stderr=log)
+            self.process = procs.spawn(java("kafka.Kafka", self.config, heap="400m", version=self.version), stdout=log, stderr=log)
 
     def _check_alive(self):
         if self.process.poll() is not None:
@@ -298,11 +302,12 @@ class Cluster:
 
 def main(argv):
     if argv[1:2] == ["fetch"]:
-        fetch()
+        for version in POMS:
+            fetch(version)
         return 0
     if argv[1:2] == ["run"]:
         directory = argv[2] if len(argv) > 2 else tempfile.mkdtemp(prefix="spillway-kafka.")
-        broker = Broker(directory).start()
+        broker = Broker(directory, version=argv[3] if len(argv) > 3 else NEWEST).start()
         print(f"broker {broker.address}, through a proxy {broker.proxied}, files in {directory}", flush=True)
         try:
             signal.pause()

@@ -2,15 +2,18 @@
 
 Why: Kafka's own tools cost a JVM start (two seconds) for each topic that a test creates. What is here asks a broker
 directly; what a consumer sees is still read by real consumers (kcat, ConsoleConsumer).
-Only versions without tagged fields are used, except DescribeProducers, which has no other.
+Only versions without tagged fields are used, except by DescribeProducers, which has no other, and by Produce and the look-up
+of topic ids, which speak what they are told to: their answers are compared between brokers.
 """
+import collections
 import socket
 import struct
 
 PRODUCE, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 2, 3, 18
-CREATE_TOPICS, DELETE_TOPICS, ALTER_CONFIGS, DESCRIBE_PRODUCERS = 19, 20, 44, 61
-TOPIC_ALREADY_EXISTS = 36
-TOPIC_RESOURCE, CONFIG_SET, CONFIG_DELETE = 2, 0, 1
+CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID, ALTER_CONFIGS, DESCRIBE_PRODUCERS = 19, 20, 22, 44, 61
+COORDINATOR_LOADING, TOPIC_ALREADY_EXISTS = 14, 36
+TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
+CONFIG_SET, CONFIG_DELETE = 0, 1
 
 
 class WireError(Exception):
@@ -35,6 +38,19 @@ def uvarint(n):
         n >>= 7
     out.append(n)
     return bytes(out)
+
+
+def zigzag(n):
+    """A varint as records have it."""
+    return uvarint(2 * n if n >= 0 else -2 * n - 1)
+
+
+def compact_string(s):
+    return uvarint(0) if s is None else uvarint(len(s.encode()) + 1) + s.encode()
+
+
+def compact_array(items):
+    return uvarint(len(items) + 1) + b"".join(items)
 
 
 class Reader:
@@ -109,16 +125,25 @@ class Client:
             out += part
         return out
 
-    def call(self, api, version, body, flexible=False):
+    def send(self, api, version, body, flexible=False):
+        """The request alone; what comes back is the caller's."""
         self.correlation += 1
         head = struct.pack(">hhi", api, version, self.correlation) + string("tests") + (b"\0" if flexible else b"")
         self.sock.sendall(struct.pack(">i", len(head) + len(body)) + head + body)
+
+    def call(self, api, version, body, flexible=False):
+        self.send(api, version, body, flexible)
+        r = self.receive()
+        if flexible:
+            r.tags()
+        return r
+
+    def receive(self):
+        """The answer to the last request, behind its correlation id."""
         size, = struct.unpack(">i", self._read(4))
         r = Reader(self._read(size))
         if r.take("i") != self.correlation:
             raise WireError("answer to another request")
-        if flexible:
-            r.tags()
         return r
 
     def api_versions(self):
@@ -176,7 +201,15 @@ class Client:
         """Sets the given keys of a topic's configuration; a value of None takes a key back to its default."""
         rows = [string(k) + struct.pack(">b", CONFIG_DELETE if v is None else CONFIG_SET) +
                 string(None if v is None else str(v)) for k, v in config.items()]
-        resource = struct.pack(">b", TOPIC_RESOURCE) + string(name) + array(rows)
+        self._alter(TOPIC_RESOURCE, name, rows)
+
+    def alter_brokers(self, config):
+        """The same for the default of all brokers."""
+        rows = [string(k) + struct.pack(">b", CONFIG_SET) + string(str(v)) for k, v in config.items()]
+        self._alter(BROKER_RESOURCE, "", rows)
+
+    def _alter(self, kind, name, rows):
+        resource = struct.pack(">b", kind) + string(name) + array(rows)
         r = self.call(ALTER_CONFIGS, 0, array([resource]) + b"\0")
         r.take("i")
         error, message = r.array(lambda r: (r.take("h"), r.string(), r.take("b"), r.string())[:2])[0]
@@ -224,10 +257,136 @@ class Client:
 
         return r.compact_array(lambda r: (r.compact_string(), r.compact_array(one)))[0][1][0]
 
+    def init_producer_id(self):
+        """(error, a producer id that nobody else has, with epoch 0). COORDINATOR_LOADING: a young broker has no ids yet."""
+        r = self.call(INIT_PRODUCER_ID, 0, string(None) + struct.pack(">i", 60000))
+        r.take("i")
+        return r.take("h"), r.take("q")
+
+    def topic_id(self, name):
+        """The sixteen bytes that a topic has been given with its creation. Brokers from 2.8 on."""
+        topic = bytes(16) + compact_string(name) + b"\0"
+        r = self.call(METADATA, 10, compact_array([topic]) + b"\0\0\0\0", flexible=True)
+        r.take("i")
+
+        def broker(r):
+            r.take("i"), r.compact_string(), r.take("i"), r.compact_string()
+            r.tags()
+
+        r.compact_array(broker)
+        r.compact_string(), r.take("i")
+        if r.uvarint() != 2:
+            raise WireError(f"no topic {name}")
+        error, _ = r.take("h"), r.compact_string()
+        if error:
+            raise WireError(f"topic {name}: error {error}")
+        return r.raw(16)
+
+    def produce(self, topic, partition, records, version=8, acks=-1, timeout_ms=5000):
+        """Sends these bytes for one partition; `topic` is a name, from version 13 on the sixteen bytes of an id.
+
+        An Answer; None for acks 0, which has none."""
+        flexible = version >= 9
+        if flexible:
+            name = topic if version >= 13 else compact_string(topic)
+            row = struct.pack(">i", partition) + uvarint(len(records) + 1) + records + b"\0"
+            topics = compact_array([name + compact_array([row]) + b"\0"])
+            body = b"\0" + struct.pack(">hi", acks, timeout_ms) + topics + b"\0"
+        else:
+            row = struct.pack(">ii", partition, len(records)) + records
+            body = string(None) + struct.pack(">hi", acks, timeout_ms) + array([string(topic) + array([row])])
+        if acks == 0:
+            self.send(PRODUCE, version, body, flexible)
+            return None
+        return _answer(self.call(PRODUCE, version, body, flexible), version)
+
+
+Answer = collections.namedtuple("Answer", "error base_offset append_time log_start culprits message leader")
+""" `culprits`: the batch indexes of record_errors; `leader`: (id, epoch) of the CurrentLeader tag, or None."""
+
+
+def _answer(r, version):
+    """The one partition of a Produce response; the whole response is read and nothing may be left over."""
+    flexible = version >= 9
+    text = r.compact_string if flexible else r.string
+    many = r.compact_array if flexible else r.array
+    leader = []
+
+    def tags(known=None):
+        for _ in range(r.uvarint() if flexible else 0):
+            tag, size = r.uvarint(), r.uvarint()
+            content = r.raw(size)
+            if known is not None and tag == 0:
+                known.append(struct.unpack(">ii", content[:8]))
+
+    def culprit(r):
+        index, _ = r.take("i"), text()
+        tags()
+        return index
+
+    def partition(r):
+        r.take("i")
+        error, offset, time = r.take("h"), r.take("q"), r.take("q")
+        start = r.take("q") if version >= 5 else -1
+        culprits, message = (many(culprit), text()) if version >= 8 else ([], None)
+        tags(leader)
+        return Answer(error, offset, time, start, culprits, message, leader[0] if leader else None)
+
+    def topic(r):
+        r.raw(16) if version >= 13 else text()
+        rows = many(partition)
+        tags()
+        return rows
+
+    rows = many(topic)
+    r.take("i")
+    tags()
+    if r.at != len(r.data):
+        raise WireError(f"{len(r.data) - r.at} bytes left over")
+    return rows[0][0]
+
+
 
 BATCH_HEAD = 61
 BATCH_FIELDS = ("base_offset", "length", "leader_epoch", "magic", "crc", "attributes", "last_offset_delta",
                 "base_timestamp", "max_timestamp", "producer_id", "producer_epoch", "base_sequence", "count")
+
+
+def _crc_table():
+    table = []
+    for i in range(256):
+        for _ in range(8):
+            i = i >> 1 ^ (0x82f63b78 if i & 1 else 0)
+        table.append(i)
+    return table
+
+
+_CRC = _crc_table()
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for b in data:
+        crc = crc >> 8 ^ _CRC[(crc ^ b) & 0xff]
+    return crc ^ 0xffffffff
+
+
+def batch(values, pid=-1, epoch=-1, sequence=-1, timestamp=0, key=None, **fields):
+    """A record batch, uncompressed. `key` may be a list with one a record; `fields` override what the header would say
+    (base_offset, crc, attributes, last_offset_delta, count)."""
+    keys = key if isinstance(key, list) else [key] * len(values)
+    rows = b""
+    for i, (k, value) in enumerate(zip(keys, values)):
+        body = b"\0" + zigzag(0) + zigzag(i)
+        for blob in (k, value):
+            body += zigzag(-1) if blob is None else zigzag(len(blob)) + blob
+        body += zigzag(0)
+        rows += zigzag(len(body)) + body
+    n = len(values)
+    tail = struct.pack(">hiqqqhii", fields.get("attributes", 0), fields.get("last_offset_delta", n - 1), timestamp, timestamp,
+                       pid, epoch, sequence, fields.get("count", n)) + rows
+    head = struct.pack(">ibI", -1, 2, fields.get("crc", crc32c(tail)))
+    return struct.pack(">qi", fields.get("base_offset", 0), len(head) + len(tail)) + head + tail
 
 
 def segment_batches(data):

@@ -1,0 +1,656 @@
+/* fake_api.c - what the fake broker answers: releases, requests in, responses out.
+ *
+ * Layouts are those of Kafka's message definitions; tests/unit/test_fake.c and tests/scenario/idempotence.py read them with
+ * readers of their own. A request that the profile does not offer closes the connection, as a broker does; only ApiVersions
+ * is refused in words.
+ */
+#define _GNU_SOURCE
+#include "tests/lib/fake_parts.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/err.h"
+
+enum {
+	UNKNOWN_TOPIC = 3, LEADER_NOT_AVAILABLE = 5, NOT_LEADER = 6, REQUEST_TIMED_OUT = 7, INVALID_REQUIRED_ACKS = 21,
+	UNSUPPORTED_VERSION = 35, INVALID_REQUEST = 42, INVALID_RECORD = 87, UNKNOWN_TOPIC_ID = 100
+};
+
+#define DAY_MS (24LL * 60 * 60 * 1000)
+#define HOUR_MS (60LL * 60 * 1000)
+#define NO_OPERATIONS INT32_MIN		/* authorized operations that nobody asked for */
+
+/* Metadata below 7 is advertised, as a release does, but nobody here asks for it: refused. */
+#define METADATA_MIN 7
+
+static const struct fake_profile profiles[] = {
+	{ "2.1", { 0, 7 },  { 0, 7 },  { 0, 2 }, { 0, 1 }, { 0, -1 }, 3, false, true,  7 * DAY_MS, -1 },
+	{ "2.4", { 0, 8 },  { 0, 9 },  { 0, 3 }, { 0, 2 }, { 0, -1 }, 3, true,  true,  7 * DAY_MS, -1 },
+	{ "2.8", { 0, 9 },  { 0, 11 }, { 0, 3 }, { 0, 4 }, { 0, 0 },  3, true,  false, 7 * DAY_MS, -1 },
+	{ "3.9", { 0, 11 }, { 0, 12 }, { 0, 4 }, { 0, 5 }, { 0, 0 },  3, true,  false, DAY_MS,     -1 },
+	{ "4.1", { 0, 13 }, { 0, 13 }, { 0, 4 }, { 0, 5 }, { 0, 0 },  3, true,  false, DAY_MS,     HOUR_MS },
+};
+
+const struct fake_profile *fake_profile(const char *name)
+{
+	const size_t n = sizeof profiles / sizeof profiles[0];
+
+	if (!name)
+		return &profiles[n - 1];
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(profiles[i].name, name))
+			return &profiles[i];
+	return NULL;
+}
+
+/* --- topics --- */
+
+static const uint8_t no_id[16];
+
+struct fake_topic *fake_topic_named(struct fake *f, const char *name, size_t n, bool make)
+{
+	struct fake_topic *t;
+
+	for (int i = 0; i < f->topic_count; i++)
+		if (strlen(f->topics[i]->name) == n && !memcmp(f->topics[i]->name, name, n))
+			return f->topics[i];
+	if (!make)
+		return NULL;
+	if (f->topic_count == TOPICS_MAX || n >= sizeof t->name)
+		fake_die("too many topics");
+	t = f->topics[f->topic_count++] = calloc(1, sizeof *t);
+	if (!t)
+		fake_die("no memory");
+	memcpy(t->name, name, n);
+	memcpy(t->id, "topic-id", 8);
+	be32_put(t->id + 12, ++f->ids_made);
+	t->conf = (struct fake_topic_conf){ .max_message_bytes = 1048588, .min_isr = 1, .before_max_ms = -1,
+					    .after_max_ms = f->profile->timestamp_after_max_ms };
+	return t;
+}
+
+static struct fake_topic *topic_with_id(struct fake *f, const uint8_t *id)
+{
+	for (int i = 0; i < f->topic_count && id; i++)
+		if (!memcmp(f->topics[i]->id, id, sizeof no_id))
+			return f->topics[i];
+	return NULL;
+}
+
+static void put_name(struct wire_out *w, const char *p, size_t n)
+{
+	char name[256] = "";
+
+	if (n >= sizeof name)
+		fake_die("topic name is too long");
+	memcpy(name, p, n);
+	wire_put_string(w, name);
+}
+
+/* --- one request at work --- */
+
+struct request {
+	struct fake *f;
+	struct fake_conn *c;
+	struct wire r;
+	struct wire_out w;
+	int16_t api, version;
+	bool close, swallow, acks_none, failed, moved;
+	int delay_ms, throttle_ms;
+	const struct fake_fault *answer_fault;
+};
+
+typedef void serve_fn(struct request *q);
+
+/* The error code that a test wants in the answer itself; 0: none. */
+static int16_t wanted_error(struct request *q)
+{
+	const struct fake_fault *fault = fake_fault_met(q->f, q->api, -1, FAULT_OF_BATCH);
+
+	if (!fault)
+		return 0;
+	if (fault->kind == FAULT_ERROR || fault->kind == FAULT_ERROR_AFTER)
+		return (int16_t)fault->value;
+	q->close = fault->kind == FAULT_CLOSE_BEFORE || fault->kind == FAULT_CLOSE_AFTER;
+	q->swallow = fault->kind == FAULT_SWALLOW;
+	q->delay_ms = fault->kind == FAULT_DELAY ? fault->value : 0;
+	q->throttle_ms = fault->kind == FAULT_THROTTLE ? fault->value : 0;
+	return 0;
+}
+
+/* --- Produce --- */
+
+struct partition { struct fake_topic *topic; int32_t index, timeout_ms; int16_t acks; const uint8_t *p; size_t n; };
+
+static void read_batch(struct request *q, struct partition *p)
+{
+	p->index = wire_i32(&q->r);
+	p->n = wire_count(&q->r, 1);
+	p->p = wire_bytes(&q->r, p->n);
+	wire_no_tags(&q->r);
+}
+
+static struct fake_answer regular(struct request *q, const struct partition *p)
+{
+	struct fake_append a = { p->topic, p->index, q->version, p->acks, p->p, p->n };
+	struct fake_answer r = { .offset = -1, .append_time = -1, .log_start = -1 };
+
+	if (p->acks < -1 || p->acks > 1)
+		r.code = INVALID_REQUIRED_ACKS;
+	else if (!p->topic)
+		r.code = q->version >= 13 ? UNKNOWN_TOPIC_ID : UNKNOWN_TOPIC;
+	else if (p->index < 0 || p->index >= q->f->partitions)
+		r.code = UNKNOWN_TOPIC;
+	else if (q->f->leader[p->index] != q->c->node)
+		r.code = NOT_LEADER;
+	else
+		return fake_log_append(q->f, &a);
+	return r;
+}
+
+static struct fake_answer only(int code)
+{
+	return (struct fake_answer){ .code = (int16_t)code, .offset = -1, .append_time = -1, .log_start = -1 };
+}
+
+static struct fake_answer met(struct request *q, const struct partition *p, const struct fake_fault *fault)
+{
+	struct fake_answer r;
+
+	if (fault->kind == FAULT_ERROR)
+		return only(fault->value);
+	if (fault->kind == FAULT_CLOSE_BEFORE) {
+		q->close = true;
+		return only(NOT_LEADER);
+	}
+	r = regular(q, p);
+	switch (fault->kind) {
+	case FAULT_CLOSE_AFTER: q->close = true; break;
+	case FAULT_SWALLOW: q->swallow = true; break;
+	case FAULT_THROTTLE: q->throttle_ms = fault->value; break;
+	case FAULT_ERROR_AFTER: return only(fault->value);
+	case FAULT_DELAY: q->delay_ms = fault->value > q->delay_ms ? fault->value : q->delay_ms; break;
+	case FAULT_TIMEOUT:
+		q->delay_ms = p->timeout_ms > q->delay_ms ? p->timeout_ms : q->delay_ms;
+		return r.code ? r : only(REQUEST_TIMED_OUT);
+	default: break;
+	}
+	return r;
+}
+
+static void put_culprits(struct wire_out *w, const struct fake_answer *r)
+{
+	wire_put_count(w, (size_t)r->culprit_count);
+	for (int i = 0; i < r->culprit_count; i++) {
+		wire_put_i32(w, r->culprits[i]);
+		wire_put_string(w, "the fake broker does not like this record");
+		wire_put_no_tags(w);
+	}
+	wire_put_string(w, r->culprit_count ? "one or more records have been rejected" : NULL);
+}
+
+/* Tag 0, CurrentLeader: who leads, for those who asked somebody else. */
+static void put_leader(struct request *q, int32_t partition, int16_t code)
+{
+	struct wire_out *w = &q->w;
+
+	if (code != NOT_LEADER || q->version < 10 || partition < 0 || partition >= q->f->partitions) {
+		wire_put_no_tags(w);
+		return;
+	}
+	wire_put_uvarint(w, 1);
+	wire_put_uvarint(w, 0);
+	wire_put_uvarint(w, 9);
+	wire_put_i32(w, q->f->leader[partition]);
+	wire_put_i32(w, q->f->leader_epoch[partition]);
+	wire_put_no_tags(w);
+	q->moved = true;
+}
+
+static void put_answer(struct request *q, int32_t partition, const struct fake_answer *r)
+{
+	struct wire_out *w = &q->w;
+
+	wire_put_i32(w, partition);
+	wire_put_i16(w, r->code);
+	wire_put_i64(w, r->offset);
+	wire_put_i64(w, r->append_time);
+	if (q->version >= 5)
+		wire_put_i64(w, r->log_start);
+	if (q->version >= 8)
+		put_culprits(w, r);
+	put_leader(q, partition, r->code);
+}
+
+static void produce_partition(struct request *q, struct partition *p)
+{
+	const struct fake_fault *fault, *answer_fault;
+	struct fake_answer r;
+
+	read_batch(q, p);
+	if (q->r.failed || !p->p)
+		return;
+	fault = fake_fault_met(q->f, q->api, p->index, FAULT_OF_BATCH);
+	r = fault ? met(q, p, fault) : regular(q, p);
+	answer_fault = q->answer_fault ? NULL : fake_fault_met(q->f, q->api, p->index, FAULT_OF_ANSWER);
+	if (answer_fault)
+		q->answer_fault = answer_fault;
+	if (r.code >= 0 && r.code < (int)(sizeof q->f->codes / sizeof q->f->codes[0]))
+		q->f->codes[r.code]++;
+	q->failed |= r.code != 0;
+	put_answer(q, p->index, &r);
+}
+
+static void produce_topic(struct request *q, struct partition *p)
+{
+	if (q->version >= 13) {
+		const uint8_t *id = wire_bytes(&q->r, sizeof no_id);
+
+		p->topic = topic_with_id(q->f, id);
+		buf_put(q->w.buf, id ? id : no_id, sizeof no_id);
+	} else {
+		size_t n;
+		const char *name = wire_string(&q->r, &n);
+
+		if (!name)
+			return;
+		p->topic = fake_topic_named(q->f, name, n, false);
+		put_name(&q->w, name, n);
+	}
+	size_t count = wire_count(&q->r, 8);
+
+	wire_put_count(&q->w, count);
+	while (count-- > 0 && !q->r.failed)
+		produce_partition(q, p);
+	wire_no_tags(&q->r);
+	wire_put_no_tags(&q->w);
+}
+
+/* Tag 0, NodeEndpoints: where the leaders are that CurrentLeader named. */
+static void put_endpoints(struct request *q)
+{
+	struct fake *f = q->f;
+	struct buf tag;
+	struct wire_out w = { .buf = &tag, .flexible = true };
+
+	if (!q->moved) {
+		wire_put_no_tags(&q->w);
+		return;
+	}
+	buf_init(&tag, FRAME_MAX);
+	wire_put_count(&w, (size_t)f->nodes);
+	for (int i = 0; i < f->nodes; i++) {
+		wire_put_i32(&w, i);
+		wire_put_string(&w, "127.0.0.1");
+		wire_put_i32(&w, f->port[i]);
+		wire_put_string(&w, NULL);
+		wire_put_no_tags(&w);
+	}
+	wire_put_uvarint(&q->w, 1);
+	wire_put_uvarint(&q->w, 0);
+	wire_put_uvarint(&q->w, tag.len);
+	buf_put(q->w.buf, tag.data, tag.len);
+	buf_release(&tag);
+}
+
+static void produce(struct request *q)
+{
+	struct partition p = { 0 };
+	size_t n;
+
+	q->f->requests++;
+	wire_nullable(&q->r, &n);
+	p.acks = wire_i16(&q->r);
+	p.timeout_ms = wire_i32(&q->r);
+	n = wire_count(&q->r, 1);
+	wire_put_count(&q->w, n);
+	while (n-- > 0 && !q->r.failed)
+		produce_topic(q, &p);
+	wire_no_tags(&q->r);
+	wire_put_i32(&q->w, q->throttle_ms);
+	put_endpoints(q);
+	/* Nobody waits for an answer: what is wrong can only be told by hanging up. */
+	q->acks_none = p.acks == 0;
+}
+
+/* --- Metadata --- */
+
+static void put_partition(struct request *q, int i)
+{
+	struct fake *f = q->f;
+	struct wire_out *w = &q->w;
+
+	wire_put_i16(w, f->leader[i] < 0 ? LEADER_NOT_AVAILABLE : 0);
+	wire_put_i32(w, i);
+	wire_put_i32(w, f->leader[i]);
+	wire_put_i32(w, f->leader_epoch[i]);
+	for (int k = 0; k < 2; k++) {		/* replicas, in sync */
+		wire_put_count(w, (size_t)f->nodes);
+		for (int node = 0; node < f->nodes; node++)
+			wire_put_i32(w, node);
+	}
+	wire_put_count(w, 0);			/* offline */
+	wire_put_no_tags(w);
+}
+
+static void put_topic(struct request *q, const char *name, const uint8_t *id, int16_t error)
+{
+	struct wire_out *w = &q->w;
+	int partitions = error ? 0 : q->f->partitions;
+
+	wire_put_i16(w, error);
+	wire_put_string(w, name);
+	if (q->version >= 10)
+		buf_put(w->buf, id, sizeof no_id);
+	wire_put_i8(w, 0);
+	wire_put_count(w, (size_t)partitions);
+	for (int i = 0; i < partitions; i++)
+		put_partition(q, i);
+	if (q->version >= 8)
+		wire_put_i32(w, NO_OPERATIONS);
+	wire_put_no_tags(w);
+}
+
+static void answer_topic(struct request *q)
+{
+	const uint8_t *id = q->version >= 10 ? wire_bytes(&q->r, sizeof no_id) : no_id;
+	size_t n;
+	const char *name = q->version >= 10 ? wire_nullable(&q->r, &n) : wire_string(&q->r, &n);
+	struct fake_topic *t;
+
+	wire_no_tags(&q->r);
+	if (q->r.failed || (!name && q->version < 12)) {
+		q->r.failed = true;
+		return;
+	}
+	t = name ? fake_topic_named(q->f, name, n, true) : topic_with_id(q->f, id);
+	if (t)
+		put_topic(q, t->name, t->error ? no_id : t->id, t->error);
+	else
+		put_topic(q, NULL, id, UNKNOWN_TOPIC_ID);
+}
+
+static bool all_topics(struct request *q)
+{
+	const uint8_t *p = q->r.p;
+
+	/* The null array asks for all; its count reads as 0 like that of the empty one. */
+	return q->r.flexible ? p < q->r.end && *p == 0 : q->r.end - p >= 4 && be32_get(p) == UINT32_MAX;
+}
+
+static void put_brokers(struct request *q)
+{
+	struct fake *f = q->f;
+	struct wire_out *w = &q->w;
+
+	wire_put_count(w, (size_t)f->nodes);
+	for (int i = 0; i < f->nodes; i++) {
+		wire_put_i32(w, i);
+		wire_put_string(w, "127.0.0.1");
+		wire_put_i32(w, f->port[i]);
+		wire_put_string(w, NULL);
+		wire_put_no_tags(w);
+	}
+	wire_put_string(w, "fake-cluster");
+	wire_put_i32(w, 0);
+}
+
+static void metadata(struct request *q)
+{
+	int16_t error = wanted_error(q);
+	bool all = all_topics(q);
+	size_t n = wire_count(&q->r, 1);
+
+	wire_put_i32(&q->w, q->throttle_ms);
+	put_brokers(q);
+	wire_put_count(&q->w, all ? (size_t)q->f->topic_count : n);
+	for (int i = 0; all && i < q->f->topic_count; i++)
+		put_topic(q, q->f->topics[i]->name, q->f->topics[i]->id, q->f->topics[i]->error);
+	while (n-- > 0 && !q->r.failed)
+		answer_topic(q);
+	wire_i8(&q->r);
+	if (q->version >= 8 && q->version <= 10) {
+		wire_i8(&q->r);
+		wire_put_i32(&q->w, NO_OPERATIONS);
+	}
+	if (q->version >= 8)
+		wire_i8(&q->r);
+	wire_no_tags(&q->r);
+	if (q->version >= 13)
+		wire_put_i16(&q->w, error);
+	wire_put_no_tags(&q->w);
+}
+
+/* --- ApiVersions --- */
+
+static void put_range(struct wire_out *w, int api, const struct fake_range *range)
+{
+	wire_put_i16(w, (int16_t)api);
+	wire_put_i16(w, range->min);
+	wire_put_i16(w, range->max);
+	wire_put_no_tags(w);
+}
+
+/* Letters and digits, with - and . inside. */
+static bool software_word(struct wire *r)
+{
+	size_t n;
+	const char *p = wire_string(r, &n);
+
+	for (size_t i = 0; p && i < n; i++)
+		if (!isalnum((unsigned char)p[i]) && (i == 0 || i == n - 1 || (p[i] != '-' && p[i] != '.')))
+			return false;
+	return p && n;
+}
+
+static void refuse_versions(struct request *q)
+{
+	const struct fake_profile *p = q->f->profile;
+
+	q->w.flexible = false;
+	wire_put_i16(&q->w, UNSUPPORTED_VERSION);
+	wire_put_count(&q->w, p->versions_in_refusal ? 1 : 0);
+	if (p->versions_in_refusal)
+		put_range(&q->w, FAKE_VERSIONS, &p->versions);
+	q->r.p = q->r.end;
+}
+
+/* A feature that no client knows: tagged fields must be skipped by their size. */
+static void put_feature(struct wire_out *w)
+{
+	static const uint8_t feature[] = { 2, 5, 'f', 'a', 'k', 'e', 0, 1, 0, 2, 0 };
+
+	wire_put_uvarint(w, 1);
+	wire_put_uvarint(w, 0);
+	wire_put_uvarint(w, sizeof feature);
+	buf_put(w->buf, feature, sizeof feature);
+}
+
+static void versions(struct request *q)
+{
+	const struct fake_profile *p = q->f->profile;
+	const struct { int api; const struct fake_range *range; } rows[] = {
+		{ FAKE_PRODUCE, &p->produce }, { FAKE_METADATA, &p->metadata }, { FAKE_VERSIONS, &p->versions },
+		{ FAKE_INIT_PRODUCER_ID, &p->init_producer_id }, { FAKE_DESCRIBE_PRODUCERS, &p->describe_producers },
+	};
+	size_t n = p->describe_producers.max < 0 ? 4 : 5;
+	int16_t error;
+
+	if (q->version > p->versions.max) {
+		refuse_versions(q);
+		return;
+	}
+	error = wanted_error(q);
+	if (q->version >= 3) {
+		if (!software_word(&q->r) || !software_word(&q->r))
+			error = INVALID_REQUEST;
+		wire_no_tags(&q->r);
+	}
+	wire_put_i16(&q->w, error);
+	wire_put_count(&q->w, n);
+	for (size_t i = 0; i < n; i++)
+		put_range(&q->w, rows[i].api, rows[i].range);
+	if (q->version >= 1)
+		wire_put_i32(&q->w, q->throttle_ms);
+	if (q->version >= 3)
+		put_feature(&q->w);
+}
+
+/* --- InitProducerId, DescribeProducers --- */
+
+static void init_producer_id(struct request *q)
+{
+	int16_t error = wanted_error(q);
+	size_t n;
+
+	wire_nullable(&q->r, &n);
+	wire_i32(&q->r);
+	if (q->version >= 3 && (wire_i64(&q->r) < 0) != (wire_i16(&q->r) < 0))
+		error = INVALID_REQUEST;
+	wire_no_tags(&q->r);
+	wire_put_i32(&q->w, q->throttle_ms);
+	wire_put_i16(&q->w, error);
+	wire_put_i64(&q->w, error ? -1 : q->f->next_producer_id++);
+	wire_put_i16(&q->w, error ? -1 : 0);
+	wire_put_no_tags(&q->w);
+}
+
+static void put_producers(struct request *q, const struct fake_log *l)
+{
+	struct wire_out *w = &q->w;
+
+	wire_put_count(w, (size_t)l->producer_count);
+	for (int i = 0; i < l->producer_count; i++) {
+		const struct fake_state *s = &l->producers[i];
+
+		wire_put_i64(w, s->id);
+		wire_put_i32(w, s->epoch);
+		wire_put_i32(w, s->window[s->n - 1].last);
+		wire_put_i64(w, s->window[s->n - 1].timestamp);
+		wire_put_i32(w, -1);
+		wire_put_i64(w, -1);
+		wire_put_no_tags(w);
+	}
+}
+
+static void describe_partition(struct request *q, const struct fake_topic *t)
+{
+	static const struct fake_log empty;
+	int32_t i = wire_i32(&q->r);
+	bool there = t && i >= 0 && i < q->f->partitions;
+	int16_t error = !there ? UNKNOWN_TOPIC : q->f->leader[i] != q->c->node ? NOT_LEADER : 0;
+
+	wire_put_i32(&q->w, i);
+	wire_put_i16(&q->w, error);
+	wire_put_string(&q->w, NULL);
+	put_producers(q, error ? &empty : &t->logs[i]);
+	wire_put_no_tags(&q->w);
+}
+
+static void describe_producers(struct request *q)
+{
+	size_t topics = wire_count(&q->r, 1), n, partitions;
+
+	fake_log_expire(q->f);
+	wire_put_i32(&q->w, 0);
+	wire_put_count(&q->w, topics);
+	while (topics-- > 0 && !q->r.failed) {
+		const char *name = wire_string(&q->r, &n);
+		struct fake_topic *t = name ? fake_topic_named(q->f, name, n, false) : NULL;
+
+		put_name(&q->w, name ? name : "", n);
+		partitions = wire_count(&q->r, 4);
+		wire_put_count(&q->w, partitions);
+		while (partitions-- > 0 && !q->r.failed)
+			describe_partition(q, t);
+		wire_no_tags(&q->r);
+		wire_put_no_tags(&q->w);
+	}
+	wire_no_tags(&q->r);
+	wire_put_no_tags(&q->w);
+}
+
+/* --- the way in and out --- */
+
+struct api { int key, flexible_from, min; const struct fake_range *range; serve_fn *serve; };
+
+static struct api api_of(const struct fake_profile *p, int key)
+{
+	const struct api rows[] = {
+		{ FAKE_PRODUCE, 9, p->produce_min, &p->produce, produce },
+		{ FAKE_METADATA, 9, METADATA_MIN, &p->metadata, metadata },
+		{ FAKE_VERSIONS, 3, 0, &p->versions, versions },
+		{ FAKE_INIT_PRODUCER_ID, 2, 0, &p->init_producer_id, init_producer_id },
+		{ FAKE_DESCRIBE_PRODUCERS, 0, 0, &p->describe_producers, describe_producers },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (rows[i].key == key)
+			return rows[i];
+	return (struct api){ .key = -1 };
+}
+
+static void send_frame(struct request *q, struct buf *frame)
+{
+	struct fake_conn *c = q->c;
+	struct fake_reply r = { .frame = frame, .api = q->api, .version = q->version };
+
+	be32_put((uint8_t *)frame->data, (uint32_t)(frame->len - 4));
+	if (!q->answer_fault && q->api != FAKE_PRODUCE)
+		q->answer_fault = fake_fault_met(q->f, q->api, -1, FAULT_OF_ANSWER);
+	if (q->answer_fault)
+		fake_fault_answer(q->answer_fault, &r);
+	buf_put(r.hold ? &c->held : &c->out, frame->data, frame->len);
+	if (r.twice)
+		buf_put(&c->out, frame->data, frame->len);
+	if (!r.hold && c->held.len) {
+		buf_put(&c->out, c->held.data, c->held.len);
+		buf_clear(&c->held);
+	}
+	c->close_when_out |= r.close;
+	c->half_close_when_out |= r.half_close;
+	c->slow_ms = r.slow_ms;
+	c->busy_until_ms = clock_mono_ms() + q->delay_ms;
+}
+
+static void finish(struct request *q, struct buf *frame)
+{
+	if (q->r.failed || wire_end(&q->r) < 0 || q->close || (q->acks_none && q->failed))
+		q->c->dead = true;
+	else if (q->swallow)
+		q->c->busy_until_ms = INT64_MAX;
+	else if (!q->acks_none)
+		send_frame(q, frame);
+}
+
+void fake_serve(struct fake *f, struct fake_conn *c, const uint8_t *p, size_t n)
+{
+	struct buf frame;
+	struct request q = { .f = f, .c = c, .w = { .buf = &frame } };
+	struct api api;
+	size_t ignored;
+
+	buf_init(&frame, FRAME_MAX);
+	wire_init(&q.r, p, n, false);
+	q.api = wire_i16(&q.r);
+	q.version = wire_i16(&q.r);
+	api = api_of(f->profile, q.api);
+	if (q.r.failed || api.key < 0 || q.version < api.min || (q.version > api.range->max && q.api != FAKE_VERSIONS)) {
+		c->dead = true;
+		return;
+	}
+	f->last_version[q.api] = q.version;
+	wire_put_i32(&q.w, 0);
+	wire_put_i32(&q.w, wire_i32(&q.r));
+	wire_nullable(&q.r, &ignored);
+	q.r.flexible = q.w.flexible = q.version >= api.flexible_from;
+	wire_no_tags(&q.r);
+	if (q.api != FAKE_VERSIONS)		/* whose answer is read before anything is known */
+		wire_put_no_tags(&q.w);
+	api.serve(&q);
+	finish(&q, &frame);
+	buf_release(&frame);
+}
