@@ -149,8 +149,11 @@ static int append_lines(struct tail *t, struct file *f, const uint8_t *p, size_t
 {
 	const struct spool_route *r = &f->route->row;
 	struct source_range s = { .file_id = f->id, .to = f->offset, .count = 1, .route = r->id };
+	struct lane_record record = {
+		.key = r->key_null ? NULL : r->key, .key_len = r->key_len, .timestamp = -1,
+		.place = f->origin, .place_len = strlen(f->origin), .source = &s,
+	};
 	struct lane *lane = f->dest->lane;
-	const void *key = r->key_null ? NULL : r->key;
 	const uint8_t *end = p + n;
 	uint32_t count = 0;
 	uint64_t pieces = 0;
@@ -163,7 +166,9 @@ static int append_lines(struct tail *t, struct file *f, const uint8_t *p, size_t
 		s.from = s.to;
 		s.to += (int64_t)ln.span;
 		s.marker = identity_marker(p + ln.span, s.to);
-		rc = lane_append(lane, key, r->key_len, ln.value, ln.value_len, &s);
+		record.value = ln.value;
+		record.value_len = ln.value_len;
+		rc = lane_append(lane, &record);
 		if (rc < 0)
 			break;
 		p += ln.span;

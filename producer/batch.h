@@ -89,7 +89,7 @@ struct batch {
 	bool     proven;		/* a later batch of this identity was acknowledged, so this one is in the log */
 	bool     sealed_live;		/* sealed here and neither acknowledged, failed nor kept elsewhere (lane.h) */
 	uint64_t serial;		/* the how many-th that its producer sealed; 0: not sealed in this process */
-	int64_t  created_ms, sealed_ms, sent_ms;	/* CLOCK_MONOTONIC */
+	int64_t  created_ms, sealed_ms, planned_ms, sent_ms;	/* CLOCK_MONOTONIC */
 	int64_t  retry_at_ms;
 	int64_t  offset, append_time;	/* the answer */
 	int      error;			/* Kafka's code of a final refusal, else 0 */

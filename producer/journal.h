@@ -60,8 +60,8 @@ int  producer_start(struct producer *p, struct producer_error *ret_err);
 
 /* --- lanes: any thread --- */
 
-/* Finds or makes the lane of (topic, partition); partition -1: unbound, the partitioner binds each batch when it is
- * planned. Lives as long as the producer. NULL: out of memory. */
+/* Finds or makes the lane of (topic, partition); partition -1: unbound, the partitioner decides for each record, or for
+ * each batch when it is planned. Lives as long as the producer. NULL: out of memory. */
 struct lane *producer_lane(struct producer *p, const char *topic, int32_t partition);
 const char *lane_topic(const struct lane *l);
 int32_t     lane_partition(const struct lane *l);
@@ -70,10 +70,23 @@ int32_t     lane_partition(const struct lane *l);
  * to producer_in_memory(). In between only lane_append. */
 void     lane_begin(struct lane *l, int64_t now_ms, int64_t wall_ms);
 uint32_t lane_end(struct lane *l);
+struct lane_record {
+	const void *key, *value;		/* NULL: null */
+	size_t key_len, value_len;
+	const struct producer_header *headers;
+	size_t header_count;
+	int64_t timestamp;			/* -1: the run's wall_ms */
+	const void *place;			/* what decides for partitioner.class: file; NULL: placed as by default */
+	size_t place_len;
+	const struct source_range *source;	/* NULL: none */
+	producer_done_fn *fn;
+	void *arg;
+};
 /* 0: the record is in a batch, its source is joined to the batch's. ERR_AGAIN: no memory, nothing happened: wait with
- * budget_wait on producer_budget. ERR_TOO_LARGE: larger than max.request.size or than memory can hold. */
-int  lane_append(struct lane *l, const void *key, size_t key_len, const void *value, size_t value_len,
-		 const struct source_range *source);
+ * budget_wait on producer_budget. ERR_UNAVAILABLE: the partitioner must know how many partitions there are, and does not yet:
+ * try again. ERR_PARTITION: a partitioner of one's own chose none. ERR_TOO_LARGE: larger than max.request.size or than
+ * memory can hold. */
+int  lane_append(struct lane *l, const struct lane_record *r);
 /* Seals the open batch of a lane, whatever its age. */
 void lane_seal(struct lane *l);
 

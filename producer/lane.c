@@ -10,222 +10,11 @@
 
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 #include "agent/base/mem.h"
 
-#define LANE_KEY_MAX (4 + 1024)
 #define RECORD_OVERHEAD 40		/* more than the varints of one record take */
 #define HEADER_OVERHEAD 10
-
-struct flush {
-	struct list node;
-	uint64_t serial;	/* the last batch it waits for */
-	uint32_t left;		/* of those, not settled yet */
-};
-
-int accum_init(struct accum *a, const struct accum_conf *conf, struct budget *budget)
-{
-	pthread_condattr_t attr;
-
-	*a = (struct accum){ .conf = *conf, .budget = budget };
-	pthread_mutex_init(&a->mu, NULL);
-	pthread_cond_init(&a->work_cond, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&a->settled_cond, &attr);
-	pthread_condattr_destroy(&attr);
-	list_init(&a->flushes);
-	map_init(&a->lanes);
-	map_init(&a->topics);
-	list_init(&a->news);
-	list_init(&a->work);
-	return 0;
-}
-
-static void lane_free(struct lane *l)
-{
-	ASSERT(!l->open && list_empty(&l->sealed) && list_empty(&l->ready) && list_empty(&l->returned));
-	pthread_mutex_destroy(&l->mu);
-	mem_free(l->bound);
-	mem_free(l);
-}
-
-void accum_release(struct accum *a)
-{
-	size_t it = 0;
-	void *v;
-
-	while ((v = map_next(&a->lanes, &it)))
-		lane_free(v);
-	it = 0;
-	while ((v = map_next(&a->topics, &it)))
-		topic_free(v);
-	map_release(&a->lanes);
-	map_release(&a->topics);
-	pthread_cond_destroy(&a->work_cond);
-	pthread_cond_destroy(&a->settled_cond);
-	pthread_mutex_destroy(&a->mu);
-}
-
-void accum_wake(struct accum *a)
-{
-	if (a->conf.wake)
-		a->conf.wake(a->conf.wake_arg);
-}
-
-void lane_has_news(struct lane *l)
-{
-	if (list_empty(&l->news_node))
-		list_push_back(&l->accum->news, &l->news_node);
-}
-
-/* --- finding lanes --- */
-
-static struct topic *find_topic(struct accum *a, const char *name)
-{
-	struct topic *t = map_get(&a->topics, name, strlen(name));
-
-	if (t)
-		return t;
-	t = topic_new(name);
-	if (t && map_put(&a->topics, name, strlen(name), t) < 0) {
-		topic_free(t);
-		t = NULL;
-	}
-	return t;
-}
-
-struct topic *accum_topic(struct accum *a, const char *topic)
-{
-	struct topic *t;
-
-	pthread_mutex_lock(&a->mu);
-	t = find_topic(a, topic);
-	pthread_mutex_unlock(&a->mu);
-	return t;
-}
-
-static struct lane *lane_new(struct accum *a, struct topic *t, int32_t partition)
-{
-	struct lane *l = mem_new(struct lane);
-
-	if (!l)
-		return NULL;
-	l->accum = a;
-	l->topic = t;
-	l->partition = partition;
-	l->opened_ms = l->announced_ms = l->since_ms = l->last_good_ms = -1;
-	l->sticky.partition = -1;
-	pthread_mutex_init(&l->mu, NULL);
-	list_init(&l->hidden);
-	list_init(&l->sealed);
-	list_init(&l->work_node);
-	list_init(&l->news_node);
-	list_init(&l->incoming);
-	list_init(&l->node);
-	list_init(&l->busy_node);
-	list_init(&l->linger_node);
-	list_init(&l->ready);
-	list_init(&l->returned);
-	list_init(&l->bounced);
-	return l;
-}
-
-static struct lane *find_lane(struct accum *a, const char *topic, int32_t partition)
-{
-	char key[LANE_KEY_MAX];
-	size_t n = strlen(topic);
-	struct topic *t;
-	struct lane *l;
-
-	if (n > sizeof key - sizeof partition)
-		return NULL;
-	memcpy(key, &partition, sizeof partition);
-	memcpy(key + sizeof partition, topic, n);
-	n += sizeof partition;
-	l = map_get(&a->lanes, key, n);
-	if (l)
-		return l;
-	t = find_topic(a, topic);
-	l = t ? lane_new(a, t, partition) : NULL;
-	if (l && map_put(&a->lanes, key, n, l) < 0) {
-		lane_free(l);
-		l = NULL;
-	}
-	if (l)
-		lane_has_news(l);
-	return l;
-}
-
-struct lane *accum_lane(struct accum *a, const char *topic, int32_t partition)
-{
-	struct lane *l;
-	bool news;
-
-	pthread_mutex_lock(&a->mu);
-	l = find_lane(a, topic, partition < 0 ? -1 : partition);
-	news = l && !list_empty(&l->news_node);
-	pthread_mutex_unlock(&a->mu);
-	if (news)
-		accum_wake(a);
-	return l;
-}
-
-/* --- the books --- */
-
-static void count_run(struct lane *l)
-{
-	if (!l->run_uncounted)
-		return;
-	atomic_fetch_add_explicit(&l->accum->in_memory, l->run_uncounted, memory_order_relaxed);
-	atomic_fetch_add_explicit(&l->in_memory, l->run_uncounted, memory_order_relaxed);
-	l->run_uncounted = 0;
-}
-
-void accum_uncount(struct accum *a, struct batch *b)
-{
-	if (!b->counted)
-		return;
-	b->counted = false;
-	atomic_fetch_sub_explicit(&a->in_memory, (uint64_t)b->count, memory_order_relaxed);
-	if (b->lane)
-		atomic_fetch_sub_explicit(&b->lane->in_memory, (uint64_t)b->count, memory_order_relaxed);
-}
-
-void accum_settled(struct accum *a, struct batch *b)
-{
-	if (!b->sealed_live)
-		return;
-	b->sealed_live = false;
-	pthread_mutex_lock(&a->mu);
-	atomic_fetch_sub(&a->live, 1);
-	list_each(it, &a->flushes) {
-		struct flush *f = list_entry(it, struct flush, node);
-
-		if (b->serial <= f->serial && --f->left == 0)
-			pthread_cond_broadcast(&a->settled_cond);
-	}
-	pthread_mutex_unlock(&a->mu);
-}
-
-int accum_flush(struct accum *a, int64_t at_ms)
-{
-	struct timespec ts = { .tv_sec = (time_t)(at_ms / 1000), .tv_nsec = (long)(at_ms % 1000) * 1000000 };
-	struct flush f;
-	int rc = 0;
-
-	pthread_mutex_lock(&a->mu);
-	f = (struct flush){ .serial = a->serial, .left = atomic_load(&a->live) };
-	list_push_back(&a->flushes, &f.node);
-	while (f.left > 0 && rc == 0)
-		rc = at_ms < 0 ? pthread_cond_wait(&a->settled_cond, &a->mu) :
-				 pthread_cond_timedwait(&a->settled_cond, &a->mu, &ts);
-	list_remove(&f.node);
-	rc = f.left ? ERR_TIMEOUT : 0;
-	pthread_mutex_unlock(&a->mu);
-	return rc;
-}
 
 /* --- sealing; l->mu held --- */
 
@@ -265,7 +54,7 @@ static bool seal(struct lane *l, int64_t now_ms)
 	b->state = l->accum->conf.compressing ? BATCH_SEALED : BATCH_READY;
 	if (b->state == BATCH_READY)
 		batch_seal_crc(b);
-	if (!l->in_run)
+	if (!l->in_run && !l->parked)
 		return publish(l, b);
 	list_push_back(&l->hidden, &b->node);
 	return false;
@@ -292,25 +81,6 @@ void lane_seal(struct lane *l)
 	pthread_mutex_unlock(&l->mu);
 	if (ready)
 		accum_wake(l->accum);
-}
-
-int accum_seal_all(struct accum *a)
-{
-	struct lane **lanes, *l;
-	size_t n = 0, it = 0;
-
-	/* Lanes live as long as the accumulator; a lane's lock may not be taken under mu. */
-	pthread_mutex_lock(&a->mu);
-	lanes = mem_array(struct lane *, map_count(&a->lanes) + 1);
-	while (lanes && (l = map_next(&a->lanes, &it)))
-		lanes[n++] = l;
-	pthread_mutex_unlock(&a->mu);
-	if (!lanes)
-		return ERR_NOMEM;
-	while (n > 0)
-		lane_seal(lanes[--n]);
-	mem_free(lanes);
-	return 0;
 }
 
 int64_t lane_seal_older(struct lane *l, int64_t before_ms, int64_t now_ms)
@@ -437,10 +207,20 @@ static int put_here(struct lane *l, const struct lane_record *r)
 
 /* --- runs --- */
 
+static void count_run(struct lane *l)
+{
+	if (!l->run_uncounted)
+		return;
+	atomic_fetch_add_explicit(&l->accum->in_memory, l->run_uncounted, memory_order_relaxed);
+	atomic_fetch_add_explicit(&l->in_memory, l->run_uncounted, memory_order_relaxed);
+	l->run_uncounted = 0;
+}
+
 static void begin(struct lane *l, int64_t now_ms, int64_t wall_ms)
 {
 	pthread_mutex_lock(&l->mu);
 	l->in_run = true;
+	l->parked = false;
 	l->now_ms = now_ms;
 	l->wall_ms = wall_ms;
 }
@@ -465,6 +245,15 @@ static void end(struct lane *l)
 		accum_wake(a);
 }
 
+/* Gives the lock back, but not what the run did. */
+static void park(struct lane *l, struct lane *target)
+{
+	target->in_run = false;
+	target->parked = true;
+	list_push_back(&l->targets, &target->target_node);
+	pthread_mutex_unlock(&target->mu);
+}
+
 void lane_begin(struct lane *l, int64_t now_ms, int64_t wall_ms)
 {
 	begin(l, now_ms, wall_ms);
@@ -474,125 +263,87 @@ void lane_begin(struct lane *l, int64_t now_ms, int64_t wall_ms)
 uint32_t lane_end(struct lane *l)
 {
 	uint32_t n = l->run_count;
+	struct lane *target;
 
-	if (l->target) {
+	if (l->target)
 		end(l->target);
-		l->target = NULL;
+	l->target = NULL;
+	while ((target = list_first(&l->targets, struct lane, target_node))) {
+		list_remove(&target->target_node);
+		begin(target, l->now_ms, l->wall_ms);
+		end(target);
 	}
 	end(l);
 	return n;
 }
 
-/* The lane of a key's partition, locked for the rest of the run or until another one is needed. */
-static int aim(struct lane *l, const struct lane_record *r)
+/* --- the lane of a record's partition --- */
+
+static int make_room(struct lane *l, int32_t count)
 {
-	int32_t count = atomic_load(&l->topic->partition_count), p;
-	struct lane *target;
+	struct lane **bound_;
 
-	if (count <= 0)
-		return ERR_UNAVAILABLE;
-	if (count > l->bound_count) {
-		struct lane **bound_ = mem_realloc(l->bound, (size_t)count * sizeof *bound_);
-
-		if (!bound_)
-			return ERR_NOMEM;
-		memset(bound_ + l->bound_count, 0, (size_t)(count - l->bound_count) * sizeof *bound_);
-		l->bound = bound_;
-		l->bound_count = count;
-	}
-	p = partition_of_key(r->key, r->key_len, count);
-	target = l->bound[p] ? l->bound[p] : accum_lane(l->accum, l->topic->name, p);
-	if (!target)
-		return ERR_NOMEM;
-	l->bound[p] = target;
-	if (target == l->target)
+	if (count <= l->bound_count)
 		return 0;
-	if (l->target)
-		end(l->target);
-	l->target = target;
-	begin(target, l->now_ms, l->wall_ms);
+	bound_ = mem_realloc(l->bound, (size_t)count * sizeof *bound_);
+	if (!bound_)
+		return ERR_NOMEM;
+	memset(bound_ + l->bound_count, 0, (size_t)(count - l->bound_count) * sizeof *bound_);
+	l->bound = bound_;
+	l->bound_count = count;
 	return 0;
 }
 
-int lane_put(struct lane *l, const struct lane_record *r)
+/* Locks the lane of this partition, for the rest of the run or until another one is needed. */
+static int aim(struct lane *l, int32_t partition, int32_t count)
 {
-	int rc = 0;
+	int rc = make_room(l, count);
+	struct lane *target;
 
-	if (r->key && l->partition < 0) {
-		rc = aim(l, r);
-		if (rc == 0)
-			rc = put_here(l->target, r);
-	} else {
-		rc = put_here(l, r);
-	}
+	if (rc < 0)
+		return rc;
+	target = l->bound[partition];
+	if (!target)
+		target = l->bound[partition] = accum_lane(l->accum, l->topic->name, partition);
+	if (!target)
+		return ERR_NOMEM;
+	if (target == l->target)
+		return 0;
+	if (l->target)
+		park(l, l->target);
+	list_remove(&target->target_node);
+	begin(target, l->now_ms, l->wall_ms);
+	l->target = target;
+	return 0;
+}
+
+/* The partitioner decides now. What was not taken is placed again by the same turn when it is tried again. */
+static int put_placed(struct lane *l, const struct lane_record *r)
+{
+	const struct place_topic t = { l->topic->name, atomic_load(&l->topic->partition_count), &l->topic->available };
+	struct place_state before = l->place;
+	int32_t partition;
+	int rc = place_record(&l->accum->conf.place, &l->place, &t, r, &partition);
+
+	if (rc == 0 && partition == PLACE_LATER)
+		return put_here(l, r);
 	if (rc == 0)
-		l->run_count++;
+		rc = aim(l, partition, t.count);
+	if (rc == 0)
+		rc = put_here(l->target, r);
+	if (rc < 0)
+		l->place = before;
 	return rc;
 }
 
-int lane_append(struct lane *l, const void *key, size_t key_len, const void *value, size_t value_len,
-		const struct source_range *source)
+int lane_append(struct lane *l, const struct lane_record *r)
 {
-	struct lane_record r = { .key = key, .key_len = key_len, .value = value, .value_len = value_len,
-				 .timestamp = -1, .source = source };
+	bool here = l->partition >= 0 || place_is_late(&l->accum->conf.place, r->key);
+	int rc = here ? put_here(l, r) : put_placed(l, r);
 
-	return lane_put(l, &r);
-}
-
-/* --- news --- */
-
-static void collect(struct lane *l)
-{
-	struct batch *b;
-
-	while ((b = list_first(&l->sealed, struct batch, node)) && b->state == BATCH_READY) {
-		list_remove(&b->node);
-		list_push_back(&l->ready, &b->node);
-	}
-	list_each(it, &l->incoming)
-		l->returned_count++;
-	list_splice_back(&l->returned, &l->incoming);
-	if (l->opened_ms >= 0)
-		l->announced_ms = l->opened_ms;
-	l->opened_ms = -1;
-	l->seen_backlog = l->backlog;
-	l->seen_spilling = l->spilling;
-	if (l->refill_answered) {
-		l->refill_answered = false;
-		l->refill_done = true;
-		l->refill_result = l->refill_rc;
-	}
-}
-
-struct lane *accum_next_news(struct accum *a)
-{
-	struct lane *l;
-
-	pthread_mutex_lock(&a->mu);
-	l = list_first(&a->news, struct lane, news_node);
-	if (l) {
-		list_remove(&l->news_node);
-		collect(l);
-	}
-	pthread_mutex_unlock(&a->mu);
-	return l;
-}
-
-void lane_add_backlog(struct lane *l, uint64_t n)
-{
-	pthread_mutex_lock(&l->accum->mu);
-	l->backlog += n;
-	pthread_mutex_unlock(&l->accum->mu);
-	l->seen_backlog += n;	/* what others changed meanwhile comes with the news */
-}
-
-void lane_add_spilling(struct lane *l, int32_t n)
-{
-	pthread_mutex_lock(&l->accum->mu);
-	l->spilling += (uint32_t)n;
-	l->seen_spilling = l->spilling;
-	l->seen_backlog = l->backlog;
-	pthread_mutex_unlock(&l->accum->mu);
+	if (rc == 0)
+		l->run_count++;
+	return rc;
 }
 
 /* --- small things of the journal's face --- */

@@ -1,6 +1,6 @@
 /* lane.h - queues of batches before a partition is bound, and the accumulator that holds them.
  *
- * A lane is (topic, partition) where key or configuration decides the partition, (topic, -1) otherwise. Its batches move
+ * A lane is (topic, partition) where record or configuration decides the partition, (topic, -1) otherwise. Its batches move
  * in one order and never overtake each other:
  *
  *	open -> sealed -> (compressor, in place) -> ready -> stream
@@ -12,6 +12,8 @@
  *  (3) a lane is in accum->news when the sender does not know yet: a new lane, a new open batch (announced), a READY
  *      head, returned batches, an answered spill.
  *  (4) an open batch has at least one record.
+ *  (5) a run of an unbound lane holds the lock of at most one bound lane. Others it has touched are parked: what is sealed
+ *      of them stays hidden until the run ends, for it may hold records that their caller has not counted yet.
  * Locks: lane->mu is rank 1 (an unbound lane's may be held while a bound one's is taken, never the reverse), accum->mu is
  *	rank 2, the budget's is a leaf. Waking the sender takes no lock; the journal is called without any.
  */
@@ -31,6 +33,8 @@ struct accum_conf {
 	uint32_t batch_max;		/* a batch with that many raw bytes is sealed; 0: each record alone */
 	size_t   record_max;		/* larger ones are refused */
 	bool     compressing;
+	struct place_rule place;
+	uint64_t seed;			/* of what is placed at random */
 	void   (*wake)(void *arg);	/* the sender */
 	void    *wake_arg;
 };
@@ -48,11 +52,17 @@ struct lane {
 	uint32_t run_count;		/* records of the run */
 	uint32_t run_uncounted;		/* of them, not in in_memory yet */
 	bool     in_run;
+	bool     parked;		/* in the run of the unbound lane, which holds another lane now */
 	struct list hidden;		/* sealed in this run: shown when it ends, after it was counted */
 	bool     announced;		/* the sender knows of an open batch */
-	struct lane **bound;		/* unbound lane: the lane of each partition, for keyed records; NULL: not met yet */
+
+	/* Lock: mu of the topic's unbound lane. */
+	struct lane **bound;		/* unbound lane: the lane of each partition; NULL: not met yet */
 	int32_t  bound_count;
 	struct lane *target;		/* the bound lane this run holds, or NULL */
+	struct list targets;		/* those that are parked */
+	struct list target_node;	/* bound lane: in targets */
+	struct place_state place;
 
 	/* Lock: accum->mu (rank 2). */
 	struct list sealed;
@@ -97,6 +107,7 @@ struct lane {
 	struct sticky sticky;
 	bool     usable;		/* could send in this round */
 	bool     missing_reported;	/* it was told that the topic has no such partition */
+	int64_t  ask_at_ms;		/* for that partition; not before */
 };
 
 struct accum {
@@ -129,19 +140,6 @@ void accum_release(struct accum *a);
 struct lane *accum_lane(struct accum *a, const char *topic, int32_t partition);
 struct topic *accum_topic(struct accum *a, const char *topic);
 
-/* What lane_append does, with all that a record can have. Holds l->mu like it. */
-struct lane_record {
-	const void *key, *value;
-	size_t key_len, value_len;
-	const struct producer_header *headers;
-	size_t header_count;
-	int64_t timestamp;
-	const struct source_range *source;
-	producer_done_fn *fn;
-	void *arg;
-};
-int  lane_put(struct lane *l, const struct lane_record *r);
-
 /* --- the sender's and the compressors' side --- */
 
 /* The next lane with news, its READY head run moved to `ready`, its incoming batches to `returned`, the copies renewed.
@@ -154,6 +152,8 @@ int64_t lane_seal_older(struct lane *l, int64_t before_ms, int64_t now_ms);
 uint32_t lane_open_bytes(struct lane *l);
 /* Makes the sender look at this lane. Holding accum->mu; wake afterwards. */
 void lane_has_news(struct lane *l);
+/* The same, from outside. */
+void lane_look(struct lane *l);
 /* n batches that were brought back are only elsewhere again. */
 void lane_add_backlog(struct lane *l, uint64_t n);
 /* n batches go to the journal to be kept elsewhere, or come back. */

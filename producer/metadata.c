@@ -58,6 +58,7 @@ void topic_free(struct topic *t)
 	}
 	mem_free(t->streams);
 	mem_free(t->leaders);
+	available_release(&t->available);
 	mem_free(t->name);
 	mem_free(t);
 }
@@ -244,7 +245,7 @@ static int grow(struct topic *t, int32_t count)
 	for (int32_t i = old; i < count; i++)
 		leaders[i] = (struct leader){ -1, -1 };
 	t->leaders = leaders;
-	return 0;
+	return available_grow(&t->available, count);
 }
 
 static void set_leader(struct topic *t, int32_t partition, int32_t leader, int32_t epoch)
@@ -252,6 +253,7 @@ static void set_leader(struct topic *t, int32_t partition, int32_t leader, int32
 	struct leader *l = &t->leaders[partition];
 	struct stream *s = existing_stream(t, partition);
 
+	available_set(&t->available, partition, leader >= 0);
 	if (leader < 0) {
 		l->id = -1;	/* the epoch stays: a leader of an older one is still no news */
 		return;

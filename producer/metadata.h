@@ -15,6 +15,7 @@
 
 #include "agent/base/list.h"
 #include "producer/api.h"
+#include "producer/available.h"
 #include "producer/stream.h"
 
 struct leader { int32_t id, epoch; };	/* id -1: none */
@@ -24,6 +25,7 @@ struct topic {
 	char *name;
 	/* Atomic: written by the sender, read by appenders. 0: not known yet. */
 	_Atomic int32_t partition_count;
+	struct available available;	/* those that have a leader */
 
 	/* Thread: sender. */
 	struct list node;		/* in metadata.topics */

@@ -19,6 +19,8 @@
 
 #define REQUEST_OVERHEAD 1024
 
+#define LOOK_AGAIN_MS 1000		/* for a topic or a partition that is not there */
+
 static int fail(struct producer_error *err, int code, const char *text)
 {
 	if (err) {
@@ -64,6 +66,9 @@ static struct accum_conf accum_conf_of(struct producer *p, int64_t reserve)
 		.batch_max = (uint32_t)max64(0, min64(c->batch_size, min64(c->max_request_size - REQUEST_OVERHEAD, room / 2))),
 		.record_max = (size_t)record_max,
 		.compressing = c->compression_type != CODEC_NONE,
+		.place = { .kind = (enum partitioner)c->partitioner, .ignore_keys = c->partitioner_ignore_keys != 0,
+			   .fn = c->partitioner_fn },
+		.seed = (uint64_t)clock_mono_ns(),
 		.wake = wake_sender, .wake_arg = &p->sender.loop,
 	};
 }
@@ -102,6 +107,8 @@ int core_open(struct producer_config *c, const struct producer_journal *j, struc
 
 	if (rc < 0)
 		return rc;
+	if (!j && c->partitioner == PARTITIONER_FILE && !c->partitioner_fn.partition)
+		return fail(ret_err, ERR_CONFIG, "partitioner.class: file needs log files, it is for the agent; a key does the same here");
 	p = mem_new(struct producer);
 	if (!p)
 		return fail(ret_err, ERR_NOMEM, NULL);
@@ -213,22 +220,46 @@ static int wait_for_memory(struct producer *p, int64_t at_ms)
 	return in_time ? 0 : ERR_BUFFER_FULL;
 }
 
-/* The topic must be known, and the partition be one of it. */
-static int wait_for_topic(struct producer *p, const struct lane *l, int64_t at_ms)
+static bool topic_fits(const struct lane *l)
 {
-	const struct topic *t = l->topic;
+	int32_t count = atomic_load(&l->topic->partition_count);
+
+	return count > 0 && count > l->partition;
+}
+
+/* The topic must be known, and the partition be one of it: a look at a lane of one that is not makes the sender ask. */
+static int wait_for_topic(struct producer *p, struct lane *l, int64_t at_ms)
+{
 	bool in_time = true;
 
-	if (atomic_load(&t->partition_count) > l->partition && atomic_load(&t->partition_count) > 0)
-		return 0;
-	pthread_mutex_lock(&p->mu);
-	while (in_time && !atomic_load(&p->accum.closed) &&
-	       (atomic_load(&t->partition_count) <= l->partition || atomic_load(&t->partition_count) <= 0))
-		in_time = producer_wait(p, at_ms);
-	pthread_mutex_unlock(&p->mu);
+	while (in_time && !atomic_load(&p->accum.closed) && !topic_fits(l)) {
+		int64_t again_ms = clock_mono_ms() + LOOK_AGAIN_MS;
+
+		lane_look(l);
+		pthread_mutex_lock(&p->mu);
+		if (!topic_fits(l))
+			producer_wait(p, at_ms < 0 || again_ms < at_ms ? again_ms : at_ms);
+		pthread_mutex_unlock(&p->mu);
+		in_time = at_ms < 0 || clock_mono_ms() < at_ms;
+	}
 	if (atomic_load(&p->accum.closed))
 		return ERR_CLOSED;
-	return in_time ? 0 : ERR_TIMEOUT;
+	if (topic_fits(l))
+		return 0;
+	return atomic_load(&l->topic->partition_count) > 0 ? ERR_PARTITION : ERR_TIMEOUT;
+}
+
+static int no_topic(struct producer_error *err, const struct lane *l, int rc)
+{
+	char text[160];
+
+	if (rc == ERR_TIMEOUT)
+		return fail(err, rc, "no metadata of the topic within max.block.ms");
+	if (rc != ERR_PARTITION)
+		return fail(err, rc, NULL);
+	snprintf(text, sizeof text, "partition %d does not exist: the topic has %d, and got no more within max.block.ms",
+		 (int)l->partition, (int)atomic_load(&l->topic->partition_count));
+	return fail(err, rc, text);
 }
 
 /* --- records --- */
@@ -239,7 +270,7 @@ static int send_record(struct producer *p, struct lane *l, const struct lane_rec
 
 	for (;;) {
 		lane_begin(l, clock_mono_ms(), clock_wall_ms());
-		rc = lane_put(l, r);
+		rc = lane_append(l, r);
 		lane_end(l);
 		if (rc != ERR_AGAIN)
 			return rc;
@@ -270,7 +301,7 @@ int producer_send(struct producer *p, const struct producer_record *r, producer_
 		return fail(ret_err, ERR_NOMEM, NULL);
 	rc = wait_for_topic(p, l, at_ms);
 	if (rc < 0)
-		return fail(ret_err, rc, rc == ERR_TIMEOUT ? "no metadata of the topic within max.block.ms" : NULL);
+		return no_topic(ret_err, l, rc);
 	rc = send_record(p, l, &lr, at_ms);
 	return rc < 0 ? fail(ret_err, rc, NULL) : 0;
 }

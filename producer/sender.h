@@ -36,6 +36,7 @@ struct broker {
 	int      port;
 	struct conn conn[CONN_KINDS];
 	bool     reported;			/* its fault was told */
+	uint64_t late_round;			/* partitioner.availability.timeout.ms was over in that round */
 	/* The request that is being put together for each connection; within one step. */
 	struct list gather[CONN_KINDS];
 	size_t   gather_bytes[CONN_KINDS];
@@ -98,6 +99,7 @@ void sender_busy(struct sender *s, struct lane *l);
 
 /* sender_lane.c */
 void sender_news(struct sender *s);
+void sender_ask_for_partition(struct sender *s, struct lane *l);
 void sender_linger(struct sender *s);
 void sender_seal_for_memory(struct sender *s);
 void sender_expire(struct sender *s);

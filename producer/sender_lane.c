@@ -12,6 +12,8 @@
 
 #include "producer/core.h"
 
+#define ASK_PARTITION_MS 1000
+
 /* Lanes that cannot send anyway do not gain from small batches: only what would be lost with the process matters. */
 static int64_t linger_of(const struct sender *s, const struct lane *l)
 {
@@ -32,6 +34,19 @@ static void meet(struct sender *s, struct lane *l)
 		metadata_add(&s->metadata, l->topic);
 		sender_lower_wake(s, s->now_ms);	/* somebody may wait for it, and this round has asked already */
 	}
+}
+
+/* Somebody chose a partition that the topic does not have, or not yet: asked again and again while it is waited for. */
+void sender_ask_for_partition(struct sender *s, struct lane *l)
+{
+	if (!l->topic->known || l->partition < l->topic->partition_count)
+		return;
+	if (l->ask_at_ms <= s->now_ms) {
+		l->ask_at_ms = s->now_ms + ASK_PARTITION_MS;
+		metadata_want_refresh(&s->metadata);
+		sender_lower_wake(s, s->now_ms);	/* this round has asked already */
+	}
+	sender_lower_wake(s, l->ask_at_ms);
 }
 
 static void refill_answered(struct sender *s, struct lane *l)
@@ -65,6 +80,7 @@ void sender_news(struct sender *s)
 
 	while ((l = accum_next_news(s->accum))) {
 		meet(s, l);
+		sender_ask_for_partition(s, l);
 		if (l->announced_ms >= 0) {
 			linger_until(s, l, l->announced_ms + linger_of(s, l));
 			l->announced_ms = -1;

@@ -37,10 +37,11 @@ bool sender_lane_usable(struct sender *s, struct lane *l)
 
 	if (!t->known || (s->config->enable_idempotence && s->id.producer_id < 0))
 		return false;
+	sender_ask_for_partition(s, l);
 	if (l->partition >= 0)
 		return partition_usable(s, t, l->partition);
 	/* All of them, for each wants its leader connected. */
-	for (int32_t i = 0; i < t->partition_count; i++)
+	for (int32_t i = place_first(&s->accum->conf.place, t->partition_count); i < t->partition_count; i++)
 		any |= partition_usable(s, t, i);
 	return any;
 }
@@ -56,27 +57,51 @@ static struct stream *open_stream(struct sender *s, struct topic *t, int32_t par
 	return st && stream_can_take(st, &s->id, s->round) && connected(s, t, partition) ? st : NULL;
 }
 
-/* Slow partitions only when no other can take it. */
+/* Has a batch that is ready to be sent, for longer than partitioner.availability.timeout.ms. */
+static bool waits_too_long(const struct sender *s, const struct stream *st)
+{
+	if (st->recovering || stream_held(st) || st->retry_at_ms > s->now_ms)
+		return false;
+	for (uint32_t i = 0; i < st->count; i++)
+		if (st->slots[i]->state == BATCH_PLANNED)
+			return s->now_ms - st->slots[i]->planned_ms > s->config->partitioner_availability_timeout_ms;
+	return false;
+}
+
+/* As KIP-794 has it, it is the broker that is late: with it all partitions that it leads. */
+static void find_late_brokers(struct sender *s)
+{
+	if (!s->config->partitioner_availability_timeout_ms)
+		return;
+	list_each(it, &s->streams) {
+		struct stream *st = list_entry(it, struct stream, node);
+		struct broker *b = sender_broker(s, topic_leader(st->owner, st->partition));
+
+		if (b && waits_too_long(s, st))
+			b->late_round = s->round;
+	}
+}
+
+static bool is_late(struct sender *s, const struct topic *t, int32_t partition)
+{
+	const struct broker *b = sender_broker(s, topic_leader(t, partition));
+
+	return b && b->late_round == s->round;
+}
+
 static size_t choices(struct sender *s, struct topic *t, struct sticky_choice *c)
 {
-	size_t fast = 0, slow = 0;
-	int32_t count = t->partition_count;
+	bool adaptive = s->config->partitioner_adaptive != 0, timeout = s->config->partitioner_availability_timeout_ms > 0;
+	size_t n = 0;
 
-	for (int32_t i = 0; i < count; i++) {
+	for (int32_t i = place_first(&s->accum->conf.place, t->partition_count); i < t->partition_count; i++) {
 		struct stream *st = open_stream(s, t, i);
 
-		if (!st)
-			continue;
-		if (st->slow)
-			c[(size_t)count - ++slow] = (struct sticky_choice){ i, st->count };
-		else
-			c[fast++] = (struct sticky_choice){ i, st->count };
+		if (st)
+			c[n++] = (struct sticky_choice){ .partition = i, .queue = adaptive ? st->count : 0,
+							 .spare = st->slow || (timeout && is_late(s, t, i)) };
 	}
-	if (fast)
-		return fast;
-	for (size_t i = 0; i < slow; i++)
-		c[i] = c[(size_t)count - slow + i];
-	return slow;
+	return n;
 }
 
 static struct stream *bind_batch(struct sender *s, struct lane *l, const struct batch *b)
@@ -128,6 +153,7 @@ static bool plan_one(struct sender *s, struct lane *l, struct batch *b)
 	renew_old_timestamps(b);
 	b->cluster_id = metadata_cluster_id(&s->metadata);
 	b->sent_ms = 0;
+	b->planned_ms = s->now_ms;
 	l->in_streams++;
 	l->unsent++;
 	if (list_empty(&st->node))
@@ -185,6 +211,7 @@ void sender_plan(struct sender *s)
 {
 	if (s->journal)
 		plan_again(s);
+	find_late_brokers(s);
 	plan_in_turns(s);
 	if (list_empty(&s->to_plan))
 		return;
@@ -199,6 +226,7 @@ void sender_plan_answered(struct sender *s, struct batch *b)
 	int rc = b->error;
 
 	b->error = 0;
+	b->planned_ms = s->now_ms;
 	stream_planned(sender_stream(s, b), b, rc, s->now_ms);
 	if (rc < 0)
 		list_push_back(&s->replan, &b->node);

@@ -217,6 +217,17 @@ class Broker:
         procs.until(created, 30, f"topic {name} is created", every=0.1)
         procs.until(led, 30, f"topic {name} has leaders", every=0.02)
 
+    def grow_topic(self, name, partitions):
+        """Adds partitions and waits until each has its leader."""
+        def led():
+            with self.client() as c:
+                leaders = c.metadata([name])["topics"][name][1]
+            return len(leaders) == partitions and min(leaders.values()) >= 0
+
+        with self.client() as c:
+            c.grow_topic(name, partitions)
+        procs.until(led, 30, f"topic {name} has {partitions} leaders", every=0.02)
+
     def alter_topic(self, name, **config):
         with self.client() as c:
             c.alter_topic(name, {k.replace("_", "."): v for k, v in config.items()})

@@ -24,6 +24,7 @@ struct double_record {
 	char  *value; size_t n;
 	char   key[64]; bool key_null;
 	struct source_range source;
+	char   place[256];
 };
 
 struct double_file {
@@ -143,8 +144,7 @@ void lane_seal(struct lane *l)
 	pthread_mutex_unlock(&double_of_run->mu);
 }
 
-static inline int double_keep(struct producer *p, struct lane *l, const void *key, size_t key_len, const void *value,
-			      size_t value_len, const struct source_range *source)
+static inline int double_keep(struct producer *p, struct lane *l, const struct lane_record *in)
 {
 	struct double_record *r;
 
@@ -160,31 +160,31 @@ static inline int double_keep(struct producer *p, struct lane *l, const void *ke
 			abort();
 	}
 	r = &p->records[p->record_count++];
-	*r = (struct double_record){ .lane = l, .n = value_len, .source = *source, .key_null = !key };
-	if (key)
-		snprintf(r->key, sizeof r->key, "%.*s", (int)key_len, (const char *)key);
-	r->value = malloc(value_len + 1);
+	*r = (struct double_record){ .lane = l, .n = in->value_len, .source = *in->source, .key_null = !in->key };
+	if (in->key)
+		snprintf(r->key, sizeof r->key, "%.*s", (int)in->key_len, (const char *)in->key);
+	snprintf(r->place, sizeof r->place, "%.*s", (int)in->place_len, (const char *)in->place);
+	r->value = malloc(in->value_len + 1);
 	if (!r->value)
 		abort();
-	memcpy(r->value, value, value_len);
-	r->value[value_len] = 0;
+	memcpy(r->value, in->value, in->value_len);
+	r->value[in->value_len] = 0;
 	pthread_cond_broadcast(&p->changed);
 	return 0;
 }
 
-int lane_append(struct lane *l, const void *key, size_t key_len, const void *value, size_t value_len,
-		const struct source_range *source)
+int lane_append(struct lane *l, const struct lane_record *r)
 {
 	struct producer *p = double_of_run;
 	int rc;
 
 	if (p->discard) {
 		p->discarded++;
-		p->discarded_bytes += value_len;
+		p->discarded_bytes += r->value_len;
 		return 0;
 	}
 	pthread_mutex_lock(&p->mu);
-	rc = double_keep(p, l, key, key_len, value, value_len, source);
+	rc = double_keep(p, l, r);
 	pthread_mutex_unlock(&p->mu);
 	return rc;
 }

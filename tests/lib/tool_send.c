@@ -1,8 +1,8 @@
 /* tool_send.c - the smallest user of producer/producer.h: lines of stdin become records, answers become lines of stdout.
  *
- *	tool_send BROKERS TOPIC [-p PARTITION] [-k] [name=value ...] <lines
+ *	tool_send BROKERS TOPIC [-p PARTITION] [-k] [-H NAME VALUE] [name=value ...] <lines
  *
- * -k: a line is KEY<TAB>VALUE. Other arguments are configuration. Each answer is one line "partition offset timestamp" or
+ * -k: a line is KEY<TAB>VALUE. -H: a header of every record. Other arguments are configuration. Each answer is one line "partition offset timestamp" or
  * "error CODE TEXT", in order of acknowledgement. Exit 0 only if all were taken and acknowledged.
  */
 #include <stdatomic.h>
@@ -13,6 +13,7 @@
 #include "producer/producer.h"
 
 static _Atomic unsigned long failed;
+static struct producer_header header;		/* name NULL: none */
 
 static void done(void *arg, const struct producer_metadata *md, const struct producer_error *err)
 {
@@ -47,9 +48,17 @@ static int set_pair(struct producer_config *c, char *pair)
 	return set(c, pair, equals + 1);
 }
 
+/* Returns how many arguments it took. */
+static int set_header(const char *name, const char *value)
+{
+	header = (struct producer_header){ name, value, strlen(value) };
+	return 2;
+}
+
 static void send_line(struct producer *p, const char *topic, int32_t partition, bool keyed, char *line, size_t n)
 {
-	struct producer_record r = { .topic = topic, .partition = partition, .value = line, .value_len = n, .timestamp = -1 };
+	struct producer_record r = { .topic = topic, .partition = partition, .value = line, .value_len = n, .timestamp = -1,
+				     .headers = &header, .header_count = header.name != NULL };
 	char *tab = keyed ? memchr(line, '\t', n) : NULL;
 	struct producer_error err;
 
@@ -94,6 +103,8 @@ int main(int argc, char **argv)
 			keyed = true;
 		else if (!strcmp(argv[i], "-p") && i + 1 < argc)
 			partition = (int32_t)strtol(argv[++i], NULL, 10);
+		else if (!strcmp(argv[i], "-H") && i + 2 < argc)
+			i += set_header(argv[i + 1], argv[i + 2]);
 		else if (set_pair(c, argv[i]) < 0)
 			return 64;
 	}

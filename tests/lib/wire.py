@@ -10,7 +10,7 @@ import socket
 import struct
 
 PRODUCE, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 2, 3, 18
-CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID, ALTER_CONFIGS, DESCRIBE_PRODUCERS = 19, 20, 22, 44, 61
+CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID, CREATE_PARTITIONS, ALTER_CONFIGS, DESCRIBE_PRODUCERS = 19, 20, 22, 37, 44, 61
 COORDINATOR_LOADING, TOPIC_ALREADY_EXISTS = 14, 36
 TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
 CONFIG_SET, CONFIG_DELETE = 0, 1
@@ -196,6 +196,15 @@ class Client:
         r = self.call(DELETE_TOPICS, 3, array([string(name)]) + struct.pack(">i", 10000))
         r.take("i")
         return r.array(lambda r: (r.string(), r.take("h")))[0][1]
+
+    def grow_topic(self, name, partitions):
+        """Adds partitions until there are that many."""
+        row = string(name) + struct.pack(">ii", partitions, -1)
+        r = self.call(CREATE_PARTITIONS, 1, array([row]) + struct.pack(">ib", 10000, 0))
+        r.take("i")
+        _, error, message = r.array(lambda r: (r.string(), r.take("h"), r.string()))[0]
+        if error:
+            raise WireError(f"grow {name}: error {error} {message}")
 
     def alter_topic(self, name, config):
         """Sets the given keys of a topic's configuration; a value of None takes a key back to its default."""

@@ -98,7 +98,7 @@ static bool append(struct fixture *f, int i)
 	snprintf(value, sizeof value, "%06d", i);
 	value[6] = ' ';
 	lane_begin(f->lane, clock_mono_ms(), clock_wall_ms());
-	rc = lane_append(f->lane, NULL, 0, value, sizeof value, &r);
+	rc = lane_append(f->lane, &(struct lane_record){ .value = value, .value_len = sizeof value, .timestamp = -1, .source = &r });
 	assert_int_equal(lane_end(f->lane), rc == 0);
 	assert_true(rc == 0 || rc == ERR_AGAIN);
 	return rc == 0;
@@ -195,6 +195,7 @@ static void unbound_and_keyed_lines_share_partitions(void **state)
 	struct fixture *f = fixture(state, 1, 3);
 	struct lane *unbound;
 	char key[16];
+	struct lane_record r = { .key = key, .value = "v", .value_len = 1, .timestamp = -1 };
 
 	open_(f);
 	unbound = f->lane = producer_lane(f->p, "t", -1);
@@ -204,7 +205,8 @@ static void unbound_and_keyed_lines_share_partitions(void **state)
 		int rc;
 
 		lane_begin(unbound, clock_mono_ms(), clock_wall_ms());
-		rc = lane_append(unbound, key, (size_t)snprintf(key, sizeof key, "k%d", i % 7), "v", 1, NULL);
+		r.key_len = (size_t)snprintf(key, sizeof key, "k%d", i % 7);
+		rc = lane_append(unbound, &r);
 		assert_int_equal(lane_end(unbound), rc == 0);
 		assert_true(rc == 0 || rc == ERR_UNAVAILABLE);
 		i += rc == 0;
@@ -361,7 +363,7 @@ static void a_held_topic_spills_its_lane_and_leaves_the_others_alone(void **stat
 	append_until_dry(f);
 	for (int i = 0; i < 100; ) {
 		lane_begin(other, clock_mono_ms(), clock_wall_ms());
-		i += lane_append(other, NULL, 0, "x", 1, NULL) == 0;
+		i += lane_append(other, &(struct lane_record){ .value = "x", .value_len = 1, .timestamp = -1 }) == 0;
 		lane_end(other);
 		usleep(500);
 	}

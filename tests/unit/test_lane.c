@@ -69,7 +69,8 @@ static int append(struct lane *l, const char *key, size_t value_len, const struc
 {
 	static const char bytes[200000];
 
-	return lane_append(l, key, key ? strlen(key) : 0, bytes, value_len, r);
+	return lane_append(l, &(struct lane_record){ .key = key, .key_len = key ? strlen(key) : 0, .value = bytes,
+						     .value_len = value_len, .timestamp = -1, .source = r });
 }
 
 static uint32_t ready_count(struct lane *l)
@@ -189,6 +190,87 @@ static void a_keyed_record_joins_the_lane_of_its_partition(void **state)
 	atomic_store(&l->topic->partition_count, 0);	/* no leaders were made */
 }
 
+static void by_turns(struct fixture *f, struct lane *l, int32_t partitions)
+{
+	f->a.conf.place.kind = PARTITIONER_ROUND_ROBIN;
+	assert_int_equal(available_grow(&l->topic->available, partitions), 0);
+	for (int32_t i = 0; i < partitions; i++)
+		available_set(&l->topic->available, i, true);
+	atomic_store(&l->topic->partition_count, partitions);
+}
+
+/* Goal: read and in_memory of a caller move together although its run goes to many lanes. Method: batches fill and are sealed
+ * by others within the run. */
+static void nothing_of_a_run_over_many_lanes_is_seen_before_it_ends(void **state)
+{
+	struct fixture *f = fixture(state, false, BATCH_MAX);
+	struct lane *l = accum_lane(&f->a, "t", -1), *one = accum_lane(&f->a, "t", 1);
+	uint32_t ready = 0;
+
+	by_turns(f, l, 3);
+	lane_begin(l, 1, 1);
+	for (int i = 0; i < 30; i++)
+		assert_int_equal(append(l, NULL, 180, NULL), 0);
+	assert_int_equal(one->open->count, 5);
+	lane_seal(one);				/* parked, so its lock is free */
+	assert_null(one->open);
+	while (accum_next_news(&f->a))
+		;
+	for (int32_t i = 0; i < 3; i++)
+		assert_true(list_empty(&accum_lane(&f->a, "t", i)->ready));
+	assert_int_equal(f->a.in_memory, 0);
+	assert_int_equal(f->a.live, 0);
+	assert_int_equal(lane_end(l), 30);
+	assert_int_equal(f->a.in_memory, 30);
+	accum_seal_all(&f->a);
+	for (int32_t i = 0; i < 3; i++)
+		ready += ready_count(accum_lane(&f->a, "t", i));
+	assert_int_equal(ready, 6);
+	atomic_store(&l->topic->partition_count, 0);
+}
+
+static void a_record_that_found_no_memory_keeps_its_turn(void **state)
+{
+	struct fixture *f = fixture(state, false, 2 << 20);
+	struct lane *l = accum_lane(&f->a, "t", -1);
+	int n = 0;
+
+	by_turns(f, l, 4);
+	lane_begin(l, 1, 1);
+	while (append(l, NULL, 10000, NULL) == 0)
+		n++;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(append(l, NULL, 10000, NULL), ERR_AGAIN);
+	lane_end(l);
+	for (int32_t i = 0; i < 4; i++)
+		assert_int_equal(accum_lane(&f->a, "t", i)->open->count, n / 4 + (i < n % 4));
+	assert_int_equal(l->place.turn, n);
+	atomic_store(&l->topic->partition_count, 0);
+}
+
+static int32_t fourth(void *arg, const struct producer_record *r, const struct producer_topic_info *t)
+{
+	(void)arg;
+	(void)r;
+	return t->partition_count;
+}
+
+static void a_partitioner_that_names_no_partition_fails_the_record_alone(void **state)
+{
+	struct fixture *f = fixture(state, false, BATCH_MAX);
+	struct lane *l = accum_lane(&f->a, "t", -1), *named = accum_lane(&f->a, "t", 2);
+
+	by_turns(f, l, 3);
+	f->a.conf.place.fn.partition = fourth;
+	lane_begin(l, 1, 1);
+	assert_int_equal(append(l, NULL, 5, NULL), ERR_PARTITION);
+	assert_int_equal(lane_end(l), 0);
+	lane_begin(named, 1, 1);
+	assert_int_equal(append(named, NULL, 5, NULL), 0);	/* it is not asked here */
+	assert_int_equal(lane_end(named), 1);
+	atomic_store(&l->topic->partition_count, 0);
+}
+
 static void an_open_batch_is_announced_once_and_sealed_by_age(void **state)
 {
 	struct fixture *f = fixture(state, false, BATCH_MAX);
@@ -251,6 +333,9 @@ int main(int argc, char **argv)
 		T(dry_memory_changes_nothing_and_wakes_the_sender_once),
 		T(a_batch_with_too_many_ranges_is_sealed),
 		T(a_keyed_record_joins_the_lane_of_its_partition),
+		T(nothing_of_a_run_over_many_lanes_is_seen_before_it_ends),
+		T(a_record_that_found_no_memory_keeps_its_turn),
+		T(a_partitioner_that_names_no_partition_fails_the_record_alone),
 		T(an_open_batch_is_announced_once_and_sealed_by_age),
 		T(compressed_batches_leave_in_the_order_they_were_sealed),
 	};

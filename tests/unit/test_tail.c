@@ -512,6 +512,27 @@ static void what_is_no_regular_file_is_left_alone_until_it_is_one(void **state)
 
 /* --- rotation --- */
 
+static void every_generation_of_a_file_is_placed_by_the_path_it_began_at(void **state)
+{
+	struct fixture *f = *state;
+	int old = open_log(f, "a.log"), new;
+
+	snprintf(f->paths[0], 256, "%s/*.log*", f->dir);
+	put(old, "1\n");
+	start(f);
+	expect(f, "<1>");
+	move(f, "a.log", "a.log.1");
+	put(old, "2\n");
+	expect(f, "<1><2>");
+	new = open_log(f, "a.log");
+	put(new, "3\n");
+	expect(f, "<1><2><3>");
+	for (int i = 0; i < 3; i++)
+		assert_string_equal(f->p->records[i].place, at(f, "a.log"));
+	close(old);
+	close(new);
+}
+
 static void after_a_rename_both_files_are_followed(void **state)
 {
 	struct fixture *f = *state;
