@@ -19,6 +19,7 @@
 #include "agent/cli.h"
 #include "agent/control.h"
 #include "agent/pipeline.h"
+#include "agent/reload.h"
 #include "agent/status.h"
 
 #define DELIVER_SLICE_MS 10
@@ -68,7 +69,7 @@ static void on_signal(struct loop_fd *f, uint32_t events)
 	(void)events;
 	while (read(f->fd, &si, sizeof si) == sizeof si) {
 		if (si.ssi_signo == SIGHUP) {
-			log_warn("reload is not supported yet, the configuration stays as it is; restart to change it");
+			reload(r->options->config, r->pipeline.conf, r->pipeline.producer);
 		} else if (r->stopping) {
 			log_info("second signal, delivering is cut short");
 			pipeline_hurry(&r->pipeline);

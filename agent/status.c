@@ -127,6 +127,7 @@ static void gather_reasons(struct pipeline *p, struct status *s)
 		if (b->error[0] && buf_printf(&text, "broker %s:%d: %s", b->host, b->port, b->error) >= 0)
 			add_reason(s, text.data);
 	}
+	add_reason(s, s->producer.security_note);
 	buf_release(&text);
 	for (char *line = from_tail, *end; line && *line; line = end) {
 		end = line + strcspn(line, "\n");

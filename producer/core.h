@@ -26,6 +26,7 @@ struct producer {
 	struct accum accum;
 	struct compress *compress;	/* NULL: codec none, or ended */
 	struct sender sender;
+	_Atomic(struct reload *) reload;	/* what the sender has not taken over yet: reload.c */
 
 	/* Thread: the one that opens and closes. */
 	bool     running;		/* the sender's thread is */
@@ -49,6 +50,7 @@ int  core_open(struct producer_config *c, const struct producer_journal *j, stru
 	       struct producer_error *ret_err);
 /* cond, until at_ms (CLOCK_MONOTONIC; -1: for ever). mu held. False when the time has come. */
 bool producer_wait(struct producer *p, int64_t at_ms);
+void reload_drop(struct producer *p);		/* at the end: nobody will take it over */
 /* A snapshot; on the sender's thread, or when it does not run. */
 int  stat_fill(struct producer *p, struct producer_stat *ret);
 

@@ -130,7 +130,7 @@ void producer_stop(struct producer *p, bool (*keep)(void *arg, const struct batc
  * counters together with it under one lock of its own. */
 uint64_t producer_in_memory(const struct producer *p);
 
-struct producer_broker_stat { int32_t id; char host[256]; int port; char state[12]; char error[128]; };
+struct producer_broker_stat { int32_t id; char host[256]; int port; char state[12]; char error[400]; };
 struct producer_partition_stat {
 	char topic[250]; int32_t partition, leader; uint64_t records, bytes; int64_t last_offset; char error[128];
 };
@@ -141,6 +141,7 @@ struct producer_stat {
 	uint32_t in_flight;
 	bool     any_broker_up;
 	int64_t  last_ack_ms;			/* CLOCK_MONOTONIC, -1 never */
+	char     security_note[400];		/* why older certificates or tokens go on being used, "" */
 	struct producer_broker_stat *brokers; size_t broker_count;
 	struct producer_partition_stat *partitions; size_t partition_count;
 	struct producer_lane_stat *lanes; size_t lane_count;

@@ -15,6 +15,7 @@
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
 #include "agent/base/thread.h"
+#include "producer/security.h"
 
 struct names {
 	void (*wake)(void *arg);
@@ -60,13 +61,27 @@ int names_numeric(const char *host, int port, union name_address *ret)
 	return 0;
 }
 
+void name_query_free(struct name_query *q)
+{
+	security_unref(q->security);
+	mem_free(q);
+}
+
+/* Without what is to be prepared an address is of no use. */
+static void serve_query(struct name_query *q)
+{
+	q->why.code = q->security ? security_prepare(q->security, &q->why) : 0;
+	if (q->why.code >= 0 && q->host[0])
+		look_up(q, AI_ADDRCONFIG | AI_NUMERICSERV);
+}
+
 static void throw_away(struct list *l)
 {
 	struct name_query *q;
 
 	while ((q = list_first(l, struct name_query, node))) {
 		list_remove(&q->node);
-		mem_free(q);
+		name_query_free(q);
 	}
 }
 
@@ -88,7 +103,7 @@ static void serve_one(struct names *n)
 	list_remove(&q->node);
 	n->busy = true;
 	pthread_mutex_unlock(&n->mu);
-	look_up(q, AI_ADDRCONFIG | AI_NUMERICSERV);
+	serve_query(q);
 	pthread_mutex_lock(&n->mu);
 	n->busy = false;
 	list_push_back(&n->answered, &q->node);

@@ -1,10 +1,13 @@
-/* names.h - host names into addresses, in a thread of its own: getaddrinfo may take half a minute. */
+/* names.h - host names into addresses, in a thread of its own: getaddrinfo may take half a minute. What else a connection
+ * needs before it can begin and may have to be waited for (files, tokens: security_prepare) is done on the way. */
 #ifndef SPILLWAY_NAMES_H
 #define SPILLWAY_NAMES_H
 
 #include <netinet/in.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
+#include "agent/base/err.h"
 #include "agent/base/list.h"
 
 #define NAME_ADDRESSES_MAX 8
@@ -13,15 +16,19 @@ union name_address { struct sockaddr any; struct sockaddr_in v4; struct sockaddr
 
 struct name_query {
 	struct list node;
-	char  host[256];
+	char  host[256];		/* "": nothing is looked up */
 	int   port;
-	void *arg;			/* the asker's */
+	void *arg;			/* the asker's, and so is ticket */
+	uint32_t ticket;
+	struct security *security;	/* to be prepared first; NULL: nothing is. The query has a reference */
+	struct err why;			/* code: what security_prepare returned; if not 0, nothing was looked up */
 	union name_address addresses[NAME_ADDRESSES_MAX];
 	int   count;
 	int   error;			/* getaddrinfo's, 0 */
 };
 
 struct names;
+struct security;
 
 /* wake is called (any thread) when an answer is there. 0, ERR_NOMEM or -errno. */
 int  names_open(struct names **ret, void (*wake)(void *arg), void *arg);
@@ -29,8 +36,9 @@ int  names_open(struct names **ret, void (*wake)(void *arg), void *arg);
 void names_close(struct names *n);
 /* Takes q. */
 void names_ask(struct names *n, struct name_query *q);
-/* The next answered query (mem_free it), or NULL. */
+/* The next answered query (name_query_free it), or NULL. */
 struct name_query *names_answer(struct names *n);
+void name_query_free(struct name_query *q);
 /* Without a thread: an address written in digits. 0, or negative when host is a name. */
 int  names_numeric(const char *host, int port, union name_address *ret);
 

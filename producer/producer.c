@@ -90,6 +90,7 @@ static void dismantle(struct producer *p)
 {
 	sender_discard(&p->sender);
 	sender_close(&p->sender);
+	reload_drop(p);
 	accum_release(&p->accum);
 	budget_free(p->budget);
 	pthread_cond_destroy(&p->cond);
@@ -104,6 +105,7 @@ int core_open(struct producer_config *c, const struct producer_journal *j, struc
 	int64_t reserve = j ? reserve_of(c) : 0;
 	struct producer *p;
 	struct accum_conf conf;
+	struct err e;
 
 	if (rc < 0)
 		return rc;
@@ -124,10 +126,10 @@ int core_open(struct producer_config *c, const struct producer_journal *j, struc
 	init_locks(p);
 	conf = accum_conf_of(p, reserve);
 	accum_init(&p->accum, &conf, p->budget);
-	rc = sender_open(&p->sender, p);
+	rc = sender_open(&p->sender, p, &e);
 	if (rc < 0) {
 		dismantle(p);
-		return fail(ret_err, rc, rc == ERR_CONFIG ? "bootstrap.servers must be a list of host:port" : NULL);
+		return fail(ret_err, rc, rc == ERR_CONFIG ? e.text : NULL);
 	}
 	p->sender.refill_bytes = (size_t)reserve;
 	*ret_p = p;

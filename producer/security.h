@@ -9,6 +9,7 @@
 #define SPILLWAY_SECURITY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "agent/base/err.h"
@@ -16,7 +17,7 @@
 #include "producer/sasl.h"
 
 struct security;
-struct tls;
+struct tls_conn;
 
 /* Copies what it needs; reads no file. 0, ERR_CONFIG, ERR_NOMEM. *ret is NULL for PLAINTEXT. */
 int  security_new(const struct producer_config *c, struct security **ret, struct err *ret_err);
@@ -29,7 +30,16 @@ bool security_has_sasl(const struct security *s);
  * missing or about to end. 0, or why it cannot be done now: a file that is missing or unreadable, an expired own
  * certificate, a token endpoint that refuses. */
 int  security_prepare(struct security *s, struct err *ret_err);
+/* Of it, the certificates alone: nothing but local files is waited for. */
+int  security_load(struct security *s, struct err *ret_err);
 /* A new authentication with the credentials of now. */
 int  security_sasl(struct security *s, struct sasl **ret, struct err *ret_err);
+/* What the broker refused is not offered again if there is another way to come by it: the token. */
+void security_refused(struct security *s);
+/* TLS over a connected socket, with the certificates of now. security_prepare was good before. */
+int  security_tls(struct security *s, int sock, const char *host, struct tls_conn **ret, struct err *ret_err);
+enum sasl_mechanism security_mechanism(const struct security *s);
+/* Why something older goes on being used (a file that was replaced by a broken one), "" when all is well. */
+void security_note(struct security *s, char *to, size_t n);
 
 #endif

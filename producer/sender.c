@@ -76,7 +76,7 @@ static void init_lists(struct sender *s)
 		list_init(all[i]);
 }
 
-int sender_open(struct sender *s, struct producer *p)
+int sender_open(struct sender *s, struct producer *p, struct err *ret_err)
 {
 	int rc;
 
@@ -95,8 +95,12 @@ int sender_open(struct sender *s, struct producer *p)
 	rc = names_open(&s->names, wake, s);
 	configure(s);
 	if (rc == 0)
+		rc = security_new(s->config, &s->conn_conf.security, ret_err);
+	if (rc == 0)
 		rc = timer_set(&s->loop, &s->timer, 0, on_timer);	/* later ones need no memory */
-	return rc < 0 ? rc : sender_bootstrap(s);
+	if (rc == 0 && (rc = sender_bootstrap(s)) == ERR_CONFIG)
+		err_set(ret_err, rc, "bootstrap.servers must be a list of host:port");
+	return rc;
 }
 
 void sender_close(struct sender *s)
@@ -111,6 +115,9 @@ void sender_close(struct sender *s)
 	}
 	names_close(s->names);
 	s->names = NULL;
+	security_unref(s->conn_conf.security);
+	s->conn_conf.security = NULL;
+	mem_free(s->servers);
 	metadata_release(&s->metadata);
 	queue_release(&s->answers);
 	loop_release(&s->loop);
@@ -280,6 +287,7 @@ static void on_round(void *arg)
 		timer_set(&s->loop, &s->timer, s->wake_ms, on_timer);
 		return;
 	}
+	sender_take_reload(s);
 	sender_take_answers(s);
 	retry_at_journal(s);
 	sender_cluster(s);

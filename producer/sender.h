@@ -8,6 +8,7 @@
  *	sender_lane.c	 news, linger, memory, expiry			sender_answer.c	 what comes back
  *	sender_spill.c	 out of memory and back				sender_cluster.c brokers, metadata, producer id, events
  *	sender_plan.c	 binding and identity				sender_stop.c	 the end, with a journal
+ *	reload.c	 new brokers and credentials
  *
  * Threads: everything belongs to the sender's thread, except `answers` (a queue) and what is marked.
  */
@@ -35,6 +36,7 @@ struct broker {
 	char     host[256];
 	int      port;
 	struct conn conn[CONN_KINDS];
+	bool     gone;				/* not in bootstrap.servers any more */
 	bool     reported;			/* its fault was told */
 	uint64_t late_round;			/* partitioner.availability.timeout.ms was over in that round */
 	/* The request that is being put together for each connection; within one step. */
@@ -58,6 +60,10 @@ struct sender {
 	/* Any thread pushes: batches that the journal is done with; state says what it did. */
 	struct queue answers;
 
+	/* Lock: producer's mu. Why the last connection ended, and whether it was refused; "" once one is up. */
+	char     trouble[480];
+	bool     trouble_auth;
+
 	/* Thread: sender. */
 	struct loop loop;			/* loop_wake: any thread */
 	struct loop_timer timer;
@@ -65,6 +71,8 @@ struct sender {
 	int64_t  now_ms, wake_ms;		/* of this round; when the next is due */
 	struct metadata metadata;
 	struct list brokers;
+	char    *servers;			/* bootstrap.servers of the last reload; NULL: the configuration's */
+	char     security_note[CONN_ERROR_MAX];	/* that was told: see security_note */
 	int64_t  connect_ms;			/* when the last connection for control was begun */
 	struct stream_id id;			/* fresh; producer_id -1: none */
 	bool     id_asked, id_stale;
@@ -89,7 +97,7 @@ struct sender {
 };
 
 /* sender.c */
-int  sender_open(struct sender *s, struct producer *p);
+int  sender_open(struct sender *s, struct producer *p, struct err *ret_err);	/* words with ERR_CONFIG */
 void sender_close(struct sender *s);		/* thread ended; all batches gone */
 void *sender_run(void *producer);		/* the thread */
 void sender_take_answers(struct sender *s);
@@ -131,8 +139,13 @@ void sender_stop_round(struct sender *s);
 void sender_stop_answered(struct sender *s, struct batch *b);
 void sender_discard(struct sender *s);		/* frees what is left, when the thread does not run */
 
+/* reload.c */
+void sender_take_reload(struct sender *s);
+void sender_note_security(struct sender *s);	/* tells what security_note says, once */
+void sender_note_trouble(struct sender *s, const struct conn *c, const char *why);	/* why NULL: it is over */
+
 /* sender_cluster.c */
-int  sender_bootstrap(struct sender *s);
+int  sender_bootstrap(struct sender *s);	/* entries that are there already stay */
 void sender_cluster(struct sender *s);		/* names, time-outs, metadata, producer id */
 void sender_watch_conns(struct sender *s);	/* after all sending: when is the first of them due? */
 struct broker *sender_broker(const struct sender *s, int32_t id);
@@ -147,6 +160,8 @@ void sender_broker_down(struct sender *s, struct broker *b, const char *why);
 bool sender_want(struct sender *s, struct conn *c);
 bool sender_any_up(const struct sender *s);
 void sender_events(struct sender *s);
+/* Any thread: why no broker answers, "" when one does. *ret_auth: a refused login is the reason. */
+void sender_trouble(struct sender *s, char *buf, size_t n, bool *ret_auth);
 bool sender_topic_faulty(const struct sender *s, const struct topic *t);
 
 #endif

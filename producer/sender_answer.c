@@ -147,11 +147,14 @@ static void on_lost(struct conn *c, struct request *r, int64_t now_ms)
 
 static void on_up(struct conn *c)
 {
+	sender_note_trouble(sender_of(c), c, NULL);
 	sender_broker_up(sender_of(c), c->owner);
 }
 
 static void on_down(struct conn *c, const char *why)
 {
+	if (why)
+		sender_note_trouble(sender_of(c), c, why);
 	sender_broker_down(sender_of(c), c->owner, why);
 }
 

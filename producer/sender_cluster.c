@@ -61,11 +61,35 @@ static int split_address(const char *text, size_t n, char *host, size_t host_siz
 	return 0;
 }
 
+static int32_t lowest_id(const struct sender *s)
+{
+	int32_t id = 0;
+
+	list_each(it, &s->brokers)
+		if (list_entry(it, struct broker, node)->id < id)
+			id = list_entry(it, struct broker, node)->id;
+	return id;
+}
+
+/* An entry that was there before a reload is the same again. */
+static bool bootstrap_known(struct sender *s, const char *host, int port)
+{
+	list_each(it, &s->brokers) {
+		struct broker *b = list_entry(it, struct broker, node);
+
+		if (b->id >= 0 || b->port != port || strcmp(b->host, host) != 0)
+			continue;
+		b->gone = false;
+		return true;
+	}
+	return false;
+}
+
 int sender_bootstrap(struct sender *s)
 {
-	const char *p = s->config->bootstrap_servers ? s->config->bootstrap_servers : "";
+	const char *p = s->servers ? s->servers : s->config->bootstrap_servers ? s->config->bootstrap_servers : "";
 	char host[256];
-	int32_t id = -1;
+	int32_t id = lowest_id(s) - 1;
 	int port, rc;
 
 	while (*p) {
@@ -74,11 +98,11 @@ int sender_bootstrap(struct sender *s)
 		rc = n ? split_address(p, n, host, sizeof host, &port) : 0;
 		if (rc < 0)
 			return rc;
-		if (n && !broker_new(s, id--, host, port))
+		if (n && !bootstrap_known(s, host, port) && !broker_new(s, id--, host, port))
 			return ERR_NOMEM;
 		p += n + (p[n] != 0);
 	}
-	return id < -1 ? 0 : ERR_CONFIG;
+	return lowest_id(s) < 0 ? 0 : ERR_CONFIG;
 }
 
 struct broker *sender_broker(const struct sender *s, int32_t id)
@@ -178,7 +202,7 @@ static struct conn *least_busy(struct sender *s)
 		for (int i = 0; i < CONN_KINDS; i++) {
 			struct conn *c = &list_entry(it, struct broker, node)->conn[i];
 
-			if (conn_up(c) && (!best || c->in_flight < best->in_flight))
+			if (conn_ready(c) && (!best || c->in_flight < best->in_flight))
 				best = c;
 		}
 	return best;
@@ -208,7 +232,7 @@ static void connect_someone(struct sender *s)
 		struct broker *b = list_entry(it, struct broker, node);
 		struct conn *c = &b->conn[CONN_MAIN];
 
-		if (c->state != CONN_DOWN)
+		if (c->state != CONN_DOWN || b->gone)
 			continue;
 		if (!sender_want(s, c))
 			continue;
@@ -405,7 +429,8 @@ static void take_names(struct sender *s)
 
 	while ((q = names_answer(s->names))) {
 		conn_resolved(q->arg, q, s->now_ms);
-		mem_free(q);
+		sender_note_security(s);
+		name_query_free(q);
 	}
 }
 

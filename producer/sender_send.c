@@ -23,7 +23,7 @@
 
 static bool has_room(struct sender *s, const struct conn *c)
 {
-	if (!conn_up(c) || c->in_flight >= (uint32_t)s->config->max_in_flight)
+	if (!conn_ready(c) || c->in_flight >= (uint32_t)s->config->max_in_flight)
 		return false;
 	if (c->throttled_until_ms > s->now_ms) {
 		sender_lower_wake(s, c->throttled_until_ms);
@@ -117,7 +117,7 @@ static void flush(struct sender *s, struct broker *b, int kind)
 
 	if (n == 0)
 		return;
-	batches = conn_up(&b->conn[kind]) ? mem_array(struct batch *, n) : NULL;
+	batches = conn_ready(&b->conn[kind]) ? mem_array(struct batch *, n) : NULL;
 	list_each_safe(it, &b->gather[kind]) {
 		struct batch *one = list_entry(it, struct batch, node);
 

@@ -61,7 +61,7 @@ static int fill_brokers(const struct sender *s, struct producer_stat *ret)
 		const struct broker *b = list_entry(it, struct broker, node);
 		struct producer_broker_stat *to = &ret->brokers[ret->broker_count];
 
-		if (real && b->id < 0)
+		if ((real && b->id < 0) || b->gone)
 			continue;
 		to->id = b->id;
 		to->port = b->port;
@@ -171,6 +171,7 @@ int stat_fill(struct producer *p, struct producer_stat *ret)
 		.buffer_total = budget_total(p->budget), .buffer_used = budget_used(p->budget),
 		.in_flight = s->in_flight, .any_broker_up = sender_any_up(s), .last_ack_ms = s->last_ack_ms,
 	};
+	copy(ret->security_note, sizeof ret->security_note, s->security_note);
 	rc = fill_brokers(s, ret);
 	if (rc == 0)
 		rc = fill_partitions(s, ret);

@@ -74,8 +74,8 @@ def fetch(version=NEWEST):
     return os.path.join(lib, "*")
 
 
-def java(main, *args, heap="256m", version=NEWEST):
-    return ["java", f"-Xmx{heap}", *JVM, "-cp", os.path.join(LIBS[version], "*"), main, *map(str, args)]
+def java(main, *args, heap="256m", version=NEWEST, jvm=()):
+    return ["java", f"-Xmx{heap}", *JVM, *jvm, "-cp", os.path.join(LIBS[version], "*"), main, *map(str, args)]
 
 
 def tool(main, *args, timeout=60, version=NEWEST):
@@ -100,6 +100,7 @@ class Broker:
         self.cluster = cluster                  # its id; None: one of its own
         self.properties = properties
         self.process = None
+        self.format_options, self.jvm = [], []  # more words for StorageTool and for the JVM
         self.proxy = Proxy()
         self._configure()
 
@@ -143,9 +144,11 @@ class Broker:
         fetch(self.version)
         if not os.path.exists(os.path.join(self.dir, "data", "meta.properties")):
             self.cluster = self.cluster or new_cluster_id()
-            tool("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", self.config, version=self.version)
+            tool("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", self.config, *self.format_options,
+                 version=self.version)
         with open(os.path.join(self.dir, "broker.log"), "ab") as log:
-            self.process = procs.spawn(java("kafka.Kafka", self.config, heap="400m", version=self.version), stdout=log, stderr=log)
+            self.process = procs.spawn(java("kafka.Kafka", self.config, heap="400m", version=self.version, jvm=self.jvm),
+                                       stdout=log, stderr=log)
 
     def _check_alive(self):
         if self.process.poll() is not None:

@@ -14,6 +14,7 @@ import agent as agent_module
 import oracle
 import procs
 from kafka import Broker
+from secure import SecureBroker
 
 ALL = []
 
@@ -40,10 +41,12 @@ class Run:
         self.topics = 0
 
     def broker(self, which):
-        """"shared": healthy, for tests that leave it alone. "own": for tests that stop it; healthy again at each asking."""
+        """"shared": healthy, for tests that leave it alone. "own": for tests that stop it; healthy again at each asking.
+        "secure": with a listener for each way to be trusted and believed."""
         b = self.brokers.get(which)
         if b is None:
-            b = self.brokers[which] = Broker(os.path.join(self.work, f"kafka-{which}"))
+            b = self.brokers[which] = (SecureBroker if which == "secure" else Broker)(
+                os.path.join(self.work, f"kafka-{which}"))
         if b.running():
             b.thaw()
         else:
@@ -79,6 +82,9 @@ class Test:
 
     def own_kafka(self):
         return self.shared.broker("own")
+
+    def secure_kafka(self):
+        return self.shared.broker("secure")
 
     def topic(self, broker, partitions=1, **config):
         self.shared.topics += 1
