@@ -106,6 +106,9 @@ $(TESTBIN): $(O)/%: $(O)/%.o $(O)/libtests.a $(O)/libspillway.a
 	$(call say,LD,$@)
 	$(Q)$(LDALL) -o $@ $< $(O)/libtests.a $(O)/libspillway.a $(LIBS) -lcmocka
 
+# The yardstick alone knows librdkafka.
+$(O)/tests/bench/bench_latency_rdkafka: LIBS += -lrdkafka
+
 $(TOOLBIN): $(O)/%: $(O)/%.o $(O)/libtests.a $(O)/libspillway.a
 	$(call say,LD,$@)
 	$(Q)$(LDALL) -o $@ $< $(O)/libtests.a $(O)/libspillway.a $(LIBS)
@@ -145,8 +148,8 @@ demo: deps				## a broker outage from beginning to end, counted by Kafka's own c
 	+$(Q)$(MAKE) -j$(JOBS) B=release all
 	$(Q)python3 tests/scenario/demo.py --spillway build/release/spillway
 
-bench: deps				## CPU seconds per GB beside kcat -P
-	+$(Q)$(MAKE) -j$(JOBS) B=release all
+bench: deps				## CPU seconds per GB beside kcat -P; latency beside librdkafka and Java
+	+$(Q)$(MAKE) -j$(JOBS) B=release all tests
 	$(Q)python3 tests/bench/bench.py --spillway build/release/spillway
 
 cov:					## line coverage of the unit tests

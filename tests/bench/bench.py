@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """bench.py - what a gigabyte of log costs: CPU of `spillway run --once` beside `kcat -P`, same file, same broker, in turn.
 
-	bench.py [--spillway PATH] [--rounds N] [--mb N] [--all] [--codecs none,lz4]
+	bench.py [--spillway PATH] [--rounds N] [--mb N] [--all] [--codecs none,lz4] [--records N] [--rate N]
+
+--codecs "" leaves the CPU part out, --records 0 the latency part (latency.py).
 
 CPU is user + system time of the process from wait4, in seconds for 10^9 bytes of log. The rounds of the two alternate, so
 that what else runs on the machine hits both; compare figures of one run only. kcat polls without pause while it waits for
@@ -25,6 +27,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(HERE), "lib"), os.path.join(os.path.dirname(HERE), "kafka")]
 
 import kafka                                                            # noqa: E402
+import latency                                                          # noqa: E402
 import oracle                                                           # noqa: E402
 import procs                                                            # noqa: E402
 from agent import Agent                                                 # noqa: E402
@@ -188,12 +191,16 @@ def main(argv):
     p.add_argument("--mb", type=float, default=300)
     p.add_argument("--all", action="store_true", help="zstd too")
     p.add_argument("--codecs", help="comma-separated; overrides the choice")
+    p.add_argument("--records", type=int, default=10000, help="of a latency round")
+    p.add_argument("--rate", type=int, default=1000, help="records a second of a latency round")
     options = p.parse_args(argv)
     options.spillway = os.path.abspath(options.spillway)
     if not os.access(options.spillway, os.X_OK):
         print(f"{options.spillway}: no such program; build it first", file=sys.stderr)
         return 69
-    codecs = options.codecs.split(",") if options.codecs else ["none", "lz4"] + (["zstd"] if options.all else [])
+    codecs = ["none", "lz4"] + (["zstd"] if options.all else [])
+    if options.codecs is not None:
+        codecs = [c for c in options.codecs.split(",") if c]
     subjects = ["spillway"] + (["kcat"] if shutil.which("kcat") else [])
     work = tempfile.mkdtemp(prefix="spillway-bench.")
     bench = Bench(options, work)
@@ -202,10 +209,12 @@ def main(argv):
         bench.bytes, bench.lines = generate(bench.log, options.mb)
         print(f"log      {bench.bytes / 1e6:.0f} MB, {bench.lines} lines of {LINE} bytes", flush=True)
         bench.broker.start()
-        for name in subjects:
+        for name in subjects if codecs else ():
             getattr(bench, name)(codecs[0])     # not measured: the broker's code is compiled, the log is in the page cache
         for codec in codecs:
             bench.measure(codec, subjects)
+        if options.records:                     # last: the broker's priority is raised by it
+            latency.measure(bench.broker, options.rounds, options.records, options.rate)
     finally:
         bench.broker.close()
         shutil.rmtree(work, ignore_errors=True)
