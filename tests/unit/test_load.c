@@ -1,0 +1,143 @@
+/* test_load.c - the configuration as the whole agent reads it: producer and conf together, from a file. */
+#include "agent/load.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/err.h"
+#include "tests/lib/unit.h"
+
+#define INPUT "inputs:\n  - paths: [/a.log]\n    topic: t\n"
+
+static char path[] = "/tmp/spillway-load-XXXXXX", secret[] = "/tmp/spillway-secret-XXXXXX";
+
+static int make_file(char *name, const char *text)
+{
+	size_t n = strlen(text);
+	int fd;
+
+	memcpy(name + strlen(name) - 6, "XXXXXX", 6);
+	fd = mkstemp(name);
+	return fd < 0 || write(fd, text, n) != (ssize_t)n ? -1 : close(fd);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return make_file(path, "") || make_file(secret, "hush");
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	return unlink(path) || unlink(secret);
+}
+
+static int load(const char *text, struct loaded *l, struct buf *problems)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+	buf_init(problems, 1 << 20);
+	return load_conf(path, l, problems);
+}
+
+/* The problems are exactly these, without the file's name. */
+static void bad(const char *text, const char *words)
+{
+	struct loaded l = { 0 };
+	struct buf problems, said;
+
+	assert_int_equal(load(text, &l, &problems), ERR_CONFIG);
+	assert_null(l.conf);
+	buf_init(&said, 1 << 20);
+	for (const char *p = problems.data; *p; p = strchr(p, '\n') + 1) {
+		assert_memory_equal(p, path, strlen(path));
+		buf_put(&said, p + strlen(path), (size_t)(strchr(p, '\n') + 1 - p) - strlen(path));
+	}
+	assert_string_equal(said.data, words);
+	buf_release(&problems);
+	buf_release(&said);
+}
+
+static void every_problem_of_both_parts_is_told_in_one_run(void **state)
+{
+	(void)state;
+	bad(INPUT "    max_line: 2MiB\nproducer:\n  bootstrap.servers: [a:1, b]\n  acks: 1\n  linger.ms: soon\n"
+	    "  security.protocol: SASL_SSL\n  sasl.mechanism: PLAIN\n  sasl.jaas.config: x\n  ssl.keystore.type: JKS\nmax_lanes: 0\n",
+	    ":1:1: producer: delivery: exactly_once needs idempotence, and that needs acks: all, retries above 0 and "
+	    "max.in.flight.requests.per.connection of at most 5\n"
+	    ":2:5: max_line of 2097152 bytes does not fit: with key and overhead at most 1048064 fit max.request.size and a quarter "
+	    "of buffer.memory\n"
+	    ":6:3: bootstrap.servers: \"b\" is not host:port\n"
+	    ":8:3: linger.ms: \"soon\" is not a time (like 500, 500ms, 3s or 5m)\n"
+	    ":11:3: sasl.jaas.config: unknown login module x, there are: plain.PlainLoginModule, scram.ScramLoginModule and "
+	    "oauthbearer.OAuthBearerLoginModule of org.apache.kafka.common.security\n"
+	    ":12:3: ssl.keystore.type: JKS is not supported, convert it to PEM: keytool -importkeystore -srckeystore STORE "
+	    "-destkeystore me.p12 -deststoretype PKCS12; openssl pkcs12 -in me.p12 -out me.pem\n"
+	    ":13:12: \"max_lanes\" must be between 1 and 100000, not 0\n");
+}
+
+static void a_key_that_is_refused_is_not_asked_for_too(void **state)
+{
+	(void)state;
+	bad(INPUT "producer:\n  bootstrap.servers: a:1\n  security.protocol: SASL_SSL\n  sasl.mechanism: GSSAPI\n",
+	    ":7:3: sasl.mechanism: \"GSSAPI\": Kerberos is not supported; use SCRAM-SHA-512, OAUTHBEARER or client certificates "
+	    "(SSL)\n");
+	bad(INPUT "producer:\n  acks: all\n", ":4:1: missing key \"bootstrap.servers\" in producer\n");
+}
+
+static void lists_and_blocks_arrive_and_secrets_do_not_come_back(void **state)
+{
+	struct loaded l = { 0 };
+	struct buf problems, out;
+	char text[1000];
+
+	(void)state;
+	snprintf(text, sizeof text, INPUT "producer:\n  bootstrap.servers: [a:1, b:2]\n  security.protocol: SASL_SSL\n"
+		 "  sasl.mechanism: PLAIN\n  sasl.username: u\n  sasl.password: hush\n  ssl.ca.pem: ${file:%s}\n"
+		 "  ssl.certificate.pem: |\n    hello\n    there\n  ssl.key.pem: |\n    hush\n"
+		 "  interceptor.classes:\n    - header: { name: dc, value: eu1 }\n", secret);
+	if (load(text, &l, &problems) < 0)
+		fail_msg("%s", problems.data);
+	assert_string_equal(producer_config_get(l.producer, "bootstrap.servers"), "a:1,b:2");
+	assert_string_equal(producer_config_get(l.producer, "interceptor.classes"),
+			    "[{\"header\":{\"name\":\"dc\",\"value\":\"eu1\"}}]");
+	assert_string_equal(producer_config_get(l.producer, "ssl.keystore.certificate.chain"), "hello\nthere\n");
+	assert_string_equal(producer_config_get(l.producer, "ssl.truststore.certificates"), "hush");
+	buf_init(&out, 1 << 20);
+	loaded_print(&l, &out);
+	assert_null(strstr(out.data, "hush"));
+	/* Given by librdkafka's name, printed by Kafka's. */
+	assert_non_null(strstr(out.data, "  ssl.truststore.certificates: \"***\"\n"));
+	assert_non_null(strstr(out.data, "  sasl.password: \"***\"\n"));
+	assert_non_null(strstr(out.data, "  ssl.keystore.key: \"***\"\n"));
+	buf_release(&out);
+	buf_release(&problems);
+	loaded_release(&l);
+}
+
+static void a_small_memory_lowers_the_longest_line(void **state)
+{
+	struct loaded l = { 0 };
+	struct buf problems;
+
+	(void)state;
+	assert_int_equal(load(INPUT "producer: { bootstrap.servers: 'a:1', buffer.memory: 1MiB }\n", &l, &problems), 0);
+	assert_int_equal(l.conf->inputs[0].max_line, 262144 - 512);
+	buf_release(&problems);
+	loaded_release(&l);
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test_setup_teardown(every_problem_of_both_parts_is_told_in_one_run, setup, teardown),
+	cmocka_unit_test_setup_teardown(a_key_that_is_refused_is_not_asked_for_too, setup, teardown),
+	cmocka_unit_test_setup_teardown(lists_and_blocks_arrive_and_secrets_do_not_come_back, setup, teardown),
+	cmocka_unit_test_setup_teardown(a_small_memory_lowers_the_longest_line, setup, teardown),
+};
+
+int main(int argc, char **argv) { return test_main(argc, argv, tests, COUNT(tests)); }
