@@ -52,7 +52,8 @@ struct lane {
 	uint32_t run_count;		/* records of the run */
 	uint32_t run_uncounted;		/* of them, not in in_memory yet */
 	bool     in_run;
-	bool     parked;		/* in the run of the unbound lane, which holds another lane now */
+	bool     parked;		/* in the run of the unbound lane, which holds another lane now; over when it was ended
+					 * by anyone, for then all of it was counted */
 	struct list hidden;		/* sealed in this run: shown when it ends, after it was counted */
 	bool     announced;		/* the sender knows of an open batch */
 

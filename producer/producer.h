@@ -100,7 +100,8 @@ struct producer_topic_info {
 };
 
 /* Answers 0 .. partition_count - 1; anything else fails the record. The record is serialized. Not asked for records that
- * name a partition. */
+ * name a partition. Asked under a lock, one record of a topic at a time: it must not send. One that waited for memory is
+ * asked for again. */
 struct producer_partitioner {
 	int32_t (*partition)(void *arg, const struct producer_record *r, const struct producer_topic_info *t);
 	void    (*close)(void *arg);

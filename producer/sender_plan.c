@@ -64,7 +64,8 @@ static bool waits_too_long(const struct sender *s, const struct stream *st)
 		return false;
 	for (uint32_t i = 0; i < st->count; i++)
 		if (st->slots[i]->state == BATCH_PLANNED)
-			return s->now_ms - st->slots[i]->planned_ms > s->config->partitioner_availability_timeout_ms;
+			return !batch_absent(st->slots[i]) &&	/* else it waits for its bytes, not for the broker */
+			       s->now_ms - st->slots[i]->planned_ms > s->config->partitioner_availability_timeout_ms;
 	return false;
 }
 

@@ -2,8 +2,8 @@
  *
  *	tool_send BROKERS TOPIC [-p PARTITION] [-k] [-H NAME VALUE] [name=value ...] <lines
  *
- * -k: a line is KEY<TAB>VALUE. -H: a header of every record. Other arguments are configuration. Each answer is one line "partition offset timestamp" or
- * "error CODE TEXT", in order of acknowledgement. Exit 0 only if all were taken and acknowledged.
+ * -k: a line is KEY<TAB>VALUE. -H: a header of every record. Other arguments are configuration. Each answer is one line
+ * "partition offset timestamp" or "error CODE TEXT", in order of acknowledgement. Exit 0 only if all were taken and acknowledged.
  */
 #include <stdatomic.h>
 #include <stdio.h>

@@ -209,7 +209,7 @@ def partitions_that_are_added_are_used(t):
     topic = t.topic(kafka, partitions=2)
     fixed, free = t.writer("fixed"), t.writer("free")
     inputs = [{"paths": [fixed.path], "topic": topic, "partition": 3}, {"paths": [free.path], "topic": topic}]
-    agent = t.agent(kafka.address, topic, inputs=inputs, producer={"batch.size": "8KiB", "metadata.max.age.ms": 1000}).start()
+    agent = t.agent(kafka.address, topic, inputs=inputs, producer={"batch.size": "8KiB"}).start()
     fixed.write(500)
     free.write(2000)
     agent.until(lambda s: s["records"]["acked"] == 2000 and s["records"]["in_memory"] == 500, 30, "lines of partition 3 wait")

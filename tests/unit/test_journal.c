@@ -98,7 +98,8 @@ static bool append(struct fixture *f, int i)
 	snprintf(value, sizeof value, "%06d", i);
 	value[6] = ' ';
 	lane_begin(f->lane, clock_mono_ms(), clock_wall_ms());
-	rc = lane_append(f->lane, &(struct lane_record){ .value = value, .value_len = sizeof value, .timestamp = -1, .source = &r });
+	rc = lane_append(f->lane, &(struct lane_record){ .value = value, .value_len = sizeof value, .timestamp = -1,
+							 .source = &r });
 	assert_int_equal(lane_end(f->lane), rc == 0);
 	assert_true(rc == 0 || rc == ERR_AGAIN);
 	return rc == 0;

@@ -201,7 +201,9 @@ static void with_ignore_keys_a_key_does_not_matter(void **state)
 
 static void what_needs_the_count_waits_for_it(void **state)
 {
-	static const enum partitioner kinds[] = { PARTITIONER_ROUND_ROBIN, PARTITIONER_RANDOM, PARTITIONER_FILE, PARTITIONER_PRIORITY };
+	static const enum partitioner kinds[] = {
+		PARTITIONER_ROUND_ROBIN, PARTITIONER_RANDOM, PARTITIONER_FILE, PARTITIONER_PRIORITY,
+	};
 	struct lane_record r = { .place = "/a.log", .place_len = 6 }, key = { .key = "k", .key_len = 1 };
 	struct fixture *f = *state;
 	int32_t p;

@@ -125,6 +125,28 @@ static void round_robin_counts_are_exact(void **state)
 	assert_int_equal(there(f, 3), 50);
 }
 
+static void *send_500(void *arg)
+{
+	send_many(arg, -1, NULL, NULL, 500);
+	return NULL;
+}
+
+static void turns_are_taken_by_all_threads_together(void **state)
+{
+	struct fixture *f = fixture(state, 1, 4);
+	pthread_t threads[4];
+
+	set(f, "partitioner.class", "round_robin");
+	open_producer(f);
+	for (size_t i = 0; i < COUNT(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, send_500, f), 0);
+	for (size_t i = 0; i < COUNT(threads); i++)
+		pthread_join(threads[i], NULL);
+	close_producer(f);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(there(f, i), 500);
+}
+
 static void random_reaches_all_partitions_about_alike(void **state)
 {
 	struct fixture *f = fixture(state, 1, 4);
@@ -198,8 +220,7 @@ static void placing_by_file_is_refused_with_words(void **state)
 static int32_t by_key_length(void *arg, const struct producer_record *r, const struct producer_topic_info *t)
 {
 	atomic_fetch_add((_Atomic int *)arg, 1);
-	assert_true(t->available(t, 0));
-	return (int32_t)r->key_len - 1;
+	return t->available(t, 0) ? (int32_t)r->key_len - 1 : -1;
 }
 
 static void a_function_decides_and_a_bad_answer_fails_that_record(void **state)
@@ -282,6 +303,7 @@ int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		T(round_robin_counts_are_exact),
+		T(turns_are_taken_by_all_threads_together),
 		T(random_reaches_all_partitions_about_alike),
 		T(ignored_keys_are_spread_and_kept_ones_are_not),
 		T(only_high_priority_goes_to_partition_0),

@@ -1304,6 +1304,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(without_watches_files_are_polled),
 	TEST(a_file_that_cannot_be_opened_is_tried_again),
 	TEST(what_is_no_regular_file_is_left_alone_until_it_is_one),
+	TEST(every_generation_of_a_file_is_placed_by_the_path_it_began_at),
 	TEST(after_a_rename_both_files_are_followed),
 	TEST(several_rotations_between_two_looks_lose_no_generation),
 	TEST(several_rotations_within_the_globs_keep_the_order_of_generations),
