@@ -1,6 +1,7 @@
 # Makefile - one, GNU, not recursive: the only self-calls change the configuration (B=), never the folder.
 #
 #	make                    build/release/spillway
+#	make lib                build/release/libspillway-producer.a and .so.0: the producer for other programs
 #	make B=asan             the same under build/asan; B is release, asan, tsan, cov, clang or fuzz
 #	make check              everything that proves something; T=name: only tests whose name has that in it
 #	make V=1                shows the commands
@@ -36,6 +37,7 @@ endif
 ifneq ($(filter $(B),clang fuzz),)
 CC := clang
 endif
+OBJCOPY ?= objcopy
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wno-sign-conversion -Wvla \
 	-Wformat=2 -Wpointer-arith -Wundef
@@ -59,7 +61,9 @@ ifeq ($(FLAGS.$(B)),)
 $(error B=$(B): there are release, asan, tsan, cov, clang and fuzz)
 endif
 
-LIBS  := -lsqlite3 -lyaml -llz4 -lzstd -lz -lsnappy -lssl -lcrypto -ljansson -lpcre2-8 -lm -lpthread
+# What the producer needs; packaging/libspillway-producer.pc.in says the same to others.
+PRODLIBS := -llz4 -lzstd -lz -lsnappy -lssl -lcrypto -ljansson -lpcre2-8 -lm -lpthread
+LIBS  := -lsqlite3 -lyaml $(PRODLIBS)
 CCALL := $(CC) -std=gnu11 -I. -g $(WARN) $(FLAGS.$(B)) -D_GNU_SOURCE= -DSPILLWAY_VERSION=\"$(VERSION)\" $(CPPFLAGS) $(CFLAGS)
 LDALL := $(CC) $(LINK.$(B)) $(CFLAGS) $(LDFLAGS)
 # make check sets WERROR=1. It stays out of the stamp: it changes no object, only whether there is one.
@@ -78,11 +82,16 @@ TESTLIB := $(patsubst %.c,$(O)/%.o,$(filter-out $(TOOLSRC),$(wildcard tests/lib/
 FUZZSRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZBIN := $(patsubst %.c,$(O)/%,$(FUZZSRC))
 TESTBIN := $(patsubst %.c,$(O)/%,$(TESTSRC))
+# The library's objects are built apart: position independent, and only what producer.h declares is visible.
+LIBNAME := libspillway-producer
+LIBOBJ  := $(patsubst %.c,$(O)/pic/%.o,$(wildcard producer/*.c))
+LIBBASE := $(patsubst %.c,$(O)/pic/%.o,$(wildcard agent/base/*.c))
 ALLSRC  := $(SRC) $(TESTSRC) $(FUZZSRC) $(sort $(TOOLSRC) $(wildcard tests/lib/*.c))
 
-.PHONY: all tests fuzzers check fuzz lint demo bench install deps deps-build cov format clean distclean help FORCE
+.PHONY: all lib tests fuzzers check fuzz lint demo bench install deps deps-build cov format clean distclean help FORCE
 
 all: $(O)/spillway			## build/$(B)/spillway (the default)
+lib: $(O)/$(LIBNAME).a $(O)/$(LIBNAME).so.0	## the producer as a library, static and shared
 tests: $(TESTBIN) $(TOOLBIN)		## the unit test binaries, build/$(B)/tests/unit/test_*, and tests/lib/tool_*, tests/bench/bench_*
 
 fuzzers: $(FUZZBIN)			## build/fuzz/tests/fuzz/fuzz_*; only with B=fuzz
@@ -121,6 +130,26 @@ $(O)/%.o: %.c $(O)/flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CCALL) $(STRICT) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 
+$(O)/pic/%.o: %.c $(O)/flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CCALL) $(STRICT) -fPIC -fvisibility=hidden -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+
+$(O)/pic/base.a: $(LIBBASE) $(O)/members
+	$(Q)rm -f $@ && $(AR) rcs $@ $(LIBBASE)
+
+# One object in which hidden names are local, so that none of ours can clash with one of the program's.
+$(O)/pic/$(LIBNAME).o: $(LIBOBJ) $(O)/pic/base.a $(O)/members
+	$(Q)$(LD) -r -o $@ $(LIBOBJ) $(O)/pic/base.a && $(OBJCOPY) --localize-hidden $@
+
+$(O)/$(LIBNAME).a: $(O)/pic/$(LIBNAME).o
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $<
+
+$(O)/$(LIBNAME).so.0: $(O)/pic/$(LIBNAME).o packaging/$(LIBNAME).map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared $(filter-out -pie,$(LINK.$(B))) $(CFLAGS) $(LDFLAGS) -Wl,-soname,$(@F) -Wl,--no-undefined \
+		-Wl,--version-script,packaging/$(LIBNAME).map -o $@ $< $(PRODLIBS)
+
 $(O)/flags: FORCE
 	@mkdir -p $(@D) && { printf '%s\n' '$(CCALL) | $(LDALL)' | cmp -s - $@ || printf '%s\n' '$(CCALL) | $(LDALL)' >$@; }
 
@@ -128,7 +157,7 @@ $(O)/flags: FORCE
 $(O)/members: FORCE
 	@mkdir -p $(@D) && { printf '%s\n' '$(CORE) $(TESTLIB)' | cmp -s - $@ || printf '%s\n' '$(CORE) $(TESTLIB)' >$@; }
 
--include $(patsubst %.c,$(O)/%.d,$(ALLSRC))
+-include $(patsubst %.c,$(O)/%.d,$(ALLSRC)) $(LIBOBJ:.o=.d) $(LIBBASE:.o=.d)
 
 # --- Proving ---
 
@@ -168,8 +197,15 @@ deps-build:				## installs with apt what is missing for building
 
 # --- House ---
 
-install: all				## with DESTDIR, PREFIX (/usr/local), SYSCONFDIR, UNITDIR
+install: all lib			## with DESTDIR, PREFIX (/usr/local), SYSCONFDIR, UNITDIR
 	install -D -m 755 $(O)/spillway '$(DESTDIR)$(PREFIX)/bin/spillway'
+	install -D -m 644 producer/producer.h '$(DESTDIR)$(PREFIX)/include/spillway/producer.h'
+	install -D -m 644 $(O)/$(LIBNAME).a '$(DESTDIR)$(PREFIX)/lib/$(LIBNAME).a'
+	install -D -m 755 $(O)/$(LIBNAME).so.0 '$(DESTDIR)$(PREFIX)/lib/$(LIBNAME).so.0'
+	ln -sf $(LIBNAME).so.0 '$(DESTDIR)$(PREFIX)/lib/$(LIBNAME).so'
+	install -d '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' packaging/$(LIBNAME).pc.in \
+		>'$(DESTDIR)$(PREFIX)/lib/pkgconfig/$(LIBNAME).pc'
 	$(Q)for f in $(wildcard packaging/man/*.[1-8]); do \
 		install -D -m 644 "$$f" "$(DESTDIR)$(PREFIX)/share/man/man$${f##*.}/$${f##*/}" || exit 1; done
 	$(Q)for f in $(wildcard packaging/systemd/*.service); do \

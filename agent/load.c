@@ -13,6 +13,11 @@
 /* What a record adds to its line, at most: record overhead (21), key, batch header (61), with room for the request. */
 #define RECORD_OVERHEAD 512
 
+int load_producer_error(int code)
+{
+	return code == PRODUCER_ERR_CONFIG ? ERR_CONFIG : code == PRODUCER_ERR_NOMEM ? ERR_NOMEM : code < 0 ? ERR_INTERNAL : 0;
+}
+
 /* The hooks' arg is the struct loaded that is being filled. */
 static int producer_set(void *arg, const char *name, const char *value, struct err *ret_err)
 {
@@ -20,7 +25,7 @@ static int producer_set(void *arg, const char *name, const char *value, struct e
 	struct producer_error e;
 	int rc = producer_config_set(l->producer, name, value, &e);
 
-	return rc < 0 ? err_set(ret_err, rc, "%s", e.text) : 0;
+	return rc < 0 ? err_set(ret_err, load_producer_error(rc), "%s", e.text) : 0;
 }
 
 struct saying { conf_say_fn *say; void *arg; bool nomem; };
@@ -29,7 +34,7 @@ static void say_error(void *arg, const struct producer_error *e)
 {
 	struct saying *s = arg;
 
-	s->nomem |= e->code == ERR_NOMEM;
+	s->nomem |= e->code == PRODUCER_ERR_NOMEM;
 	s->say(s->arg, e->text);
 }
 
@@ -96,7 +101,7 @@ static int name_client(struct producer_config *c)
 	buf_init(&id, 512);
 	rc = template_expand(set && *set ? set : "spillway-%{host}", &v, &id);
 	if (rc >= 0)
-		rc = producer_config_set(c, "client.id", id.data, NULL);
+		rc = load_producer_error(producer_config_set(c, "client.id", id.data, NULL));
 	buf_release(&id);
 	return rc;
 }

@@ -14,6 +14,8 @@ struct loaded {
 /* 0, or ERR_CONFIG / -errno with every problem written to *ret_text, one a line. */
 int  load_conf(const char *path, struct loaded *ret, struct buf *ret_text);
 void loaded_release(struct loaded *l);
+/* The error of ours that a code of producer.h means, for exit codes. */
+int  load_producer_error(int code);
 /* The effective configuration as YAML, secrets masked. */
 void loaded_print(const struct loaded *l, struct buf *out);
 

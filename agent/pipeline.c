@@ -73,7 +73,7 @@ static int open_producer(struct pipeline *p, struct err *ret_err)
 	state_journal(p->state, &j);
 	rc = producer_open_journaled(p->conf->producer, &j, &p->producer, &e);
 	if (rc < 0)
-		return err_set(ret_err, rc, "%s", e.text);
+		return err_set(ret_err, load_producer_error(rc), "%s", e.text);
 	return state_restore(p->state, p->producer, ret_err);
 }
 
@@ -148,7 +148,7 @@ int pipeline_start(struct pipeline *p, struct err *ret_err)
 	if (rc < 0)
 		return err_set(ret_err, rc, "cannot start the tail thread: %s", err_text(rc));
 	rc = producer_start(p->producer, &e);
-	return rc < 0 ? err_set(ret_err, rc, "%s", e.text) : 0;
+	return rc < 0 ? err_set(ret_err, load_producer_error(rc), "%s", e.text) : 0;
 }
 
 bool pipeline_delivered(struct pipeline *p, int64_t timeout_ms)

@@ -37,7 +37,7 @@ struct source_range {
 	uint32_t route;			/* how the lines became records; the journal's business */
 };
 
-struct batch_callback { producer_done_fn *fn; void *arg; int64_t timestamp; };
+struct batch_callback { producer_done_fn *fn; void *arg; int64_t timestamp; int32_t key_size, value_size; };	/* -1: null */
 
 enum batch_state {
 	BATCH_OPEN,		/* lane: being filled, under the lane's lock */

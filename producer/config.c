@@ -4,7 +4,7 @@
  *  (1) every field holds a value within its bounds, always: a refused value leaves the old one.
  *  (2) a key that was set by itself (set_mask) is never changed by a preset or by a lowered default.
  * Threads: the owner's, until producer_open has copied what it needs.
- * Failure: ERR_CONFIG with words that name the key, and the nearest name or value that exists.
+ * Failure: PRODUCER_ERR_CONFIG with words that name the key, and the nearest name or value that exists.
  */
 #include "producer/config_keys.h"
 
@@ -21,6 +21,7 @@
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
 #include "agent/base/units.h"
+#include "producer/code.h"
 
 #define OTHERS_MAX 128		/* aliases and refused names */
 #define WORDS_MAX 24
@@ -30,13 +31,9 @@ int config_error(struct producer_error *ret_err, int code, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (ret_err) {
-		ret_err->code = code;
-		ret_err->retriable = code == ERR_NOMEM;
-		va_start(ap, fmt);
-		vsnprintf(ret_err->text, sizeof ret_err->text, fmt, ap);
-		va_end(ap);
-	}
+	va_start(ap, fmt);
+	code = code_failv(ret_err, code, fmt, ap);
+	va_end(ap);
 	return code;
 }
 
@@ -296,7 +293,7 @@ void producer_config_free(struct producer_config *c)
 	for (const struct key *k = config_keys; k->name; k++)
 		if (key_is_text(k->type))
 			wipe(*config_string(c, k));
-	mem_free(c->interceptor_fns);
+	config_functions_release(c);
 	mem_free(c);
 }
 

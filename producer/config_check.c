@@ -14,6 +14,7 @@
 
 #include "agent/base/err.h"
 #include "agent/base/units.h"
+#include "producer/intercept.h"
 
 #define IDEMPOTENT_IN_FLIGHT_MAX 5
 #define BUFFER_SHARE 4			/* so many batches of batch.size must fit buffer.memory */
@@ -146,7 +147,18 @@ static int check_levels(struct producer_config *c, struct producer_error *ret_er
 			    "for zlib's own choice (compression.type: none sends uncompressed)");
 }
 
-static config_check_fn *const own_checks[] = { check_servers, check_idempotence, check_times, check_sizes, check_levels, NULL };
+static int check_interceptors(struct producer_config *c, struct producer_error *ret_err)
+{
+	struct intercept *chain;
+	int rc = intercept_new(c->interceptors, &chain, ret_err);
+
+	if (rc == 0)
+		intercept_free(chain);
+	return rc;
+}
+
+static config_check_fn *const own_checks[] = { check_servers, check_idempotence, check_times, check_sizes, check_levels, check_interceptors,
+	NULL };
 static config_check_fn *const *const all_checks[] = { own_checks, config_security_checks };
 
 int producer_config_check(struct producer_config *c, struct producer_error *ret_err)

@@ -63,12 +63,16 @@ int config_key_find(const char *name);
 bool config_key_chosen(const struct producer_config *c, const char *name, bool preset_counts);
 /* What the key is when it was not set by itself: the preset's value or Kafka's. */
 const char *config_key_default(const struct producer_config *c, const struct key *k);
-/* Reads text into the field of k. 0, ERR_CONFIG with words in *ret_err, ERR_NOMEM. */
+/* Reads text into the field of k. 0, or a public code with words in *ret_err. */
 int config_key_read(struct producer_config *c, const struct key *k, const char *value, struct producer_error *ret_err);
 /* Finds at most one problem, in words that begin with the key to change; may lower or raise defaults. */
 typedef int config_check_fn(struct producer_config *c, struct producer_error *ret_err);
 extern config_check_fn *const config_security_checks[];		/* ends with NULL */
+/* Returns the public code of `code`. */
 int config_error(struct producer_error *ret_err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* config_functions.c: runs every close function. */
+void config_functions_release(struct producer_config *c);
 
 static inline int64_t *config_number(struct producer_config *c, const struct key *k)
 {

@@ -4,9 +4,12 @@
 
 #include "producer/compress.h"
 #include "producer/config.h"
+#include "producer/intercept.h"
 #include "producer/journal.h"
 #include "producer/lane.h"
 #include "producer/sender.h"
+
+#define CORE_SCRATCHES 8	/* kept of intercept's; more threads than that at once make theirs anew */
 
 struct stat_request {
 	struct list node;
@@ -21,6 +24,7 @@ struct producer {
 	struct producer_journal journal;
 	bool     journaled;
 	struct budget *budget;
+	struct intercept *intercept;	/* the built-in interceptors; NULL: none */
 
 	/* Threads of their own locks. */
 	struct accum accum;
@@ -43,11 +47,25 @@ struct producer {
 	int64_t  down_since_ms;		/* while no broker is up */
 	uint32_t metadata_news;		/* counts answers, for those who wait for a topic */
 	bool     stopped;		/* the sender is: nobody will answer */
+
+	/* Atomic. Calls that are on their way: producer_close waits until both are 0. */
+	_Atomic uint32_t users;		/* of any kind */
+	_Atomic uint32_t sending;	/* of them, those that may append */
+	_Atomic bool     closing;
+	_Atomic(struct intercept_scratch *) scratch[CORE_SCRATCHES];	/* at rest */
 };
 
 /* Both faces' open: everything but the threads that work on batches. journal NULL: none. */
 int  core_open(struct producer_config *c, const struct producer_journal *j, struct producer **ret_p,
 	       struct producer_error *ret_err);
+/* A public function that anybody may call begins and ends. 0 or ERR_CLOSED; then nothing of p may be touched, and
+ * producer_leave is not called. */
+int  producer_enter(struct producer *p);
+void producer_leave(struct producer *p);
+/* In a callback, an interceptor or a journal's function. */
+bool producer_on_sender(const struct producer *p);
+/* CLOCK_MONOTONIC ms; -1: never. */
+int64_t producer_deadline(int64_t timeout_ms);
 /* cond, until at_ms (CLOCK_MONOTONIC; -1: for ever). mu held. False when the time has come. */
 bool producer_wait(struct producer *p, int64_t at_ms);
 void reload_drop(struct producer *p);		/* at the end: nobody will take it over */

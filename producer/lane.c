@@ -146,6 +146,10 @@ static int put_in(struct lane *l, struct batch *b, const struct lane_record *r)
 
 	if (rc == 0 && (r->fn || b->callbacks))
 		rc = batch_add_callback(b, r->fn, r->arg, r->timestamp < 0 ? b->base_timestamp : r->timestamp);
+	if (rc == 0 && b->callbacks) {
+		b->callbacks[b->count].key_size = r->key ? (int32_t)r->key_len : -1;
+		b->callbacks[b->count].value_size = r->value ? (int32_t)r->value_len : -1;
+	}
 	if (rc == 0)
 		rc = batch_append(b, a->budget, BUDGET_APPEND, l->now_ms, r->key, r->key_len, r->value, r->value_len,
 				  r->headers, r->header_count, r->timestamp);
@@ -156,7 +160,7 @@ static int put_in(struct lane *l, struct batch *b, const struct lane_record *r)
 
 static bool too_large(const struct lane *l, const struct lane_record *r, size_t most)
 {
-	const struct batch empty = { .base_timestamp = l->wall_ms };
+	const struct batch empty = { .base_timestamp = r->timestamp < 0 ? l->wall_ms : r->timestamp };
 	size_t max = l->accum->conf.record_max;
 
 	return most > max && (most > SIZE_MAX / 4 || exact(&empty, r) > max);
@@ -164,7 +168,8 @@ static bool too_large(const struct lane *l, const struct lane_record *r, size_t 
 
 static int put_first(struct lane *l, const struct lane_record *r)
 {
-	struct batch *b = batch_new(l->now_ms, l->wall_ms);
+	/* A record that has a time of its own gives it to the batch, as in Java's producer. */
+	struct batch *b = batch_new(l->now_ms, r->timestamp < 0 ? l->wall_ms : r->timestamp);
 	int rc;
 
 	if (!b)

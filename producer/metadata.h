@@ -25,13 +25,13 @@ struct topic {
 	char *name;
 	/* Atomic: written by the sender, read by appenders. 0: not known yet. */
 	_Atomic int32_t partition_count;
+	_Atomic int16_t error;		/* Kafka's code of the last answer */
 	struct available available;	/* those that have a leader */
 
 	/* Thread: sender. */
 	struct list node;		/* in metadata.topics */
 	uint8_t  id[16];
 	bool     known;			/* was answered without an error at least once, and the last answer had none */
-	int16_t  error;			/* Kafka's code of the last answer */
 	int64_t  faulty_ms;		/* since when it has an error, -1: it has none */
 	bool     leaderless;		/* a partition has no leader */
 	uint32_t failures;

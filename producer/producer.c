@@ -1,8 +1,9 @@
-/* producer.c - the face for library users: open, send, flush, close; and the parts both faces share.
+/* producer.c - the face for library users: open, flush, close; and the parts both faces share. Sending is send.c.
  *
- * Why: see producer.h. All that waits for somebody else waits here, on the caller's thread, and nowhere below.
+ * Why: see producer.h. All that waits for somebody else waits here and in send.c, on the caller's thread, nowhere below.
  * Order of creation: budget, accumulator, sender, (start) compressors, sender's thread. The end goes backwards.
- * Threads: producer_send and producer_flush any, the rest one. Locks: core.h.
+ * Invariant: nothing is taken apart before every call that has begun (`users`) has ended; none begins once it is closed.
+ * Threads: open and close one, the rest any. Locks: core.h.
  * Failure a half-opened producer is taken apart by the same function as a whole one.
  */
 #include "producer/core.h"
@@ -16,19 +17,9 @@
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"
 #include "agent/base/thread.h"
+#include "producer/code.h"
 
 #define REQUEST_OVERHEAD 1024
-
-#define LOOK_AGAIN_MS 1000		/* for a topic or a partition that is not there */
-
-static int fail(struct producer_error *err, int code, const char *text)
-{
-	if (err) {
-		*err = (struct producer_error){ .code = code, .retriable = err_class(code) == ERR_CLASS_RETRY };
-		snprintf(err->text, sizeof err->text, "%s", text ? text : err_text(code));
-	}
-	return code;
-}
 
 /* --- open --- */
 
@@ -93,6 +84,9 @@ static void dismantle(struct producer *p)
 	reload_drop(p);
 	accum_release(&p->accum);
 	budget_free(p->budget);
+	for (size_t i = 0; i < CORE_SCRATCHES; i++)
+		intercept_scratch_free(atomic_load(&p->scratch[i]));
+	intercept_free(p->intercept);
 	pthread_cond_destroy(&p->cond);
 	pthread_mutex_destroy(&p->mu);
 	mem_free(p);
@@ -110,11 +104,10 @@ int core_open(struct producer_config *c, const struct producer_journal *j, struc
 	if (rc < 0)
 		return rc;
 	if (!j && c->partitioner == PARTITIONER_FILE && !c->partitioner_fn.partition)
-		return fail(ret_err, ERR_CONFIG,
-			    "partitioner.class: file needs log files, it is for the agent; a key does the same here");
+		return code_fail(ret_err, ERR_CONFIG, "partitioner.class: file needs log files, it is for the agent; a key does the same here");
 	p = mem_new(struct producer);
 	if (!p)
-		return fail(ret_err, ERR_NOMEM, NULL);
+		return code_fail(ret_err, ERR_NOMEM, NULL);
 	p->config = c;
 	p->journaled = j != NULL;
 	if (j)
@@ -122,7 +115,7 @@ int core_open(struct producer_config *c, const struct producer_journal *j, struc
 	rc = budget_new(&p->budget, (size_t)c->buffer_memory, (size_t)reserve);
 	if (rc < 0) {
 		mem_free(p);
-		return fail(ret_err, rc, rc == ERR_CONFIG ? "buffer.memory is too small" : NULL);
+		return rc == ERR_CONFIG ? code_fail(ret_err, rc, "buffer.memory is too small") : code_fail(ret_err, rc, NULL);
 	}
 	init_locks(p);
 	conf = accum_conf_of(p, reserve);
@@ -130,7 +123,7 @@ int core_open(struct producer_config *c, const struct producer_journal *j, struc
 	rc = sender_open(&p->sender, p, &e);
 	if (rc < 0) {
 		dismantle(p);
-		return fail(ret_err, rc, rc == ERR_CONFIG ? e.text : NULL);
+		return rc == ERR_CONFIG ? code_fail(ret_err, rc, "%s", e.text) : code_fail(ret_err, rc, NULL);
 	}
 	p->sender.refill_bytes = (size_t)reserve;
 	*ret_p = p;
@@ -156,7 +149,7 @@ int producer_start(struct producer *p, struct producer_error *ret_err)
 	if (rc == 0)
 		rc = thread_start(&p->thread, "sender", sender_run, p);
 	if (rc < 0)
-		return fail(ret_err, rc, NULL);
+		return code_fail(ret_err, rc, NULL);
 	p->running = true;
 	return 0;
 }
@@ -168,7 +161,9 @@ int producer_open(struct producer_config *c, struct producer **ret_p, struct pro
 
 	if (rc < 0)
 		return rc;
-	rc = producer_start(p, ret_err);
+	rc = intercept_new(c->interceptors, &p->intercept, ret_err);
+	if (rc == 0)
+		rc = producer_start(p, ret_err);
 	if (rc < 0)
 		producer_close(p, 0);
 	else
@@ -187,157 +182,93 @@ bool producer_wait(struct producer *p, int64_t at_ms)
 	return pthread_cond_timedwait(&p->cond, &p->mu, &ts) == 0;
 }
 
-static int64_t deadline(int64_t timeout_ms)
+int64_t producer_deadline(int64_t timeout_ms)
 {
 	return timeout_ms < 0 ? -1 : clock_mono_ms() + timeout_ms;
 }
 
-struct memory_wait { struct budget_waiter w; struct producer *p; bool told; };
-
-static void memory_came(void *arg)
+bool producer_on_sender(const struct producer *p)
 {
-	struct memory_wait *m = arg;
-
-	pthread_mutex_lock(&m->p->mu);
-	m->told = true;
-	pthread_cond_broadcast(&m->p->cond);
-	pthread_mutex_unlock(&m->p->mu);
+	return pthread_equal(p->thread, pthread_self());
 }
 
-/* 0: try again; ERR_BUFFER_FULL: the time is over; ERR_CLOSED. */
-static int wait_for_memory(struct producer *p, int64_t at_ms)
+int producer_enter(struct producer *p)
 {
-	struct memory_wait m = { .w = { .fn = memory_came }, .p = p };
-	bool in_time = true;
-
-	m.w.arg = &m;
-	list_init(&m.w.node);
-	budget_wait(p->budget, &m.w);
-	pthread_mutex_lock(&p->mu);
-	while (!m.told && in_time && !atomic_load(&p->accum.closed))
-		in_time = producer_wait(p, at_ms);
-	pthread_mutex_unlock(&p->mu);
-	budget_unwait(p->budget, &m.w);
-	if (atomic_load(&p->accum.closed))
-		return ERR_CLOSED;
-	return in_time ? 0 : ERR_BUFFER_FULL;
-}
-
-static bool topic_fits(const struct lane *l)
-{
-	int32_t count = atomic_load(&l->topic->partition_count);
-
-	return count > 0 && count > l->partition;
-}
-
-/* The topic must be known, and the partition be one of it: a look at a lane of one that is not makes the sender ask. */
-static int wait_for_topic(struct producer *p, struct lane *l, int64_t at_ms)
-{
-	bool in_time = true;
-
-	while (in_time && !atomic_load(&p->accum.closed) && !topic_fits(l)) {
-		int64_t again_ms = clock_mono_ms() + LOOK_AGAIN_MS;
-
-		lane_look(l);
-		pthread_mutex_lock(&p->mu);
-		if (!topic_fits(l))
-			producer_wait(p, at_ms < 0 || again_ms < at_ms ? again_ms : at_ms);
-		pthread_mutex_unlock(&p->mu);
-		in_time = at_ms < 0 || clock_mono_ms() < at_ms;
-	}
-	if (atomic_load(&p->accum.closed))
-		return ERR_CLOSED;
-	if (topic_fits(l))
+	atomic_fetch_add(&p->users, 1);
+	if (!atomic_load(&p->accum.closed))
 		return 0;
-	return atomic_load(&l->topic->partition_count) > 0 ? ERR_PARTITION : ERR_TIMEOUT;
+	atomic_fetch_sub(&p->users, 1);
+	return ERR_CLOSED;
 }
 
-static int no_topic(struct producer_error *err, const struct lane *l, int rc)
+void producer_leave(struct producer *p)
 {
-	char text[160];
-
-	if (rc == ERR_TIMEOUT)
-		return fail(err, rc, "no metadata of the topic within max.block.ms");
-	if (rc != ERR_PARTITION)
-		return fail(err, rc, NULL);
-	snprintf(text, sizeof text, "partition %d does not exist: the topic has %d, and got no more within max.block.ms",
-		 (int)l->partition, (int)atomic_load(&l->topic->partition_count));
-	return fail(err, rc, text);
+	atomic_fetch_sub(&p->users, 1);
 }
 
-/* --- records --- */
-
-static int send_record(struct producer *p, struct lane *l, const struct lane_record *r, int64_t at_ms)
+/* Whoever leaves touches nothing of p afterwards, not even to say so: the end looks now and then. */
+static void wait_until_gone(struct producer *p, const _Atomic uint32_t *count)
 {
-	int rc;
-
-	for (;;) {
-		lane_begin(l, clock_mono_ms(), clock_wall_ms());
-		rc = lane_append(l, r);
-		lane_end(l);
-		if (rc != ERR_AGAIN)
-			return rc;
-		rc = wait_for_memory(p, at_ms);
-		if (rc < 0)
-			return rc;
-	}
-}
-
-int producer_send(struct producer *p, const struct producer_record *r, producer_done_fn *cb, void *arg,
-		  struct producer_error *ret_err)
-{
-	int64_t at_ms = deadline(p->config->max_block_ms);
-	struct lane_record lr = {
-		.key = r->key, .key_len = r->key_len, .value = r->value, .value_len = r->value_len,
-		.headers = r->headers, .header_count = r->header_count,
-		.timestamp = r->timestamp < 0 ? clock_wall_ms() : r->timestamp, .fn = cb, .arg = arg,
-	};
-	struct lane *l;
-	int rc;
-
-	if (atomic_load(&p->accum.closed))
-		return fail(ret_err, ERR_CLOSED, NULL);
-	if (!r->topic || !r->topic[0])
-		return fail(ret_err, ERR_CONFIG, "a record needs a topic");
-	l = producer_lane(p, r->topic, r->partition);
-	if (!l)
-		return fail(ret_err, ERR_NOMEM, NULL);
-	rc = wait_for_topic(p, l, at_ms);
-	if (rc < 0)
-		return no_topic(ret_err, l, rc);
-	rc = send_record(p, l, &lr, at_ms);
-	return rc < 0 ? fail(ret_err, rc, NULL) : 0;
+	pthread_mutex_lock(&p->mu);
+	while (atomic_load(count))
+		producer_wait(p, clock_mono_ms() + 1);
+	pthread_mutex_unlock(&p->mu);
 }
 
 int producer_flush(struct producer *p, int64_t timeout_ms)
 {
-	int64_t at_ms = deadline(timeout_ms);
-	int rc = accum_seal_all(&p->accum);
+	int64_t at_ms = producer_deadline(timeout_ms);
+	int rc;
 
-	return rc < 0 ? rc : accum_flush(&p->accum, at_ms);
+	if (producer_on_sender(p))
+		return PRODUCER_ERR_SYSTEM;
+	rc = producer_enter(p);
+	if (rc < 0)
+		return code_public(rc);
+	rc = accum_seal_all(&p->accum);
+	if (rc == 0)
+		rc = accum_flush(&p->accum, at_ms);
+	producer_leave(p);
+	return code_public(rc);
 }
 
 /* --- close --- */
 
+/* Nobody appends any more, so the lanes are what they are, and this needs no memory. */
+static void seal_rest(struct producer *p)
+{
+	struct lane *l;
+	size_t it = 0;
+
+	while ((l = map_next(&p->accum.lanes, &it)))
+		lane_seal(l);
+}
+
 int producer_close(struct producer *p, int64_t timeout_ms)
 {
+	int64_t at_ms = producer_deadline(timeout_ms);
 	int rc = 0;
 
 	if (!p)
 		return 0;
-	atomic_store(&p->accum.closed, true);
+	if (producer_on_sender(p))
+		return PRODUCER_ERR_SYSTEM;
+	if (atomic_exchange(&p->closing, true))
+		return PRODUCER_ERR_CLOSED;
 	pthread_mutex_lock(&p->mu);
+	atomic_store(&p->accum.closed, true);
 	pthread_cond_broadcast(&p->cond);
 	pthread_mutex_unlock(&p->mu);
+	wait_until_gone(p, &p->sending);
+	seal_rest(p);
 	if (p->running)
-		rc = producer_flush(p, timeout_ms);
-	else
-		accum_seal_all(&p->accum);
+		rc = accum_flush(&p->accum, at_ms);
 	compress_close(p->compress);
 	if (p->running) {
 		loop_stop(&p->sender.loop);
 		pthread_join(p->thread, NULL);
 	}
+	wait_until_gone(p, &p->users);
 	dismantle(p);
-	return rc;
+	return code_public(rc);
 }

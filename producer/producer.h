@@ -36,6 +36,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)	/* of the shared library: exactly what stands here */
+#endif
 
 struct producer;
 struct producer_config;
@@ -164,7 +167,8 @@ enum {						/* what producer_error.code can be besides Kafka's codes */
 	PRODUCER_ERR_CONFIG = -1009,
 	PRODUCER_ERR_NOMEM = -1010,
 	PRODUCER_ERR_AUTHENTICATION = -1011,	/* Kafka's words in the text */
-	PRODUCER_ERR_SYSTEM = -1012,		/* words say what */
+	PRODUCER_ERR_SYSTEM = -1012,		/* words say what; also: what may not be called from a callback was */
+	PRODUCER_ERR_REFUSED = -1013,		/* producer_send_wait: by the broker; ret_err->code is Kafka's */
 };
 
 int  producer_open(struct producer_config *c, struct producer **ret_p, struct producer_error *ret_err);
@@ -225,6 +229,9 @@ struct producer_metric {
 /* Calls fn for each metric, those of one name together. A snapshot made by the sender thread's next round. */
 int  producer_metrics(struct producer *p, void (*fn)(void *arg, const struct producer_metric *m), void *arg);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

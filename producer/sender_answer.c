@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "producer/code.h"
 #include "producer/core.h"
 
 /* --- Produce --- */
@@ -164,29 +165,38 @@ const struct conn_ops sender_conn_ops = {
 
 /* --- the end of a batch --- */
 
-/* Kafka's codes go down to -1, ours begin far below. */
-static void describe(int code, struct producer_error *err)
+static void acknowledge(const struct producer_config *c, const struct producer_metadata *md, const struct producer_error *err)
 {
-	const struct api_error *e = api_error(code < -1 ? 0 : (int16_t)code);
+	for (size_t i = 0; i < c->interceptor_count; i++) {
+		const struct producer_interceptor *in = &c->interceptor_fns[i];
+		int rc = in->on_acknowledgement ? in->on_acknowledgement(in->arg, md, err) : 0;
+		char text[160];
 
-	*err = (struct producer_error){ .code = code, .retriable = e->class == API_ERR_RETRY || e->class == API_ERR_REFRESH };
-	snprintf(err->text, sizeof err->text, "%s", code < -1 ? err_text(code) : e->name);
+		if (rc >= 0 || !c->log)
+			continue;
+		snprintf(text, sizeof text, "interceptor %zu: on_acknowledgement failed with %d; topic \"%.60s\"", i, rc, md->topic);
+		c->log(c->log_arg, text);
+	}
 }
 
-static void call_back(const struct batch *b)
+static void call_back(const struct sender *s, const struct batch *b)
 {
 	struct producer_error err;
 
-	describe(b->error, &err);
-	for (int32_t i = 0; b->callbacks && i < b->count; i++) {
-		const struct batch_callback *cb = (uint32_t)i < b->callback_cap ? &b->callbacks[i] : NULL;
+	if (!b->callbacks)
+		return;
+	code_fail(&err, b->error, NULL);
+	for (int32_t i = 0; i < b->count; i++) {
+		const struct batch_callback *cb = &b->callbacks[i];
 		struct producer_metadata md = {
 			.topic = b->topic, .partition = b->partition,
 			.offset = b->error || b->offset < 0 ? -1 : b->offset + i,
-			.timestamp = !b->error && b->append_time >= 0 ? b->append_time : cb ? cb->timestamp : -1,
+			.timestamp = !b->error && b->append_time >= 0 ? b->append_time : cb->timestamp,
+			.key_size = cb->key_size, .value_size = cb->value_size,
 		};
 
-		if (cb && cb->fn)
+		acknowledge(s->config, &md, b->error ? &err : NULL);
+		if (cb->fn)
 			cb->fn(cb->arg, &md, b->error ? &err : NULL);
 	}
 }
@@ -223,7 +233,7 @@ void sender_finish(struct sender *s)
 			list_push_back(b->error ? &s->to_lose : &s->to_ack, &b->node);
 			continue;
 		}
-		call_back(b);
+		call_back(s, b);
 		accum_uncount(s->accum, b);
 		accum_settled(s->accum, b);
 		batch_free(b, s->budget);

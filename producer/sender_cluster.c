@@ -185,10 +185,10 @@ void sender_broker_down(struct sender *s, struct broker *b, const char *why)
 	if (!why)
 		return;
 	metadata_want_refresh(&s->metadata);
+	snprintf(text, sizeof text, "%s:%d: %s", b->host, b->port, why);
 	if (b->reported || broker_up(b))
 		return;
 	b->reported = true;
-	snprintf(text, sizeof text, "%s:%d: %s", b->host, b->port, why);
 	tell(s, NULL, b->id, text);
 }
 

@@ -157,22 +157,39 @@ void sender_linger(struct sender *s)
 
 /* --- memory --- */
 
-/* Memory is dry and nothing but open batches is in it: the largest of them must go, whatever their age. */
+/* Sealing more of a lane whose batches wait to be sent already frees nothing sooner. An unbound lane's are bound only when
+ * they can go, so what it has bound says nothing about the next. */
+static bool seals_for_memory(struct lane *l)
+{
+	bool compressing;
+
+	if (!list_empty(&l->ready) || (l->partition >= 0 && l->unsent))
+		return false;
+	pthread_mutex_lock(&l->accum->mu);
+	compressing = !list_empty(&l->sealed);
+	pthread_mutex_unlock(&l->accum->mu);
+	return !compressing;
+}
+
+/* Memory is dry: the largest open batches must go, whatever their age. With a journal only when nothing else is in memory:
+ * what is sealed will leave it in any case, be it for elsewhere. */
 void sender_seal_for_memory(struct sender *s)
 {
 	uint32_t largest = 1, n;
 
 	atomic_store(&s->accum->dry, false);
-	if (atomic_load(&s->accum->live) || budget_tight_since(s->budget) < 0)
+	if (budget_tight_since(s->budget) < 0 || (s->journal && atomic_load(&s->accum->live)))
 		return;
 	list_each(it, &s->lanes) {
-		n = lane_open_bytes(list_entry(it, struct lane, node));
+		struct lane *l = list_entry(it, struct lane, node);
+
+		n = seals_for_memory(l) ? lane_open_bytes(l) : 0;
 		largest = n > largest ? n : largest;
 	}
 	list_each(it, &s->lanes) {
 		struct lane *l = list_entry(it, struct lane, node);
 
-		n = lane_open_bytes(l);
+		n = seals_for_memory(l) ? lane_open_bytes(l) : 0;
 		if (n && n >= largest / 2)
 			lane_seal_older(l, INT64_MAX, s->now_ms);
 	}

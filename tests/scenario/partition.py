@@ -122,8 +122,8 @@ def only_records_of_high_priority_are_in_partition_0(t):
     kafka = t.kafka()
     topic = t.topic(kafka, partitions=4)
     priority = "partitioner.class=priority"
-    for lines, arguments in (([b"high %d" % i for i in range(300)], ("-H", "priority", "high")),
-                             ([b"low %d" % i for i in range(300)], ("-H", "priority", "low")),
+    for lines, arguments in (([b"high %d" % i for i in range(300)], ("-h", "priority=high")),
+                             ([b"low %d" % i for i in range(300)], ("-h", "priority=low")),
                              ([b"none %d" % i for i in range(5000)], ("batch.size=1000",)),
                              ([b"k%d\tkeyed %d" % (i, i) for i in range(300)], ("-k",))):
         rc, err = send(t, kafka, topic, lines, priority, *arguments)

@@ -35,17 +35,17 @@ static void set(const char *name, const char *value)
 static void assert_refused(const char *name, const char *value, const char *words)
 {
 	memset(&err, 0, sizeof err);
-	assert_int_equal(producer_config_set(c, name, value, &err), ERR_CONFIG);
-	assert_int_equal(err.code, ERR_CONFIG);
+	assert_int_equal(producer_config_set(c, name, value, &err), PRODUCER_ERR_CONFIG);
+	assert_int_equal(err.code, PRODUCER_ERR_CONFIG);
 	assert_false(err.retriable);
 	assert_string_equal(err.text, words);
-	assert_int_equal(producer_config_set(c, name, value, NULL), ERR_CONFIG);
+	assert_int_equal(producer_config_set(c, name, value, NULL), PRODUCER_ERR_CONFIG);
 }
 
 static void assert_check_fails(const char *words)
 {
 	memset(&err, 0, sizeof err);
-	assert_int_equal(producer_config_check(c, &err), ERR_CONFIG);
+	assert_int_equal(producer_config_check(c, &err), PRODUCER_ERR_CONFIG);
 	assert_string_equal(err.text, words);
 }
 
@@ -308,10 +308,10 @@ static void a_long_value_is_cut_not_overrun(void **state)
 
 	(void)state;
 	memset(word, 'w', sizeof word - 1);
-	assert_int_equal(producer_config_set(c, "acks", word, &err), ERR_CONFIG);
-	assert_int_equal(producer_config_set(c, word, word, &err), ERR_CONFIG);
-	assert_int_equal(producer_config_set(c, "linger.ms", word, &err), ERR_CONFIG);
-	assert_int_equal(producer_config_set(c, "preset", word, &err), ERR_CONFIG);
+	assert_int_equal(producer_config_set(c, "acks", word, &err), PRODUCER_ERR_CONFIG);
+	assert_int_equal(producer_config_set(c, word, word, &err), PRODUCER_ERR_CONFIG);
+	assert_int_equal(producer_config_set(c, "linger.ms", word, &err), PRODUCER_ERR_CONFIG);
+	assert_int_equal(producer_config_set(c, "preset", word, &err), PRODUCER_ERR_CONFIG);
 	set("client.id", word);
 	assert_string_equal(producer_config_get(c, "client.id"), word);
 }
@@ -459,11 +459,11 @@ static void servers_are_required_and_well_formed(void **state)
 	}
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		set("bootstrap.servers", bad[i]);
-		assert_int_equal(producer_config_check(c, &err), ERR_CONFIG);
+		assert_int_equal(producer_config_check(c, &err), PRODUCER_ERR_CONFIG);
 	}
 	set("bootstrap.servers", "good:9092,kafka-2");
 	assert_check_fails("bootstrap.servers: \"kafka-2\" is not host:port");
-	assert_int_equal(producer_config_check(c, NULL), ERR_CONFIG);
+	assert_int_equal(producer_config_check(c, NULL), PRODUCER_ERR_CONFIG);
 }
 
 static void short_memory_is_an_error_and_keeps_the_old_value(void **state)
@@ -483,7 +483,7 @@ static void short_memory_is_an_error_and_keeps_the_old_value(void **state)
 	producer_config_free(NULL);
 	set("client.id", "old");
 	mem_fail_nth(1);
-	assert_int_equal(producer_config_set(c, "client.id", "new", &err), ERR_NOMEM);
+	assert_int_equal(producer_config_set(c, "client.id", "new", &err), PRODUCER_ERR_NOMEM);
 	assert_true(err.retriable);
 	assert_string_equal(c->client_id, "old");
 }

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "agent/base/clock.h"
-#include "agent/base/err.h"
 #include "producer/codec.h"
 #include "producer/murmur2.h"
 #include "producer/producer.h"
@@ -194,7 +193,7 @@ static void flush_waits_for_what_was_sent_before(void **state)
 	assert_int_equal(f->good, 50);
 	fake_down(f->fake, 0);
 	send_many(f, -1, 50, 60);
-	assert_int_equal(producer_flush(f->p, 100), ERR_TIMEOUT);
+	assert_int_equal(producer_flush(f->p, 100), PRODUCER_ERR_TIMEOUT);
 	fake_up(f->fake, 0);
 	assert_int_equal(producer_flush(f->p, 10000), 0);
 	assert_int_equal(f->good, 60);
@@ -247,8 +246,8 @@ static void a_record_that_is_too_large_is_refused_at_once(void **state)
 
 	r.value = calloc(1, r.value_len);
 	open_producer(f);
-	assert_int_equal(producer_send(f->p, &r, done, f, &err), ERR_TOO_LARGE);
-	assert_int_equal(err.code, ERR_TOO_LARGE);
+	assert_int_equal(producer_send(f->p, &r, done, f, &err), PRODUCER_ERR_TOO_LARGE);
+	assert_int_equal(err.code, PRODUCER_ERR_TOO_LARGE);
 	r.value_len = 900000;
 	assert_int_equal(producer_send(f->p, &r, done, f, &err), 0);
 	close_producer(f, 30000);
@@ -277,8 +276,10 @@ static void dry_memory_makes_send_wait_for_max_block_ms_and_no_longer(void **sta
 		rc = producer_send(f->p, &r, done, f, &err);
 		n += rc == 0;
 	} while (rc == 0);
-	assert_int_equal(rc, ERR_BUFFER_FULL);
+	assert_int_equal(rc, PRODUCER_ERR_BUFFER_FULL);
 	assert_true(err.retriable);
+	assert_non_null(strstr(err.text, "buffer.memory (1MiB) stayed full for 3"));
+	assert_non_null(strstr(err.text, "are for topic \"t\"; 127.0.0.1:"));
 	assert_in_range(clock_mono_ms() - began, 290, 2000);
 	assert_in_range(n, 80, 140);
 	fake_up(f->fake, 0);
@@ -296,7 +297,7 @@ static void a_topic_that_never_appears_fails_within_max_block_ms(void **state)
 	fake_topic_error(f->fake, "t", 3);
 	open_producer(f);
 	began = clock_mono_ms();
-	assert_int_equal(send_keyed(f, -1, NULL, 0), ERR_TIMEOUT);
+	assert_int_equal(send_keyed(f, -1, NULL, 0), PRODUCER_ERR_TIMEOUT);
 	assert_in_range(clock_mono_ms() - began, 290, 2000);
 	fake_topic_error(f->fake, "t", 0);
 	set(f, "max.block.ms", "30000");
@@ -356,10 +357,10 @@ static void close_with_no_time_fails_the_rest_through_callbacks(void **state)
 	struct producer *p = f->p;
 
 	f->p = NULL;
-	assert_int_equal(producer_close(p, 50), ERR_TIMEOUT);
+	assert_int_equal(producer_close(p, 50), PRODUCER_ERR_TIMEOUT);
 	assert_int_equal(f->good, 10);
 	assert_int_equal(f->bad, 20);
-	assert_int_equal(f->last_code, ERR_CLOSED);
+	assert_int_equal(f->last_code, PRODUCER_ERR_CLOSED);
 }
 
 /* --- faults that must leave no trace --- */
@@ -560,6 +561,395 @@ static void whatever_happens_every_record_is_there_once_and_in_order(void **stat
 	assert_int_equal(f->good, 18000);
 }
 
+/* --- waiting, refusing, callbacks --- */
+
+static struct producer_record plain(const char *topic, const void *value, size_t n)
+{
+	return (struct producer_record){ .topic = topic, .partition = -1, .value = value, .value_len = n, .timestamp = -1 };
+}
+
+static void note_larger(void *arg, int64_t producer_id, int16_t epoch, int32_t sequence, int32_t count)
+{
+	struct fixture *f = arg;
+
+	(void)producer_id, (void)epoch, (void)sequence;
+	pthread_mutex_lock(&f->mu);
+	f->disorder |= count != 1;
+	pthread_mutex_unlock(&f->mu);
+}
+
+static void batch_size_0_and_1_send_each_record_alone(void **state)
+{
+	static const char *const sizes[] = { "0", "1" };
+	struct fixture *f = fixture(state, 1, 1);
+
+	fake_on_batch(f->fake, note_larger, f);
+	set(f, "linger.ms", "1000");
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		set(f, "batch.size", sizes[i]);
+		open_producer(f);
+		send_many(f, -1, (int)i * 100, (int)i * 100 + 100);
+		close_producer(f, 30000);
+	}
+	assert_log(f, 0, 0, 200);
+	assert_false(f->disorder);
+}
+
+static void max_block_ms_0_is_enough_for_a_topic_that_is_known(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	struct producer_error err = { 0 };
+	struct producer_record r = plain("t", "x", 1);
+	int rc, tries = 0;
+
+	set(f, "max.block.ms", "0");
+	open_producer(f);
+	assert_int_equal(producer_send(f->p, &r, done, f, &err), PRODUCER_ERR_TIMEOUT);
+	assert_true(err.retriable);
+	/* The first one made the producer ask. */
+	while ((rc = producer_send(f->p, &r, done, f, &err)) == PRODUCER_ERR_TIMEOUT && tries++ < 5000)
+		usleep(1000);
+	assert_int_equal(rc, 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(producer_send(f->p, &r, done, f, &err), 0);
+	close_producer(f, 30000);
+	assert_int_equal(f->good, 101);
+}
+
+static void a_timeout_says_for_what_it_waited_and_why(void **state)
+{
+	struct fixture *f = fixture(state, 1, 3);
+	struct producer_error err;
+	struct producer_record r = plain("t", "x", 1);
+
+	set(f, "max.block.ms", "300");
+	fake_topic_error(f->fake, "t", 3);
+	open_producer(f);
+	assert_int_equal(producer_send(f->p, &r, done, f, &err), PRODUCER_ERR_TIMEOUT);
+	assert_non_null(strstr(err.text, "topic \"t\" not in metadata after 3"));
+	assert_non_null(strstr(err.text, "ms: UNKNOWN_TOPIC_OR_PARTITION"));
+	fake_topic_error(f->fake, "t", 17);
+	assert_int_equal(producer_send(f->p, &r, done, f, &err), PRODUCER_ERR_INVALID_TOPIC);
+	assert_string_equal(err.text, "topic \"t\": INVALID_TOPIC_EXCEPTION");
+	fake_topic_error(f->fake, "other", 29);
+	r.topic = "other";
+	assert_int_equal(producer_send(f->p, &r, done, f, &err), PRODUCER_ERR_AUTHENTICATION);
+	assert_non_null(strstr(err.text, "TOPIC_AUTHORIZATION_FAILED"));
+	r = plain("u", "x", 1);
+	r.partition = 3;
+	assert_int_equal(producer_send(f->p, &r, done, f, &err), PRODUCER_ERR_INVALID_PARTITION);
+	assert_non_null(strstr(err.text, "topic \"u\" has 3 partitions, and no partition 3 came in 3"));
+	fake_down(f->fake, 0);
+	r = plain("v", "x", 1);
+	assert_int_equal(producer_send(f->p, &r, done, f, &err), PRODUCER_ERR_TIMEOUT);
+	assert_non_null(strstr(err.text, fake_address(f->fake)));
+}
+
+static void what_cannot_be_a_record_is_refused_without_waiting(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	const struct producer_header nameless = { NULL, "x", 1 };
+	struct producer_record r = plain(NULL, "x", 1);
+	char topic[300] = { 0 };
+
+	fake_down(f->fake, 0);
+	open_producer(f);
+	assert_int_equal(producer_send(f->p, &r, done, f, NULL), PRODUCER_ERR_INVALID_TOPIC);
+	r.topic = "";
+	assert_int_equal(producer_send(f->p, &r, done, f, NULL), PRODUCER_ERR_INVALID_TOPIC);
+	r.topic = memset(topic, 'a', 250);
+	assert_int_equal(producer_send(f->p, &r, done, f, NULL), PRODUCER_ERR_INVALID_TOPIC);
+	r.topic = "t";
+	r.partition = -2;
+	assert_int_equal(producer_send(f->p, &r, done, f, NULL), PRODUCER_ERR_INVALID_PARTITION);
+	r.partition = -1;
+	r.headers = &nameless;
+	r.header_count = 1;
+	assert_int_equal(producer_send(f->p, &r, done, f, NULL), PRODUCER_ERR_SERIALIZATION);
+	r.header_count = 0;
+	r.value_len = SIZE_MAX;
+	assert_int_equal(producer_send(f->p, &r, done, f, NULL), PRODUCER_ERR_TOO_LARGE);
+}
+
+/* One partition's batches cannot go and are in memory for long; what fills the rest are open batches that linger. */
+static void who_waits_for_memory_does_not_wait_for_linger(void **state)
+{
+	struct fixture *f = fixture(state, 2, 8);
+	static const char value[15000];
+	char topic[8];
+	struct producer_record r = plain("t", value, sizeof value);
+	int64_t began;
+
+	set(f, "buffer.memory", "1MiB");
+	set(f, "batch.size", "32KiB");
+	set(f, "linger.ms", "60000");
+	for (int i = 0; i < 8; i++)
+		fake_lead(f->fake, i, i == 1);
+	fake_down(f->fake, 1);
+	open_producer(f);
+	r.partition = 1;
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(producer_send(f->p, &r, NULL, NULL, NULL), 0);
+	began = clock_mono_ms();
+	r.topic = topic;
+	for (int i = 0; i < 200; i++) {
+		snprintf(topic, sizeof topic, "t%d", i / 8 % 12);
+		r.partition = i % 8 == 1 ? 0 : i % 8;
+		assert_int_equal(producer_send(f->p, &r, NULL, NULL, NULL), 0);
+	}
+	assert_in_range(clock_mono_ms() - began, 0, 30000);
+}
+
+struct chain { struct fixture *f; int left; int codes[4]; };
+
+static void send_next(void *arg, const struct producer_metadata *md, const struct producer_error *err)
+{
+	struct chain *c = arg;
+	struct producer_record r = plain("t", "next", 4), strange = plain("never-seen", "x", 1);
+	struct producer_error e;
+
+	done(c->f, md, err);
+	if (c->left-- > 0) {
+		assert_int_equal(producer_send(c->f->p, &r, send_next, c, NULL), 0);
+		return;
+	}
+	c->codes[0] = producer_send(c->f->p, &strange, done, c->f, &e);
+	c->codes[1] = producer_flush(c->f->p, -1);
+	c->codes[2] = producer_send_wait(c->f->p, &r, -1, NULL, &e);
+	c->codes[3] = producer_close(c->f->p, -1);
+}
+
+static void a_callback_may_send_and_never_waits(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	struct chain c = { .f = f, .left = 50 };
+	struct producer_record r = plain("t", "first", 5);
+
+	fake_topic_error(f->fake, "never-seen", 3);
+	open_producer(f);
+	assert_int_equal(producer_send(f->p, &r, send_next, &c, NULL), 0);
+	wait_good(f, 51);
+	close_producer(f, 30000);
+	assert_int_equal(f->good, 51);
+	assert_int_equal(c.codes[0], PRODUCER_ERR_TIMEOUT);
+	assert_int_equal(c.codes[1], PRODUCER_ERR_SYSTEM);
+	assert_int_equal(c.codes[2], PRODUCER_ERR_SYSTEM);
+	assert_int_equal(c.codes[3], PRODUCER_ERR_SYSTEM);
+}
+
+static void waiting_for_one_record_gives_its_metadata_or_its_error(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	struct producer_record r = plain("t", "abc", 3);
+	struct producer_metadata md;
+	struct producer_error err;
+
+	open_producer(f);
+	for (int i = 0; i < 3; i++) {
+		r.timestamp = 1000 + i;
+		assert_int_equal(producer_send_wait(f->p, &r, 10000, &md, &err), 0);
+		assert_string_equal(md.topic, "t");
+		assert_int_equal(md.partition, 0);
+		assert_int_equal(md.offset, i);
+		assert_int_equal(md.timestamp, 1000 + i);
+		assert_int_equal(md.key_size, -1);
+		assert_int_equal(md.value_size, 3);
+	}
+	r.key = "k";
+	r.key_len = 1;
+	r.value = NULL;
+	assert_int_equal(producer_send_wait(f->p, &r, 10000, &md, NULL), 0);
+	assert_int_equal(md.key_size, 1);
+	assert_int_equal(md.value_size, -1);
+	fake_fault(f->fake, 0, FAULT_ERROR, 87, 1);
+	assert_int_equal(producer_send_wait(f->p, &r, 10000, &md, &err), PRODUCER_ERR_REFUSED);
+	assert_int_equal(err.code, 87);
+	assert_string_equal(err.text, "INVALID_RECORD");
+	assert_int_equal(md.offset, -1);
+	fake_down(f->fake, 0);
+	assert_int_equal(producer_send_wait(f->p, &r, 50, NULL, &err), PRODUCER_ERR_TIMEOUT);
+	assert_true(err.retriable);
+}
+
+/* --- what a program adds --- */
+
+struct watcher { struct fixture *f; int seen, ends, ends_before, closed; char log[400]; };
+
+static int on_send(void *arg, struct producer_record *r)
+{
+	static const struct producer_header mark = { "mark", "1", 1 };
+	struct watcher *w = arg;
+
+	w->seen++;
+	r->headers = &mark;
+	r->header_count = 1;
+	if (r->value_len == 4 && !memcmp(r->value, "drop", 4))
+		return 1;
+	return r->value_len == 4 && !memcmp(r->value, "fail", 4) ? -3 : 0;
+}
+
+static int on_end(void *arg, const struct producer_metadata *md, const struct producer_error *err)
+{
+	struct watcher *w = arg;
+
+	(void)md, (void)err;
+	pthread_mutex_lock(&w->f->mu);
+	w->ends++;
+	w->ends_before += w->f->good < w->ends;
+	pthread_mutex_unlock(&w->f->mu);
+	return w->ends == 2 ? -9 : 0;
+}
+
+static void on_close(void *arg)
+{
+	((struct watcher *)arg)->closed++;
+}
+
+static void take_words(void *arg, const char *text)
+{
+	struct watcher *w = arg;
+	size_t n;
+
+	pthread_mutex_lock(&w->f->mu);
+	n = strlen(w->log);
+	snprintf(w->log + n, sizeof w->log - n, "%s\n", text);
+	pthread_mutex_unlock(&w->f->mu);
+}
+
+static void interceptors_change_drop_fail_and_see_every_end_first(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	struct watcher w = { .f = f };
+	const struct producer_interceptor i = { .on_send = on_send, .on_acknowledgement = on_end, .close = on_close, .arg = &w };
+	struct producer_record r = plain("old", "good", 4);
+
+	set(f, "interceptor.classes", "[{\"rename\":{\"topic\":\"old\",\"to\":\"t\"}},{\"redact\":{\"pattern\":\"secret\",\"with\":\"***\"}}]");
+	assert_int_equal(producer_config_add_interceptor(f->c, &i), 0);
+	producer_config_set_log(f->c, take_words, &w);
+	open_producer(f);
+	assert_int_equal(producer_send(f->p, &r, done, f, NULL), 0);
+	r.value = "drop";
+	assert_int_equal(producer_send(f->p, &r, done, f, NULL), PRODUCER_ERR_DROPPED);
+	r.value = "fail";
+	assert_int_equal(producer_send(f->p, &r, done, f, NULL), 0);
+	r = plain("t", "a secret", 8);
+	assert_int_equal(producer_send(f->p, &r, NULL, NULL, NULL), 0);
+	close_producer(f, 30000);
+	assert_int_equal(f->good, 2);
+	assert_int_equal(fake_records(f->fake, "t", 0), 3);
+	assert_string_equal(fake_record(f->fake, "t", 0, 2), "a ***");
+	assert_int_equal(w.seen, 4);
+	assert_int_equal(w.ends, 3);
+	assert_int_equal(w.ends_before, 3);
+	assert_string_equal(w.log, "interceptor 0: on_send failed with -3; topic \"t\"\n"
+			    "interceptor 0: on_acknowledgement failed with -9; topic \"t\"\n");
+	producer_config_free(f->c);
+	f->c = NULL;
+	assert_int_equal(w.closed, 1);
+}
+
+static void serializers_decide_before_anything_is_taken(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	struct producer_error err;
+	int32_t key = 1;
+	struct producer_record r = plain("t", "{\"a\":1}", 7);
+
+	set(f, "key.serializer", "integer");
+	set(f, "value.serializer", "json");
+	open_producer(f);
+	r.key = &key;
+	r.key_len = sizeof key;
+	assert_int_equal(producer_send(f->p, &r, done, f, &err), 0);
+	r.key_len = 3;
+	assert_int_equal(producer_send(f->p, &r, done, f, &err), PRODUCER_ERR_SERIALIZATION);
+	assert_non_null(strstr(err.text, "key for topic \"t\": integer"));
+	r.key = NULL;
+	r.value_len = 6;
+	assert_int_equal(producer_send(f->p, &r, done, f, &err), PRODUCER_ERR_SERIALIZATION);
+	r.value = NULL;
+	assert_int_equal(producer_send(f->p, &r, done, f, &err), 0);
+	close_producer(f, 30000);
+	assert_int_equal(f->good, 2);
+	assert_int_equal(f->bad, 0);
+}
+
+/* --- the end --- */
+
+struct hammer { struct fixture *f; struct producer *p; int accepted; };
+
+static void *send_until_closed(void *arg)
+{
+	struct hammer *h = arg;
+	struct producer_record r = plain("t", "forgotten", 9);
+	int rc;
+
+	while ((rc = producer_send(h->p, &r, done, h->f, NULL)) == 0)
+		h->accepted++;
+	assert_int_equal(rc, PRODUCER_ERR_CLOSED);
+	return NULL;
+}
+
+/* What they sent before has its one callback; nobody crashes, and nobody waits on. */
+static void threads_that_still_send_are_refused_when_it_closes(void **state)
+{
+	struct fixture *f = fixture(state, 1, 4);
+	struct hammer h[3];
+	pthread_t threads[3];
+	int accepted = 0;
+	struct producer *p;
+
+	set(f, "buffer.memory", "1MiB");
+	set(f, "linger.ms", "1");
+	open_producer(f);
+	p = f->p;
+	f->p = NULL;
+	for (int i = 0; i < 3; i++) {
+		h[i] = (struct hammer){ .f = f, .p = p };
+		assert_int_equal(pthread_create(&threads[i], NULL, send_until_closed, &h[i]), 0);
+	}
+	wait_good(f, 1000);
+	fake_down(f->fake, 0);
+	usleep(50000);
+	assert_int_equal(producer_close(p, 0), PRODUCER_ERR_TIMEOUT);
+	for (int i = 0; i < 3; i++) {
+		pthread_join(threads[i], NULL);
+		accepted += h[i].accepted;
+	}
+	assert_int_equal(f->good + f->bad, accepted);
+	assert_true(f->bad > 0);
+	assert_int_equal(f->last_code, PRODUCER_ERR_CLOSED);
+}
+
+static void several_threads_may_send_flush_and_wait_at_once(void **state)
+{
+	struct fixture *f = fixture(state, 2, 4);
+	struct hammer h[2];
+	pthread_t threads[2];
+	struct producer_record r = plain("t", "waited for", 10);
+	struct producer *p;
+
+	set(f, "compression.type", "lz4");
+	set(f, "linger.ms", "2");
+	set(f, "interceptor.classes", "[{\"redact\":{\"pattern\":\"got+\",\"with\":\"GOT\"}}]");
+	open_producer(f);
+	p = f->p;
+	f->p = NULL;
+	for (int i = 0; i < 2; i++) {
+		h[i] = (struct hammer){ .f = f, .p = p };
+		assert_int_equal(pthread_create(&threads[i], NULL, send_until_closed, &h[i]), 0);
+	}
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(producer_send_wait(p, &r, 20000, NULL, NULL), 0);
+		assert_int_equal(producer_flush(p, 20000), 0);
+	}
+	assert_int_equal(producer_close(p, 30000), 0);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(f->good, h[0].accepted + h[1].accepted);
+	assert_int_equal(fake_records(f->fake, "t", -1), f->good + 20);
+}
+
 #define T(t) cmocka_unit_test_teardown(t, teardown)
 
 int main(int argc, char **argv)
@@ -586,6 +976,17 @@ int main(int argc, char **argv)
 		T(a_throttled_connection_is_left_alone_for_as_long),
 		T(a_broker_that_is_not_there_yet_is_waited_for),
 		T(whatever_happens_every_record_is_there_once_and_in_order),
+		T(batch_size_0_and_1_send_each_record_alone),
+		T(max_block_ms_0_is_enough_for_a_topic_that_is_known),
+		T(a_timeout_says_for_what_it_waited_and_why),
+		T(what_cannot_be_a_record_is_refused_without_waiting),
+		T(who_waits_for_memory_does_not_wait_for_linger),
+		T(a_callback_may_send_and_never_waits),
+		T(waiting_for_one_record_gives_its_metadata_or_its_error),
+		T(interceptors_change_drop_fail_and_see_every_end_first),
+		T(serializers_decide_before_anything_is_taken),
+		T(threads_that_still_send_are_refused_when_it_closes),
+		T(several_threads_may_send_flush_and_wait_at_once),
 	};
 
 	return test_main(argc, argv, tests, COUNT(tests));

@@ -1,0 +1,13 @@
+/* json.h - is this text one JSON value (RFC 8259)? Nothing is built, nothing is allocated. */
+#ifndef SPILLWAY_JSON_H
+#define SPILLWAY_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define JSON_DEPTH_MAX 512
+
+/* Exactly one value, blanks around it allowed, strings in valid UTF-8. *ret_at: how many bytes were fine. */
+bool json_valid(const void *data, size_t n, size_t *ret_at);
+
+#endif
