@@ -16,6 +16,8 @@ class Fake:
         """`binary`: any program of the build whose tool_fake is meant."""
         self.tool = os.path.join(os.path.dirname(os.path.abspath(binary)), "tests", "lib", "tool_fake")
         self.partitions = partitions
+        if not os.access(self.tool, os.X_OK):
+            raise RuntimeError(f"{self.tool} is not there: `make tests` builds it")
         self.process = procs.spawn([self.tool, profile, str(nodes), str(partitions)], stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1)
         self.ports = [int(p) for p in self.process.stdout.readline().split()]

@@ -1,4 +1,4 @@
-/* fake_api.c - what the fake broker answers: releases, requests in, responses out.
+/* fake_api.c - what the fake broker answers: releases, requests in, responses out; Produce is in fake_produce.c.
  *
  * Layouts are those of Kafka's message definitions; tests/unit/test_fake.c and tests/scenario/idempotence.py read them with
  * readers of their own. A request that the profile does not offer closes the connection, as a broker does; only ApiVersions
@@ -15,8 +15,8 @@
 #include "agent/base/err.h"
 
 enum {
-	UNKNOWN_TOPIC = 3, LEADER_NOT_AVAILABLE = 5, NOT_LEADER = 6, REQUEST_TIMED_OUT = 7, INVALID_REQUIRED_ACKS = 21,
-	UNSUPPORTED_VERSION = 35, INVALID_REQUEST = 42, INVALID_RECORD = 87, UNKNOWN_TOPIC_ID = 100
+	UNKNOWN_TOPIC = 3, LEADER_NOT_AVAILABLE = 5, NOT_LEADER = 6, UNSUPPORTED_VERSION = 35, INVALID_REQUEST = 42,
+	UNKNOWN_TOPIC_ID = 100
 };
 
 #define DAY_MS (24LL * 60 * 60 * 1000)
@@ -48,7 +48,7 @@ const struct fake_profile *fake_profile(const char *name)
 
 /* --- topics --- */
 
-static const uint8_t no_id[16];
+const uint8_t fake_no_id[16];
 
 struct fake_topic *fake_topic_named(struct fake *f, const char *name, size_t n, bool make)
 {
@@ -72,15 +72,17 @@ struct fake_topic *fake_topic_named(struct fake *f, const char *name, size_t n, 
 	return t;
 }
 
-static struct fake_topic *topic_with_id(struct fake *f, const uint8_t *id)
+struct fake_topic *fake_topic_with_id(struct fake *f, const uint8_t *id)
 {
 	for (int i = 0; i < f->topic_count && id; i++)
-		if (!memcmp(f->topics[i]->id, id, sizeof no_id))
+		if (!memcmp(f->topics[i]->id, id, 16))
 			return f->topics[i];
 	return NULL;
 }
 
-static void put_name(struct wire_out *w, const char *p, size_t n)
+typedef void serve_fn(struct fake_request *q);
+
+void fake_put_name(struct wire_out *w, const char *p, size_t n)
 {
 	char name[256] = "";
 
@@ -90,23 +92,20 @@ static void put_name(struct wire_out *w, const char *p, size_t n)
 	wire_put_string(w, name);
 }
 
-/* --- one request at work --- */
-
-struct request {
-	struct fake *f;
-	struct fake_conn *c;
-	struct wire r;
-	struct wire_out w;
-	int16_t api, version;
-	bool close, swallow, acks_none, failed, moved;
-	int delay_ms, throttle_ms;
-	const struct fake_fault *answer_fault;
-};
-
-typedef void serve_fn(struct request *q);
+void fake_put_nodes(struct wire_out *w, const struct fake *f)
+{
+	wire_put_count(w, (size_t)f->nodes);
+	for (int i = 0; i < f->nodes; i++) {
+		wire_put_i32(w, i);
+		wire_put_string(w, "127.0.0.1");
+		wire_put_i32(w, f->port[i]);
+		wire_put_string(w, NULL);
+		wire_put_no_tags(w);
+	}
+}
 
 /* The error code that a test wants in the answer itself; 0: none. */
-static int16_t wanted_error(struct request *q)
+static int16_t wanted_error(struct fake_request *q)
 {
 	const struct fake_fault *fault = fake_fault_met(q->f, q->api, -1, FAULT_OF_BATCH);
 
@@ -121,204 +120,9 @@ static int16_t wanted_error(struct request *q)
 	return 0;
 }
 
-/* --- Produce --- */
-
-struct partition { struct fake_topic *topic; int32_t index, timeout_ms; int16_t acks; const uint8_t *p; size_t n; };
-
-static void read_batch(struct request *q, struct partition *p)
-{
-	p->index = wire_i32(&q->r);
-	p->n = wire_count(&q->r, 1);
-	p->p = wire_bytes(&q->r, p->n);
-	wire_no_tags(&q->r);
-}
-
-static struct fake_answer regular(struct request *q, const struct partition *p)
-{
-	struct fake_append a = { p->topic, p->index, q->version, p->acks, p->p, p->n };
-	struct fake_answer r = { .offset = -1, .append_time = -1, .log_start = -1 };
-
-	if (p->acks < -1 || p->acks > 1)
-		r.code = INVALID_REQUIRED_ACKS;
-	else if (!p->topic)
-		r.code = q->version >= 13 ? UNKNOWN_TOPIC_ID : UNKNOWN_TOPIC;
-	else if (p->index < 0 || p->index >= q->f->partitions)
-		r.code = UNKNOWN_TOPIC;
-	else if (q->f->leader[p->index] != q->c->node)
-		r.code = NOT_LEADER;
-	else
-		return fake_log_append(q->f, &a);
-	return r;
-}
-
-static struct fake_answer only(int code)
-{
-	return (struct fake_answer){ .code = (int16_t)code, .offset = -1, .append_time = -1, .log_start = -1 };
-}
-
-static struct fake_answer met(struct request *q, const struct partition *p, const struct fake_fault *fault)
-{
-	struct fake_answer r;
-
-	if (fault->kind == FAULT_ERROR)
-		return only(fault->value);
-	if (fault->kind == FAULT_CLOSE_BEFORE) {
-		q->close = true;
-		return only(NOT_LEADER);
-	}
-	r = regular(q, p);
-	switch (fault->kind) {
-	case FAULT_CLOSE_AFTER: q->close = true; break;
-	case FAULT_SWALLOW: q->swallow = true; break;
-	case FAULT_THROTTLE: q->throttle_ms = fault->value; break;
-	case FAULT_ERROR_AFTER: return only(fault->value);
-	case FAULT_DELAY: q->delay_ms = fault->value > q->delay_ms ? fault->value : q->delay_ms; break;
-	case FAULT_TIMEOUT:
-		q->delay_ms = p->timeout_ms > q->delay_ms ? p->timeout_ms : q->delay_ms;
-		return r.code ? r : only(REQUEST_TIMED_OUT);
-	default: break;
-	}
-	return r;
-}
-
-static void put_culprits(struct wire_out *w, const struct fake_answer *r)
-{
-	wire_put_count(w, (size_t)r->culprit_count);
-	for (int i = 0; i < r->culprit_count; i++) {
-		wire_put_i32(w, r->culprits[i]);
-		wire_put_string(w, "the fake broker does not like this record");
-		wire_put_no_tags(w);
-	}
-	wire_put_string(w, r->culprit_count ? "one or more records have been rejected" : NULL);
-}
-
-/* Tag 0, CurrentLeader: who leads, for those who asked somebody else. */
-static void put_leader(struct request *q, int32_t partition, int16_t code)
-{
-	struct wire_out *w = &q->w;
-
-	if (code != NOT_LEADER || q->version < 10 || partition < 0 || partition >= q->f->partitions) {
-		wire_put_no_tags(w);
-		return;
-	}
-	wire_put_uvarint(w, 1);
-	wire_put_uvarint(w, 0);
-	wire_put_uvarint(w, 9);
-	wire_put_i32(w, q->f->leader[partition]);
-	wire_put_i32(w, q->f->leader_epoch[partition]);
-	wire_put_no_tags(w);
-	q->moved = true;
-}
-
-static void put_answer(struct request *q, int32_t partition, const struct fake_answer *r)
-{
-	struct wire_out *w = &q->w;
-
-	wire_put_i32(w, partition);
-	wire_put_i16(w, r->code);
-	wire_put_i64(w, r->offset);
-	wire_put_i64(w, r->append_time);
-	if (q->version >= 5)
-		wire_put_i64(w, r->log_start);
-	if (q->version >= 8)
-		put_culprits(w, r);
-	put_leader(q, partition, r->code);
-}
-
-static void produce_partition(struct request *q, struct partition *p)
-{
-	const struct fake_fault *fault, *answer_fault;
-	struct fake_answer r;
-
-	read_batch(q, p);
-	if (q->r.failed || !p->p)
-		return;
-	fault = fake_fault_met(q->f, q->api, p->index, FAULT_OF_BATCH);
-	r = fault ? met(q, p, fault) : regular(q, p);
-	answer_fault = q->answer_fault ? NULL : fake_fault_met(q->f, q->api, p->index, FAULT_OF_ANSWER);
-	if (answer_fault)
-		q->answer_fault = answer_fault;
-	if (r.code >= 0 && r.code < (int)(sizeof q->f->codes / sizeof q->f->codes[0]))
-		q->f->codes[r.code]++;
-	q->failed |= r.code != 0;
-	put_answer(q, p->index, &r);
-}
-
-static void produce_topic(struct request *q, struct partition *p)
-{
-	if (q->version >= 13) {
-		const uint8_t *id = wire_bytes(&q->r, sizeof no_id);
-
-		p->topic = topic_with_id(q->f, id);
-		buf_put(q->w.buf, id ? id : no_id, sizeof no_id);
-	} else {
-		size_t n;
-		const char *name = wire_string(&q->r, &n);
-
-		if (!name)
-			return;
-		p->topic = fake_topic_named(q->f, name, n, false);
-		put_name(&q->w, name, n);
-	}
-	size_t count = wire_count(&q->r, 8);
-
-	wire_put_count(&q->w, count);
-	while (count-- > 0 && !q->r.failed)
-		produce_partition(q, p);
-	wire_no_tags(&q->r);
-	wire_put_no_tags(&q->w);
-}
-
-/* Tag 0, NodeEndpoints: where the leaders are that CurrentLeader named. */
-static void put_endpoints(struct request *q)
-{
-	struct fake *f = q->f;
-	struct buf tag;
-	struct wire_out w = { .buf = &tag, .flexible = true };
-
-	if (!q->moved) {
-		wire_put_no_tags(&q->w);
-		return;
-	}
-	buf_init(&tag, FRAME_MAX);
-	wire_put_count(&w, (size_t)f->nodes);
-	for (int i = 0; i < f->nodes; i++) {
-		wire_put_i32(&w, i);
-		wire_put_string(&w, "127.0.0.1");
-		wire_put_i32(&w, f->port[i]);
-		wire_put_string(&w, NULL);
-		wire_put_no_tags(&w);
-	}
-	wire_put_uvarint(&q->w, 1);
-	wire_put_uvarint(&q->w, 0);
-	wire_put_uvarint(&q->w, tag.len);
-	buf_put(q->w.buf, tag.data, tag.len);
-	buf_release(&tag);
-}
-
-static void produce(struct request *q)
-{
-	struct partition p = { 0 };
-	size_t n;
-
-	q->f->requests++;
-	wire_nullable(&q->r, &n);
-	p.acks = wire_i16(&q->r);
-	p.timeout_ms = wire_i32(&q->r);
-	n = wire_count(&q->r, 1);
-	wire_put_count(&q->w, n);
-	while (n-- > 0 && !q->r.failed)
-		produce_topic(q, &p);
-	wire_no_tags(&q->r);
-	wire_put_i32(&q->w, q->throttle_ms);
-	put_endpoints(q);
-	/* Nobody waits for an answer: what is wrong can only be told by hanging up. */
-	q->acks_none = p.acks == 0;
-}
-
 /* --- Metadata --- */
 
-static void put_partition(struct request *q, int i)
+static void put_partition(struct fake_request *q, int i)
 {
 	struct fake *f = q->f;
 	struct wire_out *w = &q->w;
@@ -336,7 +140,7 @@ static void put_partition(struct request *q, int i)
 	wire_put_no_tags(w);
 }
 
-static void put_topic(struct request *q, const char *name, const uint8_t *id, int16_t error)
+static void put_topic(struct fake_request *q, const char *name, const uint8_t *id, int16_t error)
 {
 	struct wire_out *w = &q->w;
 	int partitions = error ? 0 : q->f->partitions;
@@ -344,7 +148,7 @@ static void put_topic(struct request *q, const char *name, const uint8_t *id, in
 	wire_put_i16(w, error);
 	wire_put_string(w, name);
 	if (q->version >= 10)
-		buf_put(w->buf, id, sizeof no_id);
+		buf_put(w->buf, id, 16);
 	wire_put_i8(w, 0);
 	wire_put_count(w, (size_t)partitions);
 	for (int i = 0; i < partitions; i++)
@@ -354,9 +158,9 @@ static void put_topic(struct request *q, const char *name, const uint8_t *id, in
 	wire_put_no_tags(w);
 }
 
-static void answer_topic(struct request *q)
+static void answer_topic(struct fake_request *q)
 {
-	const uint8_t *id = q->version >= 10 ? wire_bytes(&q->r, sizeof no_id) : no_id;
+	const uint8_t *id = q->version >= 10 ? wire_bytes(&q->r, 16) : fake_no_id;
 	size_t n;
 	const char *name = q->version >= 10 ? wire_nullable(&q->r, &n) : wire_string(&q->r, &n);
 	struct fake_topic *t;
@@ -366,14 +170,14 @@ static void answer_topic(struct request *q)
 		q->r.failed = true;
 		return;
 	}
-	t = name ? fake_topic_named(q->f, name, n, true) : topic_with_id(q->f, id);
+	t = name ? fake_topic_named(q->f, name, n, true) : fake_topic_with_id(q->f, id);
 	if (t)
-		put_topic(q, t->name, t->error ? no_id : t->id, t->error);
+		put_topic(q, t->name, t->error ? fake_no_id : t->id, t->error);
 	else
 		put_topic(q, NULL, id, UNKNOWN_TOPIC_ID);
 }
 
-static bool all_topics(struct request *q)
+static bool all_topics(struct fake_request *q)
 {
 	const uint8_t *p = q->r.p;
 
@@ -381,31 +185,16 @@ static bool all_topics(struct request *q)
 	return q->r.flexible ? p < q->r.end && *p == 0 : q->r.end - p >= 4 && be32_get(p) == UINT32_MAX;
 }
 
-static void put_brokers(struct request *q)
-{
-	struct fake *f = q->f;
-	struct wire_out *w = &q->w;
-
-	wire_put_count(w, (size_t)f->nodes);
-	for (int i = 0; i < f->nodes; i++) {
-		wire_put_i32(w, i);
-		wire_put_string(w, "127.0.0.1");
-		wire_put_i32(w, f->port[i]);
-		wire_put_string(w, NULL);
-		wire_put_no_tags(w);
-	}
-	wire_put_string(w, "fake-cluster");
-	wire_put_i32(w, 0);
-}
-
-static void metadata(struct request *q)
+static void metadata(struct fake_request *q)
 {
 	int16_t error = wanted_error(q);
 	bool all = all_topics(q);
 	size_t n = wire_count(&q->r, 1);
 
 	wire_put_i32(&q->w, q->throttle_ms);
-	put_brokers(q);
+	fake_put_nodes(&q->w, q->f);
+	wire_put_string(&q->w, "fake-cluster");
+	wire_put_i32(&q->w, 0);			/* controller */
 	wire_put_count(&q->w, all ? (size_t)q->f->topic_count : n);
 	for (int i = 0; all && i < q->f->topic_count; i++)
 		put_topic(q, q->f->topics[i]->name, q->f->topics[i]->id, q->f->topics[i]->error);
@@ -446,7 +235,7 @@ static bool software_word(struct wire *r)
 	return p && n;
 }
 
-static void refuse_versions(struct request *q)
+static void refuse_versions(struct fake_request *q)
 {
 	const struct fake_profile *p = q->f->profile;
 
@@ -469,7 +258,7 @@ static void put_feature(struct wire_out *w)
 	buf_put(w->buf, feature, sizeof feature);
 }
 
-static void versions(struct request *q)
+static void versions(struct fake_request *q)
 {
 	const struct fake_profile *p = q->f->profile;
 	const struct { int api; const struct fake_range *range; } rows[] = {
@@ -501,7 +290,7 @@ static void versions(struct request *q)
 
 /* --- InitProducerId, DescribeProducers --- */
 
-static void init_producer_id(struct request *q)
+static void init_producer_id(struct fake_request *q)
 {
 	int16_t error = wanted_error(q);
 	size_t n;
@@ -518,7 +307,7 @@ static void init_producer_id(struct request *q)
 	wire_put_no_tags(&q->w);
 }
 
-static void put_producers(struct request *q, const struct fake_log *l)
+static void put_producers(struct fake_request *q, const struct fake_log *l)
 {
 	struct wire_out *w = &q->w;
 
@@ -536,7 +325,7 @@ static void put_producers(struct request *q, const struct fake_log *l)
 	}
 }
 
-static void describe_partition(struct request *q, const struct fake_topic *t)
+static void describe_partition(struct fake_request *q, const struct fake_topic *t)
 {
 	static const struct fake_log empty;
 	int32_t i = wire_i32(&q->r);
@@ -550,7 +339,7 @@ static void describe_partition(struct request *q, const struct fake_topic *t)
 	wire_put_no_tags(&q->w);
 }
 
-static void describe_producers(struct request *q)
+static void describe_producers(struct fake_request *q)
 {
 	size_t topics = wire_count(&q->r, 1), n, partitions;
 
@@ -561,7 +350,7 @@ static void describe_producers(struct request *q)
 		const char *name = wire_string(&q->r, &n);
 		struct fake_topic *t = name ? fake_topic_named(q->f, name, n, false) : NULL;
 
-		put_name(&q->w, name ? name : "", n);
+		fake_put_name(&q->w, name ? name : "", n);
 		partitions = wire_count(&q->r, 4);
 		wire_put_count(&q->w, partitions);
 		while (partitions-- > 0 && !q->r.failed)
@@ -580,7 +369,7 @@ struct api { int key, flexible_from, min; const struct fake_range *range; serve_
 static struct api api_of(const struct fake_profile *p, int key)
 {
 	const struct api rows[] = {
-		{ FAKE_PRODUCE, 9, p->produce_min, &p->produce, produce },
+		{ FAKE_PRODUCE, 9, p->produce_min, &p->produce, fake_produce },
 		{ FAKE_METADATA, 9, METADATA_MIN, &p->metadata, metadata },
 		{ FAKE_VERSIONS, 3, 0, &p->versions, versions },
 		{ FAKE_INIT_PRODUCER_ID, 2, 0, &p->init_producer_id, init_producer_id },
@@ -593,7 +382,7 @@ static struct api api_of(const struct fake_profile *p, int key)
 	return (struct api){ .key = -1 };
 }
 
-static void send_frame(struct request *q, struct buf *frame)
+static void send_frame(struct fake_request *q, struct buf *frame)
 {
 	struct fake_conn *c = q->c;
 	struct fake_reply r = { .frame = frame, .api = q->api, .version = q->version };
@@ -616,7 +405,7 @@ static void send_frame(struct request *q, struct buf *frame)
 	c->busy_until_ms = clock_mono_ms() + q->delay_ms;
 }
 
-static void finish(struct request *q, struct buf *frame)
+static void finish(struct fake_request *q, struct buf *frame)
 {
 	if (q->r.failed || wire_end(&q->r) < 0 || q->close || (q->acks_none && q->failed))
 		q->c->dead = true;
@@ -629,7 +418,7 @@ static void finish(struct request *q, struct buf *frame)
 void fake_serve(struct fake *f, struct fake_conn *c, const uint8_t *p, size_t n)
 {
 	struct buf frame;
-	struct request q = { .f = f, .c = c, .w = { .buf = &frame } };
+	struct fake_request q = { .f = f, .c = c, .w = { .buf = &frame } };
 	struct api api;
 	size_t ignored;
 

@@ -128,6 +128,26 @@ struct fake_conn {
 void fake_serve(struct fake *f, struct fake_conn *c, const uint8_t *p, size_t n);
 const struct fake_profile *fake_profile(const char *name);	/* NULL: the newest */
 struct fake_topic *fake_topic_named(struct fake *f, const char *name, size_t n, bool make);
+struct fake_topic *fake_topic_with_id(struct fake *f, const uint8_t *id);	/* NULL: none has it */
+extern const uint8_t fake_no_id[16];
+
+/* One request at work. */
+struct fake_request {
+	struct fake *f;
+	struct fake_conn *c;
+	struct wire r;
+	struct wire_out w;
+	int16_t api, version;
+	bool close, swallow;
+	bool acks_none, failed;				/* Produce: no answer is awaited; a partition was refused */
+	bool moved;					/* ... because somebody else leads */
+	int delay_ms, throttle_ms;
+	const struct fake_fault *answer_fault;
+};
+
+void fake_put_name(struct wire_out *w, const char *p, size_t n);
+void fake_put_nodes(struct wire_out *w, const struct fake *f);
+void fake_produce(struct fake_request *q);		/* fake_produce.c */
 
 /* --- all of it --- */
 
@@ -153,6 +173,9 @@ struct fake {
 	uint64_t requests, codes[160];
 	int last_version[FAKE_APIS];
 };
+
+void fake_poke(struct fake *f);			/* the thread looks again */
+#define LOCKED(f, what) do { pthread_mutex_lock(&(f)->mu); what; pthread_mutex_unlock(&(f)->mu); fake_poke(f); } while (0)
 
 void fake_die(const char *what) __attribute__((noreturn));
 

@@ -154,7 +154,8 @@ int16_t fake_batch_records(struct fake_batch *b, const uint8_t *p, size_t n)
 	struct wire r;
 
 	/* Control batches are the brokers' own; a producer has sequences; each record takes seven bytes at least. */
-	if (b->count < 1 || (int32_t)be32_get(p + 23) != b->count - 1 || b->attributes & 0x20 || (b->producer_id >= 0 && b->first < 0))
+	if (b->count < 1 || (int32_t)be32_get(p + 23) != b->count - 1 || b->attributes & 0x20 ||
+	    (b->producer_id >= 0 && b->first < 0))
 		return INVALID_RECORD;
 	p += BATCH_HEAD;
 	n -= BATCH_HEAD;

@@ -1,7 +1,8 @@
-/* fakebroker.c - the fake broker's life: one thread, poll, one lock over everything, and the test's side of it all.
+/* fakebroker.c - the fake broker's life: one thread, poll, one lock over everything.
  *
  * A connection is read as long as its node is not mute; a request is looked at when the answer of the last one is out.
- * See fakebroker.h for what it promises; fake_api.c for requests, fake_log.c for rules, fake_fault.c for faults.
+ * See fakebroker.h for what it promises; fake_api.c for requests, fake_log.c for rules, fake_fault.c for faults,
+ * fake_control.c for what tests say.
  */
 #define _GNU_SOURCE
 #include "tests/lib/fake_parts.h"
@@ -27,7 +28,7 @@ void fake_die(const char *what)
 	abort();
 }
 
-static void poke(struct fake *f)
+void fake_poke(struct fake *f)
 {
 	if (write(f->wake[1], "x", 1) < 0 && errno != EAGAIN)
 		fake_die("wake");
@@ -331,7 +332,7 @@ void fake_close(struct fake *f)
 	pthread_mutex_lock(&f->mu);
 	f->stop = true;
 	pthread_mutex_unlock(&f->mu);
-	poke(f);
+	fake_poke(f);
 	pthread_join(f->thread, NULL);
 	for (int i = 0; i < CONNS_MAX; i++)
 		drop(&f->conns[i]);
@@ -357,42 +358,6 @@ const char *fake_address(struct fake *f)
 int fake_port(struct fake *f, int node)
 {
 	return f->port[node];
-}
-
-#define LOCKED(f, what) do { pthread_mutex_lock(&(f)->mu); what; pthread_mutex_unlock(&(f)->mu); poke(f); } while (0)
-
-/* A topic that a test names is made, as if Metadata had asked for it. */
-static struct fake_topic *topic(struct fake *f, const char *name)
-{
-	return fake_topic_named(f, name, strlen(name), true);
-}
-
-static void add_fault(struct fake *f, const struct fake_fault *fault)
-{
-	int kept = 0;
-
-	for (int i = 0; i < f->fault_count; i++)
-		if (f->faults[i].times > 0)
-			f->faults[kept++] = f->faults[i];
-	if (kept == FAULTS_MAX)
-		fake_die("too many faults");
-	f->faults[kept] = *fault;
-	f->fault_count = kept + 1;
-}
-
-void fake_fault(struct fake *f, int partition, enum fault_kind kind, int value, int times)
-{
-	LOCKED(f, add_fault(f, &(struct fake_fault){ FAKE_PRODUCE, partition, kind, value, times }));
-}
-
-void fake_fault_api(struct fake *f, int api, enum fault_kind kind, int value, int times)
-{
-	LOCKED(f, add_fault(f, &(struct fake_fault){ api, -1, kind, value, times }));
-}
-
-void fake_heal(struct fake *f)
-{
-	LOCKED(f, f->fault_count = 0);
 }
 
 static void cut(struct fake *f, int node)
@@ -421,132 +386,4 @@ void fake_up(struct fake *f, int node)
 void fake_lead(struct fake *f, int partition, int node)
 {
 	LOCKED(f, f->leader[partition] = node; f->leader_epoch[partition]++);
-}
-
-void fake_mute(struct fake *f, int node, bool mute)
-{
-	LOCKED(f, f->mute[node] = mute);
-}
-
-/* --- topics --- */
-
-void fake_topic_error(struct fake *f, const char *name, int16_t code)
-{
-	LOCKED(f, topic(f, name)->error = code);
-}
-
-static void recreate(struct fake *f, struct fake_topic *t)
-{
-	for (int i = 0; i < f->partitions; i++)
-		fake_log_clear(&t->logs[i]);
-	be32_put(t->id + 12, ++f->ids_made);
-}
-
-void fake_recreate_topic(struct fake *f, const char *name)
-{
-	LOCKED(f, recreate(f, topic(f, name)));
-}
-
-void fake_topic_id(struct fake *f, const char *name, uint8_t ret_id[16])
-{
-	LOCKED(f, memcpy(ret_id, topic(f, name)->id, 16));
-}
-
-bool fake_topic_set(struct fake *f, const char *name, const char *key, int64_t value)
-{
-	static const struct { const char *key; size_t at; } keys[] = {
-		{ "max.message.bytes", offsetof(struct fake_topic_conf, max_message_bytes) },
-		{ "min.insync.replicas", offsetof(struct fake_topic_conf, min_isr) },
-		{ "cleanup.policy", offsetof(struct fake_topic_conf, compact) },
-		{ "message.timestamp.type", offsetof(struct fake_topic_conf, append_time) },
-		{ "message.timestamp.before.max.ms", offsetof(struct fake_topic_conf, before_max_ms) },
-		{ "message.timestamp.after.max.ms", offsetof(struct fake_topic_conf, after_max_ms) },
-	};
-
-	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-		if (!strcmp(keys[i].key, key)) {
-			LOCKED(f, memcpy((char *)&topic(f, name)->conf + keys[i].at, &value, sizeof value));
-			return true;
-		}
-	return false;
-}
-
-void fake_set_isr(struct fake *f, int before, int after)
-{
-	LOCKED(f, f->isr_before = before; f->isr_after = after);
-}
-
-/* --- producers --- */
-
-void fake_reload(struct fake *f)
-{
-	LOCKED(f, fake_log_reload(f, 1));
-}
-
-void fake_reload_replay(struct fake *f, int batches)
-{
-	LOCKED(f, fake_log_reload(f, batches));
-}
-
-void fake_forget(struct fake *f)
-{
-	LOCKED(f, fake_log_reload(f, 0));
-}
-
-void fake_set_expiry(struct fake *f, int64_t expiry_ms, int64_t check_ms)
-{
-	LOCKED(f, f->expiry_ms = expiry_ms; f->check_ms = check_ms; f->next_check_ms = fake_now(f) + check_ms);
-}
-
-void fake_advance(struct fake *f, int64_t ms)
-{
-	LOCKED(f, f->clock_ahead_ms += ms);
-}
-
-/* --- looking in --- */
-
-void fake_on_batch(struct fake *f, fake_seen_fn *fn, void *arg)
-{
-	LOCKED(f, f->seen = fn; f->seen_arg = arg);
-}
-
-size_t fake_records(struct fake *f, const char *name, int partition)
-{
-	size_t n = 0;
-
-	LOCKED(f, struct fake_topic *t = topic(f, name);
-	       for (int i = 0; i < f->partitions; i++) if (partition < 0 || partition == i) n += t->logs[i].n);
-	return n;
-}
-
-const char *fake_record(struct fake *f, const char *name, int partition, size_t i)
-{
-	const char *v = NULL;
-
-	LOCKED(f, struct fake_log *l = &topic(f, name)->logs[partition]; if (i < l->n) v = l->values[i]);
-	return v;
-}
-
-uint64_t fake_requests(struct fake *f)
-{
-	uint64_t n;
-
-	LOCKED(f, n = f->requests);
-	return n;
-}
-
-uint64_t fake_code_answers(struct fake *f, int16_t code)
-{
-	uint64_t n;
-
-	LOCKED(f, n = f->codes[code]);
-	return n;
-}
-
-int fake_last_version(struct fake *f, int api)
-{
-	int version;
-
-	LOCKED(f, version = f->last_version[api]);
-	return version;
 }

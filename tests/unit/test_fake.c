@@ -6,15 +6,20 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <lz4frame.h>
 #include <netinet/in.h>
+#include <snappy-c.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
+#include <zlib.h>
+#include <zstd.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/crc32c.h"
+#include "producer/api.h"
 #include "producer/wire.h"
 #include "tests/lib/fakebroker.h"
 #include "tests/lib/unit.h"
@@ -165,15 +170,10 @@ static size_t put_batch(uint8_t *p, const struct sent *s)
 	return (size_t)(at - p);
 }
 
-static void produce_request(struct fixture *f, struct sent s)
+static void send_batch(struct fixture *f, const uint8_t *batch, size_t n)
 {
 	struct request q;
-	uint8_t batch[4096];
-	size_t n;
 
-	if (!s.timestamp)
-		s.timestamp = now_ms();
-	n = put_batch(batch, &s);
 	request_begin(f, &q, FAKE_PRODUCE, 7, false);
 	wire_put_string(&q.w, NULL);
 	wire_put_i16(&q.w, -1);
@@ -185,6 +185,15 @@ static void produce_request(struct fixture *f, struct sent s)
 	wire_put_i32(&q.w, (int32_t)n);
 	buf_put(&q.buf, batch, n);
 	request_send(f, &q);
+}
+
+static void produce_request(struct fixture *f, struct sent s)
+{
+	uint8_t batch[4096];
+
+	if (!s.timestamp)
+		s.timestamp = now_ms();
+	send_batch(f, batch, put_batch(batch, &s));
 }
 
 struct produced { int16_t error; int64_t offset, append_time; int32_t throttle; };
@@ -322,6 +331,152 @@ static void an_unknown_producer_must_begin_at_0_up_to_2_4(void **state)
 		assert_int_equal(produce(f, BATCH(8, 0, 0, 2)).error, 0);
 		end(f);
 	}
+}
+
+/* --- codecs --- */
+
+static size_t pack(int codec, const uint8_t *p, size_t n, uint8_t *out, size_t cap)
+{
+	uLongf made = cap;
+	z_stream z = { .next_in = (uint8_t *)p, .avail_in = (uInt)n, .next_out = out, .avail_out = (uInt)cap };
+
+	switch (codec) {
+	case 1:
+		assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+		assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+		made = z.total_out;
+		deflateEnd(&z);
+		return made;
+	case 2:			/* Java's framing, in two blocks */
+		memcpy(out, "\x82SNAPPY\0\0\0\0\1\0\0\0\1", 16);
+		made = 16;
+		for (size_t at = 0, half = n / 2; at < n; at += half, half = n - half) {
+			size_t room = cap - made;
+
+			assert_int_equal(snappy_compress((const char *)p + at, half, (char *)out + made + 4, &room), SNAPPY_OK);
+			be32_put(out + made, (uint32_t)room);
+			made += 4 + room;
+		}
+		return made;
+	case 3:
+		return LZ4F_compressFrame(out, cap, p, n, NULL);
+	default:
+		return ZSTD_compress(out, cap, p, n, 3);
+	}
+}
+
+static void every_codec_is_read(void **state)
+{
+	struct fixture *f = begin_with(NULL, 1);
+	const struct sent s = BATCH(7, 0, 0, 20, .timestamp = now_ms());
+	uint8_t plain[4096], packed[4096];
+	size_t n = put_batch(plain, &s);
+
+	(void)state;
+	for (int codec = 1; codec <= 5; codec++) {
+		size_t size;
+
+		memcpy(packed, plain, 61);
+		/* 5 is no codec. */
+		size = 61 + pack(codec, plain + 61, n - 61, packed + 61, sizeof packed - 61);
+		be32_put(packed + 8, (uint32_t)size - 12);
+		be16_put(packed + 21, (uint16_t)codec);
+		be64_put(packed + 43, (uint64_t)(100 + codec));
+		be32_put(packed + 17, crc32c(0, packed + 21, size - 21));
+		send_batch(f, packed, size);
+		assert_produced(produce_answer(f, f->correlation), codec < 5 ? 0 : 87, codec < 5 ? 20 * (codec - 1) : -1);
+	}
+	for (size_t i = 0; i < 80; i++)
+		assert_int_equal(fake_record(f->fake, "t", 0, i)[0], 'a' + i % 20);
+	end(f);
+}
+
+/* --- metadata --- */
+
+static struct api_metadata ask_metadata(struct fixture *f, int16_t version, const char *topic)
+{
+	struct api_metadata m;
+	struct buf q;
+
+	buf_init(&q, 1 << 16);
+	assert_int_equal(api_metadata_request(&q, version, ++f->correlation, "test", &topic, 1, 1), 0);
+	assert_int_equal(send(f->fd, q.data, q.len, MSG_NOSIGNAL), q.len);
+	buf_release(&q);
+	answer(f, false);
+	assert_int_equal(api_metadata_response(f->in, f->in_len, version, f->correlation, &m), 0);
+	return m;
+}
+
+static void metadata_of_every_version_says_the_same(void **state)
+{
+	struct fixture *f = begin_with(NULL, 2);
+	uint8_t id[16];
+
+	(void)state;
+	fake_topic_id(f->fake, "t", id);
+	fake_lead(f->fake, 1, -1);
+	for (int16_t v = 7; v <= api_ours[API_METADATA].max; v++) {
+		struct api_metadata m = ask_metadata(f, v, "t");
+
+		assert_int_equal(m.broker_count, 2);
+		assert_int_equal(m.brokers[1].port, fake_port(f->fake, 1));
+		assert_int_equal(m.topic_count, 1);
+		assert_string_equal(m.topics[0].name, "t");
+		if (v >= 10)
+			assert_memory_equal(m.topics[0].id, id, 16);
+		assert_int_equal(m.topics[0].partition_count, 2);
+		assert_int_equal(m.topics[0].partitions[0].leader, 0);
+		assert_int_equal(m.topics[0].partitions[1].leader, -1);
+		assert_int_equal(m.topics[0].partitions[1].error, 5);
+		assert_int_equal(m.topics[0].partitions[1].leader_epoch, 1);
+		api_metadata_release(&m);
+	}
+	end(f);
+}
+
+/* By hand: a topic asked for by its id, an id that nobody has, and the error that Metadata has got with version 13. */
+static void metadata_13_finds_topics_by_id_and_has_an_error_of_its_own(void **state)
+{
+	struct fixture *f = begin_with(NULL, 1);
+	uint8_t ids[2][16] = { { 0 }, { 1 } };
+	struct request q;
+	struct wire r;
+	size_t n;
+
+	(void)state;
+	fake_topic_id(f->fake, "t", ids[0]);
+	fake_fault_api(f->fake, FAKE_METADATA, FAULT_ERROR, 129, 1);
+	request_begin(f, &q, FAKE_METADATA, 13, true);
+	wire_put_count(&q.w, 2);
+	for (int i = 0; i < 2; i++) {
+		buf_put(&q.buf, ids[i], 16);
+		wire_put_string(&q.w, NULL);
+		wire_put_no_tags(&q.w);
+	}
+	wire_put_i8(&q.w, 0);
+	wire_put_i8(&q.w, 0);
+	wire_put_no_tags(&q.w);
+	request_send(f, &q);
+	r = answer(f, true);
+	wire_bytes(&r, 1 + 4);				/* tags, throttle */
+	assert_int_equal(wire_count(&r, 1), 1);
+	wire_bytes(&r, 4 + 10 + 4 + 1 + 1);		/* node id, "127.0.0.1", port, rack, tags */
+	wire_bytes(&r, 13 + 4);				/* "fake-cluster", controller */
+	assert_int_equal(wire_count(&r, 1), 2);
+	assert_int_equal(wire_i16(&r), 0);
+	assert_memory_equal(wire_string(&r, &n), "t", 1);
+	assert_memory_equal(wire_bytes(&r, 16), ids[0], 16);
+	wire_bytes(&r, 1);
+	assert_int_equal(wire_count(&r, 1), 2);
+	wire_bytes(&r, 2 * (2 + 4 + 4 + 4 + 5 + 5 + 1 + 1) + 4 + 1);
+	assert_int_equal(wire_i16(&r), 100);
+	assert_null(wire_nullable(&r, &n));
+	assert_memory_equal(wire_bytes(&r, 16), ids[1], 16);
+	wire_bytes(&r, 1 + 1 + 4 + 1);
+	assert_int_equal(wire_i16(&r), 129);
+	wire_no_tags(&r);
+	assert_int_equal(wire_end(&r), 0);
+	end(f);
 }
 
 /* --- what is remembered --- */
@@ -608,6 +763,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(each_release_offers_its_versions),
 	cmocka_unit_test(what_a_release_does_not_offer_hangs_up),
 	cmocka_unit_test(an_unknown_producer_must_begin_at_0_up_to_2_4),
+	cmocka_unit_test(metadata_of_every_version_says_the_same),
+	cmocka_unit_test(metadata_13_finds_topics_by_id_and_has_an_error_of_its_own),
+	cmocka_unit_test(every_codec_is_read),
 	cmocka_unit_test(five_batches_are_remembered_one_after_a_restart),
 	cmocka_unit_test(epochs_fence_and_sequences_wrap),
 	cmocka_unit_test(a_producer_is_forgotten_when_its_newest_batch_is_old),
