@@ -341,7 +341,7 @@ int64_t conn_due_ms(const struct conn *c)
 		due = since + k->request_timeout_ms;
 	else
 		due = k->connections_max_idle_ms >= 0 ? c->used_ms + k->connections_max_idle_ms : INT64_MAX;
-	return c->state == CONN_UP && !c->preparing && c->reauth_at_ms < due ? c->reauth_at_ms : due;
+	return c->state == CONN_UP && !c->preparing && !c->retiring && c->reauth_at_ms < due ? c->reauth_at_ms : due;
 }
 
 void conn_tick(struct conn *c, int64_t now_ms)

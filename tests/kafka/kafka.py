@@ -271,12 +271,12 @@ class Broker:
 class Cluster:
     """Three nodes, each topic on all of them, two of three must have a record. For what happens when a leader goes."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, **properties):
         self.nodes = []
         cluster = new_cluster_id()
         for i in (1, 2, 3):
             self.nodes.append(Broker(os.path.join(directory, str(i)), cluster, node_id=i, min_insync_replicas=2,
-                                     offsets_topic_replication_factor=3, unclean_leader_election_enable="false"))
+                                     offsets_topic_replication_factor=3, unclean_leader_election_enable="false", **properties))
         voters = ",".join(f"{i + 1}@127.0.0.1:{b.controller}" for i, b in enumerate(self.nodes))
         for b in self.nodes:
             with open(b.config, "a") as f:
@@ -293,8 +293,8 @@ class Cluster:
         return ",".join(b.address for b in self.nodes)
 
     def alive(self):
-        """A node that runs."""
-        return next(b for b in self.nodes if b.running())
+        """A node that runs and answers: one that was just started does not yet."""
+        return procs.until(lambda: next((b for b in self.nodes if b.running() and b.answers()), None), 60, "a node answers")
 
     def leaders(self, topic):
         """{partition: node}, as a running node sees it; -1: none."""

@@ -10,7 +10,8 @@ import socket
 import struct
 
 PRODUCE, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 2, 3, 18
-CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID, CREATE_PARTITIONS, ALTER_CONFIGS, DESCRIBE_PRODUCERS = 19, 20, 22, 37, 44, 61
+CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID, CREATE_PARTITIONS = 19, 20, 22, 37
+ELECT_LEADERS, ALTER_CONFIGS, REASSIGN, DESCRIBE_PRODUCERS = 43, 44, 45, 61
 COORDINATOR_LOADING, TOPIC_ALREADY_EXISTS = 14, 36
 TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
 CONFIG_SET, CONFIG_DELETE = 0, 1
@@ -224,6 +225,25 @@ class Client:
         error, message = r.array(lambda r: (r.take("h"), r.string(), r.take("b"), r.string())[:2])[0]
         if error:
             raise WireError(f"alter {name}: error {error} {message}")
+
+    def reassign(self, topic, replicas):
+        """Gives partitions other replicas, or the same in another order ({partition: [node, ...]}): the first is to lead."""
+        rows = [struct.pack(">i", p) + compact_array([struct.pack(">i", n) for n in nodes]) + b"\0" for p, nodes in replicas.items()]
+        row = compact_string(topic) + compact_array(rows) + b"\0"
+        r = self.call(REASSIGN, 0, struct.pack(">i", 10000) + compact_array([row]) + b"\0", flexible=True)
+        r.take("i")
+        error, message = r.take("h"), r.compact_string()
+        if error:
+            raise WireError(f"reassign {topic}: error {error} {message}")
+
+    def elect_preferred(self, topic, partitions):
+        """Has those partitions led by the first of their replicas. A partition where that is so already is no error."""
+        row = string(topic) + array([struct.pack(">i", p) for p in partitions])
+        r = self.call(ELECT_LEADERS, 1, b"\0" + array([row]) + struct.pack(">i", 10000))
+        r.take("i")
+        error = r.take("h")
+        if error:
+            raise WireError(f"elect {topic}: error {error}")
 
     def offsets(self, topic, partitions, timestamp=-1):
         """{partition: offset}; -1 is the end of each partition, -2 its beginning."""
