@@ -14,21 +14,10 @@
 #include <string.h>
 
 #include "agent/base/mem.h"
+#include "producer/code.h"
 #include "producer/core.h"
 
 struct reload { struct security *security; char *servers; };
-
-static int fail(struct producer_error *ret_err, int rc, const char *text)
-{
-	bool config = rc == ERR_CONFIG;
-
-	if (ret_err) {
-		*ret_err = (struct producer_error){ .code = config ? PRODUCER_ERR_CONFIG : rc == ERR_NOMEM ? PRODUCER_ERR_NOMEM :
-						    PRODUCER_ERR_SYSTEM, .retriable = !config };
-		snprintf(ret_err->text, sizeof ret_err->text, "%.255s", text);
-	}
-	return config ? PRODUCER_ERR_CONFIG : rc == ERR_NOMEM ? PRODUCER_ERR_NOMEM : PRODUCER_ERR_SYSTEM;
-}
 
 static void reload_free(struct reload *r)
 {
@@ -50,7 +39,7 @@ int producer_reload(struct producer *p, struct producer_config *c, struct produc
 	r = mem_new(struct reload);
 	if (!r || !(r->servers = mem_strdup(c->bootstrap_servers))) {
 		reload_free(r);
-		return fail(ret_err, ERR_NOMEM, err_text(ERR_NOMEM));
+		return code_fail(ret_err, ERR_NOMEM, NULL);
 	}
 	rc = security_new(c, &r->security, &e);
 	/* Certificates that cannot be used would only be found by the next connection, with the good ones gone. */
@@ -58,7 +47,7 @@ int producer_reload(struct producer *p, struct producer_config *c, struct produc
 		rc = security_load(r->security, &e);
 	if (rc < 0) {
 		reload_free(r);
-		return fail(ret_err, rc, e.text);
+		return code_fail(ret_err, rc, "%s", e.text);
 	}
 	reload_free(atomic_exchange(&p->reload, r));
 	loop_wake(&p->sender.loop);
