@@ -4,6 +4,8 @@
  * notes and acks stay queued and are tried again after RETRY_MS: an unrecorded ack only means that its batch would be
  * repeated, and recognised, after a crash. Spilled batches go back to their lane.
  */
+#include <string.h>
+
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
@@ -62,6 +64,7 @@ static int plan_one(struct spool *s, struct batch *b, struct err *e)
 
 	if (!ranges)
 		return err_set(e, ERR_NOMEM, "out of memory");
+	memcpy(l.topic_id, b->topic_id, sizeof l.topic_id);
 	/* Withdrawn: the new identity takes the place of the old one. */
 	rc = b->ledger_id ? spool_unplan(s, b->ledger_id, e) : 0;
 	if (rc >= 0)

@@ -196,6 +196,8 @@ static int restore_row(void *arg, const struct spool_ledger *l)
 	b->codec = l->codec;
 	b->raw_crc = l->raw_crc;
 	b->raw_bytes = l->raw_bytes;
+	b->cluster_id = l->cluster_id;		/* producer_restore keeps a copy */
+	memcpy(b->topic_id, l->topic_id, sizeof b->topic_id);
 	b->row_id = l->row_id;
 	b->ledger_id = l->id;
 	b->counted = l->row_id == 0;

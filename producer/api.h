@@ -8,6 +8,7 @@
 #ifndef SPILLWAY_API_H
 #define SPILLWAY_API_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -20,7 +21,8 @@ enum api_key {
 	API_SASL_AUTHENTICATE = 36, API_KEYS
 };
 
-/* What this client speaks; index by api_key. Produce 7..12 (by name), Metadata 7..12, ApiVersions 0..4, InitProducerId 0..5. */
+/* What this client speaks; index by api_key. Produce 7..13 (13: by topic id), Metadata 7..13,
+ * ApiVersions 0..4, InitProducerId 0..5. */
 struct api_range { int16_t min, max; };			/* max -1: not offered */
 struct api_versions { int16_t error; struct api_range range[API_KEYS]; };
 extern const struct api_range api_ours[API_KEYS];
@@ -31,15 +33,21 @@ int  api_versions_request(struct buf *out, int16_t version, int32_t correlation_
 /* error 35 (UNSUPPORTED_VERSION): parsed in layout 0, range[API_VERSIONS] may say what to try next. */
 int  api_versions_response(const void *data, size_t n, int16_t version, int32_t correlation_id, struct api_versions *ret);
 
-/* topics: n names; n == 0 asks for the brokers only. */
+/* topics: n names; n == 0 asks for the brokers only, API_TOPICS_ALL for all topics. */
+#define API_TOPICS_ALL SIZE_MAX
 int  api_metadata_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id,
 			  const char *const *topics, size_t n, int allow_auto_create);
-struct api_broker { int32_t id, port; char *host; };
-struct api_partition { int16_t error; int32_t index, leader, leader_epoch; };
-struct api_topic { int16_t error; char *name; uint8_t id[16]; struct api_partition *partitions; size_t partition_count; };
-struct api_metadata { int16_t error; int32_t throttle_ms; char *cluster_id; struct api_broker *brokers; size_t broker_count;
-		      struct api_topic *topics; size_t topic_count; };
+struct api_broker { int32_t id, port; char *host, *rack; };
+struct api_partition { int16_t error; int32_t index, leader, leader_epoch; int32_t *replicas, *isr;
+		       size_t replica_count, isr_count; };
+struct api_topic { int16_t error; char *name; uint8_t id[16]; bool internal; struct api_partition *partitions;
+		   size_t partition_count; };
+/* error: of the whole answer, from version 13 on (129, REBOOTSTRAP_REQUIRED). */
+struct api_metadata { int16_t error; int32_t throttle_ms, controller; char *cluster_id; struct api_broker *brokers;
+		      size_t broker_count; struct api_topic *topics; size_t topic_count; };
 int  api_metadata_response(const void *data, size_t n, int16_t version, int32_t correlation_id, struct api_metadata *ret);
+/* The same with racks and replicas, which following the cluster does not need. */
+int  api_metadata_details(const void *data, size_t n, int16_t version, int32_t correlation_id, struct api_metadata *ret);
 void api_metadata_release(struct api_metadata *m);
 
 int  api_init_producer_id_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id);
@@ -64,13 +72,15 @@ int  api_sasl_authenticate_response(const void *data, size_t n, int16_t version,
 				    struct api_sasl_authenticate *ret);
 
 /* Produce: batches are not copied. *control gets the request's own bytes; iov gets the whole frame in order, pieces of
- * control, batch heads and chunks in turn. batches must be sorted by topic, at most one a partition, stamped.
+ * control, batch heads and chunks in turn. batches must be sorted by topic (from version 13 on by topic id too), at most
+ * one a partition, stamped.
  * Returns the number of iov entries, or ERR_NOMEM (iov_cap too small: see api_produce_iov_bound). */
 size_t api_produce_iov_bound(struct batch *const *batches, size_t n);
 int  api_produce_request(struct buf *control, struct iovec *iov, size_t iov_cap, int16_t version, int32_t correlation_id,
 			 const char *client_id, int16_t acks, int32_t timeout_ms, struct batch *const *batches, size_t n);
 struct api_produce_answer {
-	const char *topic; size_t topic_len;		/* into the response; not NUL-terminated */
+	const char *topic; size_t topic_len;		/* into the response; not NUL-terminated. NULL from version 13 on */
+	const uint8_t *topic_id;			/* 16 bytes of the response; NULL before version 13 */
 	int32_t partition; int16_t error; int64_t base_offset, append_time;
 	const char *message; size_t message_len;	/* NULL: none */
 	int32_t leader, leader_epoch;			/* KIP-951 hint, -1: none */
@@ -79,6 +89,13 @@ typedef void api_produce_fn(void *arg, const struct api_produce_answer *a);
 /* Calls fn for each partition; checks the whole response before the first call. */
 int  api_produce_response(const void *data, size_t n, int16_t version, int32_t correlation_id, int32_t *ret_throttle_ms,
 			  api_produce_fn *fn, void *arg);
+/* Is this the answer to b? */
+bool api_produce_answers(const struct api_produce_answer *a, const struct batch *b);
+/* The new leaders' addresses that a good Produce response carries from version 10 on (KIP-951). */
+struct api_endpoint { int32_t id, port; char host[256]; };
+void api_produce_endpoints(const void *data, size_t n, int16_t version, int32_t correlation_id,
+			   void (*fn)(void *arg, const struct api_endpoint *e), void *arg);
+
 
 /* Kafka's error codes: one table. */
 enum api_error_class {

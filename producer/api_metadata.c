@@ -1,4 +1,4 @@
-/* api_metadata.c - Metadata (3), versions 7 to 12: brokers, topics, leaders.
+/* api_metadata.c - Metadata (3), versions 7 to 13: brokers, topics, leaders.
  *
  *	request   topics array { 10+: id uuid | name | tags } | auto creation bool | 8-10: cluster operations bool
  *		| 8+: topic operations bool | tags
@@ -7,8 +7,10 @@
  *		| topics array { error int16 | name | 10+: id uuid | internal bool
  *		  | partitions array { error int16 | index int32 | leader int32 | leader epoch int32
  *		    | replicas [int32] | in-sync [int32] | offline [int32] | tags } | 8+: operations int32 | tags }
- *		| 8-10: cluster operations int32 | tags
+ *		| 8-10: cluster operations int32 | 13+: error int16 | tags
  *
+ * Why twice: following the cluster takes neither racks nor replicas, which are most of a large answer; they are only kept
+ * for people who ask (api_metadata_details).
  * Invariant: an array is only asked for once its smallest form is known to be there, so a short frame cannot make us ask
  * for much memory. Failure: what was built so far is released, *ret is not touched.
  */
@@ -21,14 +23,25 @@
 #define TOPIC_BYTES_MIN 5
 #define PARTITION_BYTES_MIN 17
 
+static void put_null_array(struct wire_out *w)
+{
+	if (w->flexible)
+		wire_put_uvarint(w, 0);
+	else
+		wire_put_i32(w, -1);
+}
+
 int api_metadata_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id,
 			 const char *const *topics, size_t n, int allow_auto_create)
 {
 	static const uint8_t no_id[16];
 	struct frame f = frame_begin(out, API_METADATA, version, correlation_id, client_id);
 
-	wire_put_count(&f.w, n);
-	for (size_t i = 0; i < n; i++) {
+	if (n == API_TOPICS_ALL)
+		put_null_array(&f.w);
+	else
+		wire_put_count(&f.w, n);
+	for (size_t i = 0; n != API_TOPICS_ALL && i < n; i++) {
 		if (version >= 10)
 			buf_put(out, no_id, sizeof no_id);
 		wire_put_string(&f.w, topics[i]);
@@ -43,7 +56,7 @@ int api_metadata_request(struct buf *out, int16_t version, int32_t correlation_i
 	return frame_end(&f, 0);
 }
 
-struct parse { struct wire r; int16_t version; int rc; };
+struct parse { struct wire r; int16_t version; bool details; int rc; };
 
 static bool ok(const struct parse *p)
 {
@@ -103,12 +116,29 @@ static void read_brokers(struct parse *p, struct api_metadata *m)
 		b->id = wire_i32(&p->r);
 		b->host = string(p);
 		b->port = wire_i32(&p->r);
-		wire_nullable(&p->r, &ignored);		/* rack */
+		if (p->details)
+			b->rack = nullable(p);
+		else
+			wire_nullable(&p->r, &ignored);
 		wire_no_tags(&p->r);
 		/* -1 with an empty host is a listener that is not there; the caller waits. */
 		if (b->port < -1 || b->port > UINT16_MAX)
 			p->r.failed = true;
 	}
+}
+
+static void read_ids(struct parse *p, int32_t **ret, size_t *ret_n)
+{
+	size_t n;
+
+	if (!p->details || !ok(p)) {
+		wire_skip_array(&p->r, 4);
+		return;
+	}
+	n = wire_count(&p->r, 4);
+	*ret = array(p, n, sizeof **ret);
+	for (; *ret && *ret_n < n; (*ret_n)++)
+		(*ret)[*ret_n] = wire_i32(&p->r);
 }
 
 static void read_partition(struct parse *p, struct api_partition *q)
@@ -117,8 +147,9 @@ static void read_partition(struct parse *p, struct api_partition *q)
 	q->index = wire_i32(&p->r);
 	q->leader = wire_i32(&p->r);
 	q->leader_epoch = wire_i32(&p->r);
-	for (int i = 0; i < 3; i++)
-		wire_skip_array(&p->r, 4);		/* replicas, in-sync, offline */
+	read_ids(p, &q->replicas, &q->replica_count);
+	read_ids(p, &q->isr, &q->isr_count);
+	wire_skip_array(&p->r, 4);			/* offline */
 	wire_no_tags(&p->r);
 	if (q->index < 0)
 		p->r.failed = true;
@@ -136,7 +167,7 @@ static void read_topic(struct parse *p, struct api_topic *t)
 		id = wire_bytes(&p->r, sizeof t->id);
 	if (id)
 		memcpy(t->id, id, sizeof t->id);
-	wire_i8(&p->r);					/* internal */
+	t->internal = wire_i8(&p->r) != 0;
 	n = wire_count(&p->r, PARTITION_BYTES_MIN);
 	t->partitions = array(p, n, sizeof *t->partitions);
 	while (t->partition_count < n && ok(p))
@@ -155,19 +186,23 @@ static void read_topics(struct parse *p, struct api_metadata *m)
 		read_topic(p, &m->topics[m->topic_count++]);
 }
 
-int api_metadata_response(const void *data, size_t n, int16_t version, int32_t correlation_id, struct api_metadata *ret)
+static int read_response(const void *data, size_t n, int16_t version, int32_t correlation_id, bool details,
+			 struct api_metadata *ret)
 {
-	struct parse p = { .r = frame_open(data, n, API_METADATA, version, correlation_id), .version = version };
+	struct parse p = { .r = frame_open(data, n, API_METADATA, version, correlation_id), .version = version,
+			   .details = details };
 	struct api_metadata m = { .throttle_ms = wire_i32(&p.r) };
 
 	if (ok(&p))
 		read_brokers(&p, &m);
 	m.cluster_id = nullable(&p);
-	wire_i32(&p.r);					/* controller */
+	m.controller = wire_i32(&p.r);
 	if (ok(&p))
 		read_topics(&p, &m);
 	if (version >= 8 && version <= 10)
 		wire_i32(&p.r);
+	if (version >= 13)
+		m.error = wire_i16(&p.r);
 	wire_no_tags(&p.r);
 	if (p.rc == 0)
 		p.rc = wire_end(&p.r);
@@ -179,11 +214,27 @@ int api_metadata_response(const void *data, size_t n, int16_t version, int32_t c
 	return 0;
 }
 
+int api_metadata_response(const void *data, size_t n, int16_t version, int32_t correlation_id, struct api_metadata *ret)
+{
+	return read_response(data, n, version, correlation_id, false, ret);
+}
+
+int api_metadata_details(const void *data, size_t n, int16_t version, int32_t correlation_id, struct api_metadata *ret)
+{
+	return read_response(data, n, version, correlation_id, true, ret);
+}
+
 void api_metadata_release(struct api_metadata *m)
 {
-	for (size_t i = 0; i < m->broker_count; i++)
+	for (size_t i = 0; i < m->broker_count; i++) {
 		mem_free(m->brokers[i].host);
+		mem_free(m->brokers[i].rack);
+	}
 	for (size_t i = 0; i < m->topic_count; i++) {
+		for (size_t k = 0; k < m->topics[i].partition_count; k++) {
+			mem_free(m->topics[i].partitions[k].replicas);
+			mem_free(m->topics[i].partitions[k].isr);
+		}
 		mem_free(m->topics[i].name);
 		mem_free(m->topics[i].partitions);
 	}

@@ -1,11 +1,11 @@
-/* api_produce.c - Produce (0), versions 7 to 12: batches out, offsets in.
+/* api_produce.c - Produce (0), versions 7 to 13: batches out, offsets in.
  *
  *	request   transactional id nullable (null) | acks int16 | timeout int32
- *		| topics array { name | partitions array { index int32 | batch bytes | tags } | tags } | tags
- *	response  topics array { name | partitions array { index int32 | error int16 | base offset int64 | append time int64
- *		  | log start int64 | 8+: record errors array { index int32 | message nullable | tags }
+ *		| topics array { name (13+: id uuid) | partitions array { index int32 | batch bytes | tags } | tags } | tags
+ *	response  topics array { name (13+: id uuid) | partitions array { index int32 | error int16 | base offset int64
+ *		  | append time int64 | log start int64 | 8+: record errors array { index int32 | message nullable | tags }
  *		  | 8+: message nullable | tags: 10+: 0 = leader { id int32 | epoch int32 | tags } } | tags }
- *		| throttle int32 | tags
+ *		| throttle int32 | tags: 10+: 0 = endpoints array { id int32 | host | port int32 | rack nullable | tags }
  *
  * Why the request is a list of pieces: batches are megabytes and already in their final form; only a few bytes between
  * them are the request's own. Nothing is copied, the socket gathers.
@@ -19,7 +19,10 @@
 #define TOPIC_BYTES_MIN 3
 #define PARTITION_BYTES_MIN 30
 #define RECORD_ERROR_BYTES_MIN 5
+#define ENDPOINT_BYTES_MIN 11
 #define TAG_CURRENT_LEADER 0
+#define TAG_ENDPOINTS 0
+#define VERSION_BY_ID 13
 
 size_t api_produce_iov_bound(struct batch *const *batches, size_t n)
 {
@@ -69,20 +72,21 @@ static void put_batch(struct gather *g, struct wire_out *w, const struct batch *
 	wire_put_no_tags(w);
 }
 
-static size_t same_topic(struct batch *const *batches, size_t n)
+static size_t same_topic(struct batch *const *batches, size_t n, int16_t version)
 {
 	size_t i = 1;
 
-	while (i < n && !strcmp(batches[i]->topic, batches[0]->topic))
+	while (i < n && !strcmp(batches[i]->topic, batches[0]->topic) &&
+	       (version < VERSION_BY_ID || !memcmp(batches[i]->topic_id, batches[0]->topic_id, sizeof batches[0]->topic_id)))
 		i++;
 	return i;
 }
 
-static size_t count_topics(struct batch *const *batches, size_t n)
+static size_t count_topics(struct batch *const *batches, size_t n, int16_t version)
 {
 	size_t topics = 0;
 
-	for (size_t i = 0; i < n; i += same_topic(batches + i, n - i))
+	for (size_t i = 0; i < n; i += same_topic(batches + i, n - i, version))
 		topics++;
 	return topics;
 }
@@ -109,11 +113,14 @@ int api_produce_request(struct buf *control, struct iovec *iov, size_t iov_cap, 
 	wire_put_string(&f.w, NULL);
 	wire_put_i16(&f.w, acks);
 	wire_put_i32(&f.w, timeout_ms);
-	wire_put_count(&f.w, count_topics(batches, n));
+	wire_put_count(&f.w, count_topics(batches, n, version));
 	for (size_t i = 0; i < n;) {
-		size_t same = same_topic(batches + i, n - i);
+		size_t same = same_topic(batches + i, n - i, version);
 
-		wire_put_string(&f.w, batches[i]->topic);
+		if (version >= VERSION_BY_ID)
+			buf_put(control, batches[i]->topic_id, sizeof batches[i]->topic_id);
+		else
+			wire_put_string(&f.w, batches[i]->topic);
 		wire_put_count(&f.w, same);
 		for (; same > 0; same--)
 			put_batch(&g, &f.w, batches[i++]);
@@ -171,17 +178,34 @@ static void read_partition(struct wire *r, int16_t version, struct api_produce_a
 		r->failed = true;
 }
 
-/* fn NULL: only checks. */
+static void read_name(struct wire *r, int16_t version, struct api_produce_answer *a)
+{
+	*a = (struct api_produce_answer){ 0 };
+	if (version >= VERSION_BY_ID)
+		a->topic_id = wire_bytes(r, 16);
+	else
+		a->topic = wire_string(r, &a->topic_len);
+}
+
+bool api_produce_answers(const struct api_produce_answer *a, const struct batch *b)
+{
+	if (b->partition != a->partition)
+		return false;
+	if (a->topic_id)
+		return memcmp(a->topic_id, b->topic_id, sizeof b->topic_id) == 0;
+	return strlen(b->topic) == a->topic_len && memcmp(b->topic, a->topic, a->topic_len) == 0;
+}
+
+/* Up to the response's own tags. fn NULL: only checks. */
 static int32_t read_topics(struct wire *r, int16_t version, api_produce_fn *fn, void *arg)
 {
 	size_t topics = wire_count(r, TOPIC_BYTES_MIN);
-	int32_t throttle_ms;
 
 	for (; topics > 0 && !r->failed; topics--) {
 		struct api_produce_answer a;
 		size_t partitions;
 
-		a.topic = wire_string(r, &a.topic_len);
+		read_name(r, version, &a);
 		partitions = wire_count(r, PARTITION_BYTES_MIN);
 		for (; partitions > 0 && !r->failed; partitions--) {
 			read_partition(r, version, &a);
@@ -190,9 +214,7 @@ static int32_t read_topics(struct wire *r, int16_t version, api_produce_fn *fn, 
 		}
 		wire_no_tags(r);
 	}
-	throttle_ms = wire_i32(r);
-	wire_no_tags(r);
-	return throttle_ms;
+	return wire_i32(r);
 }
 
 int api_produce_response(const void *data, size_t n, int16_t version, int32_t correlation_id, int32_t *ret_throttle_ms,
@@ -201,12 +223,51 @@ int api_produce_response(const void *data, size_t n, int16_t version, int32_t co
 	const struct wire start = frame_open(data, n, API_PRODUCE, version, correlation_id);
 	struct wire r = start;
 	int32_t throttle_ms = read_topics(&r, version, NULL, NULL);
-	int rc = wire_end(&r);
+	int rc;
 
+	wire_no_tags(&r);
+	rc = wire_end(&r);
 	if (rc < 0)
 		return rc;
 	*ret_throttle_ms = throttle_ms;
 	r = start;
 	read_topics(&r, version, fn, arg);
 	return 0;
+}
+
+/* --- where the new leaders are --- */
+
+struct endpoints { void (*fn)(void *arg, const struct api_endpoint *e); void *arg; };
+
+static void read_endpoint(struct wire *r, const struct endpoints *to)
+{
+	struct api_endpoint e = { .id = wire_i32(r) };
+	size_t n, ignored;
+	const char *host = wire_string(r, &n);
+
+	e.port = wire_i32(r);
+	wire_nullable(r, &ignored);
+	wire_no_tags(r);
+	if (r->failed || n == 0 || n >= sizeof e.host || memchr(host, 0, n))
+		return;
+	memcpy(e.host, host, n);
+	to->fn(to->arg, &e);
+}
+
+static void read_endpoints_tag(void *arg, uint64_t tag, struct wire *r)
+{
+	size_t n = tag == TAG_ENDPOINTS ? wire_count(r, ENDPOINT_BYTES_MIN) : 0;
+
+	for (; n > 0 && !r->failed; n--)
+		read_endpoint(r, arg);
+}
+
+void api_produce_endpoints(const void *data, size_t n, int16_t version, int32_t correlation_id,
+			   void (*fn)(void *arg, const struct api_endpoint *e), void *arg)
+{
+	struct endpoints to = { fn, arg };
+	struct wire r = frame_open(data, n, API_PRODUCE, version, correlation_id);
+
+	read_topics(&r, version, NULL, NULL);
+	wire_tags(&r, read_endpoints_tag, &to);
 }

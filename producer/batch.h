@@ -74,6 +74,7 @@ struct batch {
 	/* Identity: set when planned. */
 	const char *topic;		/* the lane's or stream's, outlives the batch */
 	const char *cluster_id;		/* the producer's, outlives the batch; NULL: not known */
+	uint8_t  topic_id[16];		/* of the topic it is meant for; zero: not known */
 	int32_t  partition;
 	int64_t  producer_id;		/* -1: none */
 	int16_t  producer_epoch;

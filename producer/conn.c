@@ -338,7 +338,7 @@ int64_t conn_due_ms(const struct conn *c)
 	if (c->retiring && since < 0)
 		return 0;
 	if (since >= 0)
-		due = since + k->request_timeout_ms;
+		due = (since > c->throttled_until_ms ? since : c->throttled_until_ms) + k->request_timeout_ms;
 	else
 		due = k->connections_max_idle_ms >= 0 ? c->used_ms + k->connections_max_idle_ms : INT64_MAX;
 	return c->state == CONN_UP && !c->preparing && !c->retiring && c->reauth_at_ms < due ? c->reauth_at_ms : due;

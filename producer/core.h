@@ -40,6 +40,7 @@ struct producer {
 	pthread_mutex_t mu;
 	pthread_cond_t  cond;		/* CLOCK_MONOTONIC */
 	struct list stat_requests;
+	struct list describes;		/* struct describe: producer_describe's callers */
 	_Atomic bool draining;		/* linger is over: seal and deliver everything; read without mu */
 	bool     stopping;		/* for the sender: see sender_stop.c */
 	bool     idle;			/* draining: nothing is left anywhere */

@@ -8,9 +8,9 @@
 /* Produce 7 is the first with zstd and is spoken by every broker from 2.1 on. Brokers 4.x advertise Produce 0 to 2 but
  * refuse them, so a version is taken for what we both claim only above our own minimum. */
 const struct api_range api_ours[API_KEYS] = {
-	[API_PRODUCE] = { 7, 12 },
+	[API_PRODUCE] = { 7, 13 },
 	[1 ... 2] = UNUSED,
-	[API_METADATA] = { 7, 12 },
+	[API_METADATA] = { 7, 13 },
 	[4 ... 16] = UNUSED,
 	[API_SASL_HANDSHAKE] = { 1, 1 },
 	[API_VERSIONS] = { 0, 4 },

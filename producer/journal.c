@@ -49,6 +49,7 @@ int producer_restore(struct producer *p, const char *topic, struct batch *b)
 		return rc;
 	}
 	b->lane = NULL;
+	b->cluster_id = metadata_keep_cluster_id(&s->metadata, b->cluster_id);
 	b->sent_ms = 1;
 	if (b->counted)
 		atomic_fetch_add(&p->accum.in_memory, (uint64_t)b->count);

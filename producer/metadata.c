@@ -4,7 +4,7 @@
  * was known stays until something newer is said.
  * Invariants: see metadata.h.
  * Asking: topics that are unknown, faulty or leaderless with backoff; all of them when max_age_ms is over or somebody
- *	met an error. One request at a time, never two within backoff_ms.
+ *	met an error. One request at a time, never two within backoff_ms; the pause grows while answers say nothing new.
  * Failure no memory: the topic stays as it was and is asked for again.
  */
 #include "producer/metadata.h"
@@ -16,10 +16,11 @@
 #include "agent/base/mem.h"
 
 #define PARTITIONS_MAX 1000000
+#define TOPIC_NAME_MAX 249
 
 void metadata_init(struct metadata *m, const struct metadata_conf *conf)
 {
-	*m = (struct metadata){ .conf = *conf, .fresh_ms = -1 };
+	*m = (struct metadata){ .conf = *conf, .fresh_ms = -1, .trying_ms = -1 };
 	list_init(&m->topics);
 }
 
@@ -29,6 +30,7 @@ void metadata_release(struct metadata *m)
 		mem_free(m->cluster_ids[i]);
 	mem_free(m->cluster_ids);
 	m->cluster_ids = NULL;
+	m->cluster_id = NULL;
 	m->cluster_id_count = 0;
 }
 
@@ -39,7 +41,7 @@ struct topic *topic_new(const char *name)
 	if (!t)
 		return NULL;
 	t->name = mem_strdup(name);
-	t->faulty_ms = -1;
+	t->faulty_ms = t->used_ms = -1;
 	list_init(&t->node);
 	if (t->name)
 		return t;
@@ -69,6 +71,13 @@ void metadata_add(struct metadata *m, struct topic *t)
 	m->look_at_ms = 0;
 }
 
+bool topic_name_valid(const char *name)
+{
+	size_t n = name ? strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") : 0;
+
+	return n > 0 && n <= TOPIC_NAME_MAX && !name[n] && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
 struct topic *metadata_find(const struct metadata *m, const char *name, size_t n)
 {
 	list_each(it, &m->topics) {
@@ -82,7 +91,7 @@ struct topic *metadata_find(const struct metadata *m, const char *name, size_t n
 
 const char *metadata_cluster_id(const struct metadata *m)
 {
-	return m->cluster_id_count ? m->cluster_ids[m->cluster_id_count - 1] : NULL;
+	return m->cluster_id;
 }
 
 int32_t topic_leader(const struct topic *t, int32_t partition)
@@ -123,9 +132,23 @@ static struct stream *existing_stream(const struct topic *t, int32_t partition)
 
 /* --- asking --- */
 
+static bool idle(const struct metadata *m, const struct topic *t, int64_t now_ms)
+{
+	return t->used_ms >= 0 && now_ms - t->used_ms >= m->conf.max_idle_ms;
+}
+
+void metadata_used(struct metadata *m, struct topic *t, int64_t now_ms)
+{
+	if (idle(m, t, now_ms)) {
+		t->stale = true;
+		t->ask_at_ms = m->look_at_ms = 0;
+	}
+	t->used_ms = now_ms;
+}
+
 static bool needs_answer(const struct topic *t)
 {
-	return !t->known || t->leaderless;
+	return !t->known || t->leaderless || t->stale;
 }
 
 static bool topic_due(const struct topic *t, int64_t now_ms)
@@ -149,7 +172,7 @@ static int64_t next_due(const struct metadata *m, int64_t now_ms)
 	list_each(it, &m->topics) {
 		const struct topic *t = list_entry(it, struct topic, node);
 
-		if (needs_answer(t) && t->ask_at_ms < at)
+		if (needs_answer(t) && !idle(m, t, now_ms) && t->ask_at_ms < at)
 			at = t->ask_at_ms;
 	}
 	return at;
@@ -171,6 +194,21 @@ bool metadata_due(struct metadata *m, int64_t now_ms, int64_t *wake_ms)
 	return false;
 }
 
+bool metadata_starved(struct metadata *m, bool wanted, int64_t trigger_ms, int64_t now_ms, int64_t *wake_ms)
+{
+	if (!wanted && !m->asked)
+		return false;
+	if (m->trying_ms < 0)
+		m->trying_ms = now_ms;
+	if (now_ms - m->trying_ms >= trigger_ms) {
+		m->trying_ms = now_ms;
+		return true;
+	}
+	if (m->trying_ms + trigger_ms < *wake_ms)
+		*wake_ms = m->trying_ms + trigger_ms;
+	return false;
+}
+
 size_t metadata_names(const struct metadata *m, int64_t now_ms, const char **names, size_t cap)
 {
 	bool all = all_due(m, now_ms);
@@ -179,7 +217,7 @@ size_t metadata_names(const struct metadata *m, int64_t now_ms, const char **nam
 	list_each(it, &m->topics) {
 		const struct topic *t = list_entry(it, struct topic, node);
 
-		if (n < cap && (all || topic_due(t, now_ms)))
+		if (n < cap && !idle(m, t, now_ms) && (all || topic_due(t, now_ms)))
 			names[n++] = t->name;
 	}
 	return n;
@@ -214,21 +252,35 @@ void metadata_failed(struct metadata *m, int64_t now_ms)
 
 /* --- answers --- */
 
-static int note_cluster(struct metadata *m, const char *id)
+const char *metadata_keep_cluster_id(struct metadata *m, const char *id)
 {
-	const char *present = metadata_cluster_id(m);
 	char **ids, *copy;
 
-	if (!id || (present && strcmp(present, id) == 0))
-		return 0;
+	if (!id || !id[0])
+		return NULL;
+	for (size_t i = 0; i < m->cluster_id_count; i++)
+		if (strcmp(m->cluster_ids[i], id) == 0)
+			return m->cluster_ids[i];
 	ids = mem_realloc(m->cluster_ids, (m->cluster_id_count + 1) * sizeof *ids);
 	if (!ids)
-		return ERR_NOMEM;
+		return NULL;
 	m->cluster_ids = ids;
 	copy = mem_strdup(id);
-	if (!copy)
+	if (copy)
+		ids[m->cluster_id_count++] = copy;
+	return copy;
+}
+
+static int note_cluster(struct metadata *m, const char *id)
+{
+	const char *kept;
+
+	if (!id || !id[0])
+		return 0;
+	kept = metadata_keep_cluster_id(m, id);
+	if (!kept)
 		return ERR_NOMEM;
-	ids[m->cluster_id_count++] = copy;
+	m->cluster_id = kept;
 	return 0;
 }
 
@@ -248,19 +300,23 @@ static int grow(struct topic *t, int32_t count)
 	return available_grow(&t->available, count);
 }
 
-static void set_leader(struct topic *t, int32_t partition, int32_t leader, int32_t epoch)
+/* True when that is news. */
+static bool set_leader(struct topic *t, int32_t partition, int32_t leader, int32_t epoch)
 {
 	struct leader *l = &t->leaders[partition];
 	struct stream *s = existing_stream(t, partition);
+	bool news = l->id != (leader < 0 ? -1 : leader);
 
 	available_set(&t->available, partition, leader >= 0);
 	if (leader < 0) {
 		l->id = -1;	/* the epoch stays: a leader of an older one is still no news */
-		return;
+		return news;
 	}
-	if (s && (l->id != leader || l->epoch != epoch))
+	news |= l->epoch != epoch;
+	if (s && news)
 		stream_nudge(s);
 	*l = (struct leader){ leader, epoch };
+	return news;
 }
 
 void metadata_hint(struct topic *t, int32_t partition, int32_t leader, int32_t epoch)
@@ -270,20 +326,21 @@ void metadata_hint(struct topic *t, int32_t partition, int32_t leader, int32_t e
 }
 
 /* The topic was deleted and made again: nothing of what brokers knew about the old one holds. */
-static void note_topic_id(struct topic *t, const uint8_t id[16])
+static bool note_topic_id(struct topic *t, const uint8_t id[16])
 {
 	static const uint8_t none[16];
 
 	if (memcmp(t->id, id, 16) == 0 || memcmp(id, none, 16) == 0)
-		return;
+		return false;
 	if (memcmp(t->id, none, 16) != 0) {
 		for (int32_t i = 0; i < t->partition_count; i++)
-			t->leaders[i].epoch = -1;
+			t->leaders[i] = (struct leader){ -1, -1 };
 		for (int32_t i = 0; i < t->stream_cap; i++)
 			if (t->streams[i])
 				stream_forgotten(t->streams[i]);
 	}
 	memcpy(t->id, id, 16);
+	return true;
 }
 
 static int32_t highest_index(const struct api_topic *a)
@@ -295,8 +352,10 @@ static int32_t highest_index(const struct api_topic *a)
 	return n;
 }
 
-static void take_partitions(struct topic *t, const struct api_topic *a)
+static bool take_partitions(struct topic *t, const struct api_topic *a)
 {
+	bool news = false;
+
 	t->leaderless = false;
 	for (size_t i = 0; i < a->partition_count; i++) {
 		const struct api_partition *p = &a->partitions[i];
@@ -306,8 +365,9 @@ static void take_partitions(struct topic *t, const struct api_topic *a)
 		if (p->leader < 0)
 			t->leaderless = true;
 		if (p->leader_epoch < 0 || p->leader_epoch >= t->leaders[p->index].epoch)
-			set_leader(t, p->index, p->leader, p->leader_epoch);
+			news |= set_leader(t, p->index, p->leader, p->leader_epoch);
 	}
+	return news;
 }
 
 static void ask_later(struct metadata *m, struct topic *t, int64_t now_ms)
@@ -315,11 +375,12 @@ static void ask_later(struct metadata *m, struct topic *t, int64_t now_ms)
 	t->ask_at_ms = now_ms + stream_backoff(&m->conf.rng, m->conf.backoff_ms, m->conf.backoff_max_ms, t->failures++);
 }
 
-static int take_topic(struct metadata *m, struct topic *t, const struct api_topic *a, int64_t now_ms)
+static int take_topic(struct metadata *m, struct topic *t, const struct api_topic *a, int64_t now_ms, bool *news)
 {
 	int32_t count = highest_index(a) + 1;
 	int rc;
 
+	*news |= t->error != a->error;
 	t->error = a->error;
 	if (a->error) {
 		t->known = false;
@@ -333,11 +394,13 @@ static int take_topic(struct metadata *m, struct topic *t, const struct api_topi
 	rc = grow(t, count);
 	if (rc < 0)
 		return rc;
-	note_topic_id(t, a->id);
-	if (count > t->partition_count)
+	if (note_topic_id(t, a->id) || count > t->partition_count) {
+		*news = true;
 		atomic_store(&t->partition_count, count);
-	take_partitions(t, a);
+	}
+	*news |= take_partitions(t, a);
 	t->known = count > 0;
+	t->stale = false;
 	t->faulty_ms = -1;
 	if (needs_answer(t))
 		ask_later(m, t, now_ms);
@@ -347,24 +410,25 @@ static int take_topic(struct metadata *m, struct topic *t, const struct api_topi
 }
 
 /* Everything known was in the answer, so the view as a whole is fresh. */
-static bool covers_all(const struct metadata *m, const struct api_metadata *a)
+static bool covers_all(const struct metadata *m, const struct api_metadata *a, int64_t now_ms)
 {
 	size_t n = 0;
 
 	list_each(it, &m->topics)
-		n++;
+		n += !idle(m, list_entry(it, struct topic, node), now_ms);
 	return a->topic_count >= n;
 }
 
 int metadata_apply(struct metadata *m, const struct api_metadata *a, int64_t now_ms)
 {
+	bool news = false;
 	int rc = note_cluster(m, a->cluster_id), one;
 
 	m->asked = false;
 	m->failures = 0;
 	m->look_at_ms = 0;
-	m->ask_at_ms = now_ms + m->conf.backoff_ms;
-	if (m->fresh_ms < 0 || covers_all(m, a))
+	m->trying_ms = -1;
+	if (m->fresh_ms < 0 || covers_all(m, a, now_ms))
 		m->fresh_ms = now_ms;
 	for (size_t i = 0; i < a->topic_count; i++) {
 		const char *name = a->topics[i].name;
@@ -372,11 +436,14 @@ int metadata_apply(struct metadata *m, const struct api_metadata *a, int64_t now
 
 		if (!t)
 			continue;
-		one = take_topic(m, t, &a->topics[i], now_ms);
+		one = take_topic(m, t, &a->topics[i], now_ms, &news);
 		if (one < 0) {
 			ask_later(m, t, now_ms);
 			rc = one;
 		}
 	}
+	m->same = news ? 0 : m->same + 1;
+	m->ask_at_ms = now_ms + stream_backoff(&m->conf.rng, m->conf.backoff_ms, m->conf.backoff_max_ms,
+					       m->same ? m->same - 1 : 0);
 	return rc;
 }

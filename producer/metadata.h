@@ -4,7 +4,8 @@
  *  (1) A topic, once made, lives as long as the producer; if it vanishes from the cluster its entry, its streams and
  *      their sequences stay.
  *  (2) A leader is replaced only by one of the same or a newer epoch, unless the topic was made anew (other id).
- *  (3) partition_count never falls.
+ *  (3) partition_count never falls, unless the topic was made anew.
+ *  (4) A topic that nothing was sent to for max_idle_ms is not asked for until it is used again.
  * Threads: the sender's, except what is marked.
  */
 #ifndef SPILLWAY_METADATA_H
@@ -34,6 +35,8 @@ struct topic {
 	bool     known;			/* was answered without an error at least once, and the last answer had none */
 	int64_t  faulty_ms;		/* since when it has an error, -1: it has none */
 	bool     leaderless;		/* a partition has no leader */
+	bool     stale;			/* it was idle: to be asked for again */
+	int64_t  used_ms;		/* when something was last sent, or waited, here; -1: never yet */
 	uint32_t failures;
 	int64_t  ask_at_ms;		/* while !known or leaderless */
 	int16_t  reported;		/* the code that was told */
@@ -43,21 +46,24 @@ struct topic {
 };
 
 struct metadata_conf {
-	int64_t  max_age_ms, backoff_ms, backoff_max_ms;
+	int64_t  max_age_ms, max_idle_ms, backoff_ms, backoff_max_ms;
 	uint64_t rng;
 };
 
 struct metadata {
 	struct metadata_conf conf;
 	struct list topics;
-	char   **cluster_ids;		/* all that were ever seen, the present one last: batches point to them */
+	char   **cluster_ids;		/* all that were ever heard of: batches point to them */
 	size_t   cluster_id_count;
+	const char *cluster_id;		/* the present one, NULL: not known */
 	bool     asked;			/* a request is on its way */
 	bool     refresh;		/* all topics are to be asked again */
 	int64_t  fresh_ms;		/* the last good answer for all, -1: never */
 	int64_t  ask_at_ms;		/* no request before */
 	int64_t  look_at_ms;		/* nothing is due before, unless refresh is set; 0: unknown */
 	uint32_t failures;
+	uint32_t same;			/* answers in a row that said nothing new */
+	int64_t  trying_ms;		/* since when an answer is wanted in vain, -1: none is */
 };
 
 void metadata_init(struct metadata *m, const struct metadata_conf *conf);
@@ -66,9 +72,16 @@ void metadata_release(struct metadata *m);	/* the lists; topics belong to whoeve
 struct topic *topic_new(const char *name);	/* any thread; NULL: out of memory */
 void topic_free(struct topic *t);		/* its streams too, which must be empty. NULL is fine */
 void metadata_add(struct metadata *m, struct topic *t);
+/* Something is to be sent to this topic. */
+void metadata_used(struct metadata *m, struct topic *t, int64_t now_ms);
+/* Kafka's rule for topic names. NULL is none. */
+bool topic_name_valid(const char *name);
 
 /* Is it time to ask? Lowers *wake_ms to when to look again. Cheap while nothing has changed. */
 bool metadata_due(struct metadata *m, int64_t now_ms, int64_t *wake_ms);
+/* An answer is wanted and none has come for that long (KIP-1102). Lowers *wake_ms to when that will be so. wanted: somebody
+ * needs it, or one is due and brokers are tried. */
+bool metadata_starved(struct metadata *m, bool wanted, int64_t trigger_ms, int64_t now_ms, int64_t *wake_ms);
 /* What for: fills names (cap of them) and returns how many. 0: for the brokers alone. */
 size_t metadata_names(const struct metadata *m, int64_t now_ms, const char **names, size_t cap);
 /* Some topic has not been seen yet. */
@@ -83,6 +96,8 @@ void metadata_want_refresh(struct metadata *m);
 void metadata_hint(struct topic *t, int32_t partition, int32_t leader, int32_t epoch);
 
 const char *metadata_cluster_id(const struct metadata *m);	/* NULL: not known */
+/* The lasting copy of a cluster's id, for batches of an earlier life. NULL: none given, or out of memory. */
+const char *metadata_keep_cluster_id(struct metadata *m, const char *id);
 int32_t topic_leader(const struct topic *t, int32_t partition);	/* broker id or -1 */
 /* The stream of a partition, made if need be. NULL: out of memory. */
 struct stream *topic_stream(struct topic *t, int32_t partition, struct stream_conf *conf);

@@ -20,6 +20,8 @@
 struct names {
 	void (*wake)(void *arg);
 	void *wake_arg;
+	names_look_up_fn *look_up;	/* set before the first question */
+	void *look_up_arg;
 
 	pthread_mutex_t mu;		/* protects all below; leaf */
 	pthread_cond_t  cond;
@@ -50,6 +52,43 @@ static int look_up(struct name_query *q, int flags)
 	return q->count ? 0 : -1;
 }
 
+/* Addresses without a name are taken as they are written. Twice the same name is one. */
+static void canonical_names(struct name_query *q)
+{
+	int n = 0;
+
+	for (int i = 0; i < q->count; i++) {
+		const union name_address *a = &q->addresses[i];
+		socklen_t len = a->any.sa_family == AF_INET6 ? sizeof a->v6 : sizeof a->v4;
+		int k = 0;
+
+		if (getnameinfo(&a->any, len, q->names[n], sizeof q->names[n], NULL, 0, 0) != 0)
+			continue;
+		while (strcmp(q->names[k], q->names[n]) != 0)
+			k++;
+		n += k == n;
+	}
+	q->count = n;
+}
+
+static void look_up_name(void *arg, struct name_query *q)
+{
+	(void)arg;
+	if (look_up(q, AI_ADDRCONFIG | AI_NUMERICSERV) == 0 && q->canonical)
+		canonical_names(q);
+}
+
+void names_look_up_by(struct names *n, names_look_up_fn *fn, void *arg)
+{
+	n->look_up = fn;
+	n->look_up_arg = arg;
+}
+
+const char *names_error(const struct name_query *q)
+{
+	return q->error ? gai_strerror(q->error) : "no address";
+}
+
 int names_numeric(const char *host, int port, union name_address *ret)
 {
 	struct name_query q = { .port = port };
@@ -68,11 +107,11 @@ void name_query_free(struct name_query *q)
 }
 
 /* Without what is to be prepared an address is of no use. */
-static void serve_query(struct name_query *q)
+static void serve_query(struct names *n, struct name_query *q)
 {
 	q->why.code = q->security ? security_prepare(q->security, &q->why) : 0;
 	if (q->why.code >= 0 && q->host[0])
-		look_up(q, AI_ADDRCONFIG | AI_NUMERICSERV);
+		n->look_up(n->look_up_arg, q);
 }
 
 static void throw_away(struct list *l)
@@ -103,7 +142,7 @@ static void serve_one(struct names *n)
 	list_remove(&q->node);
 	n->busy = true;
 	pthread_mutex_unlock(&n->mu);
-	serve_query(q);
+	serve_query(n, q);
 	pthread_mutex_lock(&n->mu);
 	n->busy = false;
 	list_push_back(&n->answered, &q->node);
@@ -142,6 +181,7 @@ int names_open(struct names **ret, void (*wake)(void *arg), void *arg)
 		return ERR_NOMEM;
 	n->wake = wake;
 	n->wake_arg = arg;
+	n->look_up = look_up_name;
 	pthread_mutex_init(&n->mu, NULL);
 	pthread_cond_init(&n->cond, NULL);
 	list_init(&n->asked);

@@ -4,6 +4,7 @@
 #define SPILLWAY_NAMES_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -25,6 +26,8 @@ struct name_query {
 	union name_address addresses[NAME_ADDRESSES_MAX];
 	int   count;
 	int   error;			/* getaddrinfo's, 0 */
+	bool  canonical;		/* wanted: the names of its addresses, in `names` */
+	char  names[NAME_ADDRESSES_MAX][256];
 };
 
 struct names;
@@ -34,6 +37,11 @@ struct security;
 int  names_open(struct names **ret, void (*wake)(void *arg), void *arg);
 /* Never waits for a look-up on its way: its thread ends alone. Unasked answers are thrown away. NULL is fine. */
 void names_close(struct names *n);
+/* Look-ups by another function, before the first is asked for: it fills addresses and count, or error. For tests, which
+ * have no name server of their own. Called on the names thread. */
+typedef void names_look_up_fn(void *arg, struct name_query *q);
+void names_look_up_by(struct names *n, names_look_up_fn *fn, void *arg);
+const char *names_error(const struct name_query *q);	/* of one without addresses */
 /* Takes q. */
 void names_ask(struct names *n, struct name_query *q);
 /* The next answered query (name_query_free it), or NULL. */

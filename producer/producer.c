@@ -74,6 +74,7 @@ static void init_locks(struct producer *p)
 	pthread_cond_init(&p->cond, &attr);
 	pthread_condattr_destroy(&attr);
 	list_init(&p->stat_requests);
+	list_init(&p->describes);
 	p->down_since_ms = clock_mono_ms();
 }
 

@@ -21,7 +21,6 @@
 #include "producer/code.h"
 #include "producer/serialize.h"
 
-#define TOPIC_MAX 249
 #define CODE_INVALID_TOPIC 17
 #define CODE_TOPIC_AUTHORIZATION 29
 
@@ -105,8 +104,9 @@ static int check_record(const struct sending *s)
 
 	if (!r->topic || !r->topic[0])
 		return code_fail(s->err, PRODUCER_ERR_INVALID_TOPIC, "a record needs a topic");
-	if (strnlen(r->topic, TOPIC_MAX + 1) > TOPIC_MAX)
-		return code_fail(s->err, PRODUCER_ERR_INVALID_TOPIC, "topic \"%.40s...\" is longer than %d bytes", r->topic, TOPIC_MAX);
+	if (!topic_name_valid(r->topic))
+		return code_fail(s->err, PRODUCER_ERR_INVALID_TOPIC, "topic \"%.40s\" is no name for a topic: it has 1 to 249 of the "
+				 "characters a-z, A-Z, 0-9, '.', '_' and '-'", r->topic);
 	if (r->partition < -1)
 		return code_fail(s->err, PRODUCER_ERR_INVALID_PARTITION, "partition %" PRId32 " of topic \"%s\": must be 0 or more, or -1",
 				 r->partition, r->topic);

@@ -62,7 +62,7 @@ static void configure(struct sender *s)
 		.need_producer_id = k->enable_idempotence != 0,
 	};
 	metadata_init(&s->metadata, &(struct metadata_conf){
-		.max_age_ms = k->metadata_max_age_ms, .backoff_ms = k->retry_backoff_ms,
+		.max_age_ms = k->metadata_max_age_ms, .max_idle_ms = k->metadata_max_idle_ms, .backoff_ms = k->retry_backoff_ms,
 		.backoff_max_ms = k->retry_backoff_max_ms, .rng = seed(),
 	});
 }
@@ -82,7 +82,7 @@ int sender_open(struct sender *s, struct producer *p, struct err *ret_err)
 
 	*s = (struct sender){
 		.p = p, .config = p->config, .journal = p->journaled ? &p->journal : NULL, .accum = &p->accum,
-		.budget = p->budget, .rng = seed(), .id = { -1, -1 }, .last_ack_ms = -1,
+		.budget = p->budget, .rng = seed(), .id = { -1, -1 }, .last_ack_ms = -1, .bootstrap_next_id = -1,
 	};
 	init_lists(s);
 	queue_init(&s->answers, wake, s);

@@ -6,9 +6,9 @@
  *
  *	sender.c	 life, the round, answers of the journal	sender_send.c	 Produce requests
  *	sender_lane.c	 news, linger, memory, expiry			sender_answer.c	 what comes back
- *	sender_spill.c	 out of memory and back				sender_cluster.c brokers, metadata, producer id, events
- *	sender_plan.c	 binding and identity				sender_stop.c	 the end, with a journal
- *	reload.c	 new brokers and credentials
+ *	sender_spill.c	 out of memory and back				sender_bootstrap.c, _brokers.c, _metadata.c, _id.c
+ *	sender_plan.c	 binding and identity				sender_events.c	 what people are told
+ *	sender_stop.c	 the end, with a journal		reload.c	 new brokers and credentials
  *
  * Threads: everything belongs to the sender's thread, except `answers` (a queue) and what is marked.
  */
@@ -28,7 +28,8 @@
 
 struct producer;
 
-enum { CONN_MAIN, CONN_APART, CONN_KINDS };	/* apart: slow and recovering partitions, so that they delay nobody */
+/* From CONN_APART on: slow and recovering partitions, so that they delay nobody, and not each other as far as these go. */
+enum { CONN_MAIN, CONN_APART, CONN_KINDS = 4 };
 
 struct broker {
 	struct list node;
@@ -36,9 +37,13 @@ struct broker {
 	char     host[256];
 	int      port;
 	struct conn conn[CONN_KINDS];
-	bool     gone;				/* not in bootstrap.servers any more */
+	bool     gone;				/* the cluster, or bootstrap.servers, knows it no more: gets nothing new, used again for the next */
+	bool     suspect;			/* it went while nobody waited for it: looked at again before it is told */
 	bool     reported;			/* its fault was told */
 	uint64_t late_round;			/* partitioner.availability.timeout.ms was over in that round */
+	/* An entry that is to be replaced by the names of its addresses. */
+	enum { CANONICAL_NO, CANONICAL_DUE, CANONICAL_ASKED } canonical;
+	int64_t  canonical_at_ms;		/* not before */
 	/* The request that is being put together for each connection; within one step. */
 	struct list gather[CONN_KINDS];
 	size_t   gather_bytes[CONN_KINDS];
@@ -74,6 +79,9 @@ struct sender {
 	char    *servers;			/* bootstrap.servers of the last reload; NULL: the configuration's */
 	char     security_note[CONN_ERROR_MAX];	/* that was told: see security_note */
 	int64_t  connect_ms;			/* when the last connection for control was begun */
+	int32_t  bootstrap_next_id;		/* of the next entry; they count down */
+	bool     rebootstrap_due;
+	int64_t  rate_left, rate_ms;		/* max_rate: bytes that may go at once (below 0: a debt), and as of when */
 	struct stream_id id;			/* fresh; producer_id -1: none */
 	bool     id_asked, id_stale;
 	int64_t  id_at_ms;
@@ -144,21 +152,50 @@ void sender_take_reload(struct sender *s);
 void sender_note_security(struct sender *s);	/* tells what security_note says, once */
 void sender_note_trouble(struct sender *s, const struct conn *c, const char *why);	/* why NULL: it is over */
 
-/* sender_cluster.c */
-int  sender_bootstrap(struct sender *s);	/* entries that are there already stay */
+/* sender_metadata.c */
 void sender_cluster(struct sender *s);		/* names, time-outs, metadata, producer id */
+int  sender_take_metadata(struct sender *s, struct conn *c, const struct request *r, const void *data, size_t n);
+void sender_metadata_lost(struct sender *s, struct conn *c, const struct request *r);
+/* The addresses that came with the answer to a Produce request. */
+void sender_take_endpoints(struct sender *s, const struct request *r, const void *data, size_t n);
+void sender_throttled(struct sender *s, struct conn *c, int32_t throttle_ms);
+
+/* sender_bootstrap.c */
+int  sender_bootstrap(struct sender *s);	/* entries that are there already stay */
+void sender_rebootstrap(struct sender *s);	/* everything learned is forgotten */
+void sender_take_names(struct sender *s);
+/* True: the entry only stands for the names of its addresses, which are being asked for. */
+bool sender_canonical(struct sender *s, struct broker *b);
+
+/* sender_brokers.c */
+struct broker *sender_broker_new(struct sender *s, int32_t id, const char *host, int port);	/* NULL: out of memory */
+/* It is gone. at_once: so are its connections; else they wait for what they are owed. */
+void sender_forget(struct sender *s, struct broker *b, bool at_once);
+void sender_tick_conns(struct sender *s);
 void sender_watch_conns(struct sender *s);	/* after all sending: when is the first of them due? */
+void sender_learn(struct sender *s, int32_t id, const char *host, int port);
+void sender_take_brokers(struct sender *s, const struct api_metadata *a);
+/* Whose fault was told, or is to be told, is looked after although nothing is to be sent: the fault must end by itself.
+ * True: there is one. */
+bool sender_look_after(struct sender *s);
+void sender_connect_someone(struct sender *s);
+struct conn *sender_least_busy(struct sender *s);
 struct broker *sender_broker(const struct sender *s, int32_t id);
 /* NULL: there is none, or it is not known; then metadata is asked for. */
 struct broker *sender_leader(struct sender *s, const struct topic *t, int32_t partition);
-int  sender_take_metadata(struct sender *s, const struct request *r, const void *data, size_t n);
-int  sender_take_id(struct sender *s, const struct request *r, const void *data, size_t n);
-void sender_id_failed(struct sender *s);
 void sender_broker_up(struct sender *s, struct broker *b);
 void sender_broker_down(struct sender *s, struct broker *b, const char *why);
 /* As conn_want, and comes back when its backoff is over. */
 bool sender_want(struct sender *s, struct conn *c);
 bool sender_any_up(const struct sender *s);
+
+/* sender_id.c */
+void sender_ask_id(struct sender *s, bool *want);
+int  sender_take_id(struct sender *s, struct conn *c, const struct request *r, const void *data, size_t n);
+void sender_id_failed(struct sender *s);
+
+/* sender_events.c */
+void sender_tell(struct sender *s, const char *topic, int32_t partition, const char *what);
 void sender_events(struct sender *s);
 /* Any thread: why no broker answers, "" when one does. *ret_auth: a refused login is the reason. */
 void sender_trouble(struct sender *s, char *buf, size_t n, bool *ret_auth);

@@ -29,8 +29,7 @@ static struct batch *take_sent(struct produce_answer *pa, const struct api_produ
 		uint32_t i = (pa->next + n) % r->batch_count;
 		struct batch *b = r->batches[i];
 
-		if (!b || b->partition != a->partition || strlen(b->topic) != a->topic_len ||
-		    memcmp(b->topic, a->topic, a->topic_len) != 0)
+		if (!b || !api_produce_answers(a, b))
 			continue;
 		r->batches[i] = NULL;
 		pa->next = i + 1;
@@ -55,6 +54,7 @@ static void on_partition(void *arg, const struct api_produce_answer *a)
 	if (e->class == API_ERR_NONE || e->class == API_ERR_DUPLICATE)
 		return;
 	if (e->class == API_ERR_REFRESH) {
+		pa->refresh = true;
 		metadata_want_refresh(&s->metadata);
 		metadata_hint(st->owner, st->partition, a->leader, a->leader_epoch);
 	}
@@ -97,8 +97,9 @@ static int take_produce(struct sender *s, struct conn *c, struct request *r, con
 		rc = ERR_BAD_DATA;
 	if (rc < 0)
 		lose(s, r, true);
-	if (throttle_ms > 0)
-		c->throttled_until_ms = s->now_ms + throttle_ms;	/* KIP-219 */
+	sender_throttled(s, c, throttle_ms);
+	if (rc == 0 && pa.refresh)
+		sender_take_endpoints(s, r, data, n);
 	return rc;
 }
 
@@ -117,8 +118,8 @@ static int on_answered(struct conn *c, struct request *r, const void *data, size
 	if (r->api == API_PRODUCE)
 		return take_produce(s, c, r, data, n);
 	if (r->api == API_METADATA)
-		return sender_take_metadata(s, r, data, n);
-	return sender_take_id(s, r, data, n);
+		return sender_take_metadata(s, c, r, data, n);
+	return sender_take_id(s, c, r, data, n);
 }
 
 static void on_written(struct conn *c, struct request *r, int64_t now_ms)
@@ -141,7 +142,7 @@ static void on_lost(struct conn *c, struct request *r, int64_t now_ms)
 	if (r->api == API_PRODUCE)
 		lose(s, r, r->begun);
 	else if (r->api == API_METADATA)
-		metadata_failed(&s->metadata, now_ms);
+		sender_metadata_lost(s, c, r);
 	else if (r->api == API_INIT_PRODUCER_ID)
 		sender_id_failed(s);
 }

@@ -8,6 +8,8 @@
  */
 #include "producer/sender.h"
 
+#include <string.h>
+
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"
 #include "producer/core.h"
@@ -153,6 +155,7 @@ static bool plan_one(struct sender *s, struct lane *l, struct batch *b)
 	list_remove(&b->node);
 	renew_old_timestamps(b);
 	b->cluster_id = metadata_cluster_id(&s->metadata);
+	memcpy(b->topic_id, l->topic->id, sizeof b->topic_id);
 	b->sent_ms = 0;
 	b->planned_ms = s->now_ms;
 	l->in_streams++;

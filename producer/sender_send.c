@@ -1,12 +1,13 @@
 /* sender_send.c - Produce requests: who sends what on which connection.
  *
- * Why two connections to a broker: it works on one request of a connection at a time, and a request is answered when its
- * slowest partition is. Partitions that recover or were slow travel alone on the second one; if the first is stuck, those
- * with nothing on it move over too.
+ * Why several connections to a broker: it works on one request of a connection at a time, and a request is answered when its
+ * slowest partition is. Partitions that recover or were slow travel alone on further ones, each on an idle one as long as
+ * there are enough; if the first is stuck, those with nothing on it move over too.
  * Invariants
  *  (1) at most one batch of a partition in a request, and all unanswered ones of a partition on one connection.
  *  (2) at most max.in.flight requests on a connection; none while it is throttled.
  *  (3) a request is not larger than max.request.size, unless a single batch is.
+ *  (4) with max_rate no more than RATE_BURST_MS of it leaves at once, except a single batch: it may run into a debt.
  * Failure no memory for a request: its batches stay planned and go a little later.
  */
 #include "producer/sender.h"
@@ -20,6 +21,31 @@
 #define RETRY_MS 100
 #define PER_PARTITION 16	/* more than a request needs around a batch */
 #define REQUEST_OVERHEAD 1024
+#define RATE_BURST_MS 100
+#define VERSION_BY_ID 13
+
+/* --- max_rate --- */
+
+/* May another batch go? */
+static bool rate_allows(struct sender *s)
+{
+	int64_t rate = s->config->max_rate, burst = rate * RATE_BURST_MS / 1000, gain;
+
+	if (rate <= 0)
+		return true;
+	gain = s->now_ms - s->rate_ms < 10000 ? rate * (s->now_ms - s->rate_ms) / 1000 : rate * 10;
+	/* What is too little to be counted yet stays in the time. */
+	if (gain > 0) {
+		s->rate_left = s->rate_left + gain < burst ? s->rate_left + gain : burst;
+		s->rate_ms = s->now_ms;
+	}
+	if (s->rate_left > 0)
+		return true;
+	sender_lower_wake(s, s->now_ms + 1 - s->rate_left * 1000 / rate);
+	return false;
+}
+
+/* --- which connection --- */
 
 static bool has_room(struct sender *s, const struct conn *c)
 {
@@ -36,7 +62,8 @@ static bool stuck(struct sender *s, const struct conn *c)
 {
 	int64_t since = conn_waiting_since(c);
 
-	if (since < 0)
+	/* A throttled one is slow because we were too fast: going around it would not help. */
+	if (since < 0 || c->throttled_until_ms > s->now_ms)
 		return false;
 	if (since + SENDER_STUCK_MS > s->now_ms) {
 		sender_lower_wake(s, since + SENDER_STUCK_MS);
@@ -50,19 +77,37 @@ static bool alone(const struct stream *st)
 	return st->recovering || st->slow;
 }
 
-/* Which of the two, or -1 when it has to wait. */
+static bool idle(const struct broker *b, int kind)
+{
+	return conn_up(&b->conn[kind]) && !b->conn[kind].in_flight && !b->gather_count[kind];
+}
+
+/* One that is idle; else one more is opened, as long as that is allowed; else the one with the least to do. -1: wait. */
+static int choose_apart(struct sender *s, struct broker *b)
+{
+	bool opening = false;
+	int best = -1;
+
+	for (int k = CONN_APART; k < CONN_KINDS; k++) {
+		if (idle(b, k))
+			return k;
+		if (conn_up(&b->conn[k]) && (best < 0 || b->conn[k].in_flight < b->conn[best].in_flight))
+			best = k;
+	}
+	for (int k = CONN_APART; k < CONN_KINDS && !opening; k++)
+		opening = !conn_up(&b->conn[k]) && sender_want(s, &b->conn[k]);
+	if (opening && (best < 0 || stuck(s, &b->conn[best])))
+		return -1;
+	/* Better among the others than not at all, if there is none to be had. */
+	return best < 0 ? CONN_MAIN : best;
+}
+
+/* Which of them, or -1 when it has to wait. */
 static int choose(struct sender *s, struct broker *b, const struct stream *st)
 {
-	struct conn *apart = &b->conn[CONN_APART];
-
 	if (st->sent)
-		return st->apart ? CONN_APART : CONN_MAIN;
-	if (!alone(st) && !stuck(s, &b->conn[CONN_MAIN]))
-		return CONN_MAIN;
-	/* Better among the others than not at all, if there is no second connection to be had. */
-	if (!sender_want(s, apart))
-		return CONN_MAIN;
-	return conn_up(apart) ? CONN_APART : -1;
+		return st->conn;
+	return !alone(st) && !stuck(s, &b->conn[CONN_MAIN]) ? CONN_MAIN : choose_apart(s, b);
 }
 
 /* --- building a request --- */
@@ -72,12 +117,26 @@ static int by_topic(const void *a, const void *b)
 	const struct batch *const *x = a, *const *y = b;
 	int d = strcmp((*x)->topic, (*y)->topic);
 
+	if (d == 0)
+		d = memcmp((*x)->topic_id, (*y)->topic_id, sizeof (*x)->topic_id);
 	return d ? d : (*x)->partition - (*y)->partition;
+}
+
+/* By topic id as soon as the broker takes it: what is meant for a topic that was deleted cannot get into its successor. */
+static int16_t pick_version(const struct conn *c, struct batch *const *batches, uint32_t n)
+{
+	static const uint8_t unknown[16];
+	int16_t version = api_pick(&c->versions, API_PRODUCE);
+
+	for (uint32_t i = 0; i < n && version >= VERSION_BY_ID; i++)
+		if (memcmp(batches[i]->topic_id, unknown, sizeof unknown) == 0)
+			version = VERSION_BY_ID - 1;
+	return version;
 }
 
 static struct request *build(struct sender *s, struct conn *c, struct batch *const *batches, uint32_t n)
 {
-	int16_t version = api_pick(&c->versions, API_PRODUCE);
+	int16_t version = pick_version(c, batches, n);
 	size_t iov = api_produce_iov_bound(batches, n);
 	struct request *r = request_new(API_PRODUCE, version, c->next_correlation_id, n, (uint32_t)iov);
 	int count;
@@ -97,13 +156,13 @@ static struct request *build(struct sender *s, struct conn *c, struct batch *con
 	return r;
 }
 
-static void mark_sent(struct sender *s, struct batch *b, bool apart)
+static void mark_sent(struct sender *s, struct batch *b, int kind)
 {
 	struct stream *st = sender_stream(s, b);
 
 	if (b->lane && !b->sent_ms)
 		b->lane->unsent--;
-	st->apart = apart;
+	st->conn = (uint8_t)kind;
 	stream_sent(st, b, s->now_ms);
 	s->in_flight++;
 }
@@ -112,6 +171,7 @@ static void mark_sent(struct sender *s, struct batch *b, bool apart)
 static void flush(struct sender *s, struct broker *b, int kind)
 {
 	uint32_t n = b->gather_count[kind], i = 0;
+	size_t bytes = b->gather_bytes[kind];
 	struct batch **batches;
 	struct request *r = NULL;
 
@@ -135,10 +195,11 @@ static void flush(struct sender *s, struct broker *b, int kind)
 	}
 	if (r) {
 		for (i = 0; i < n; i++)
-			mark_sent(s, batches[i], kind == CONN_APART);
+			mark_sent(s, batches[i], kind);
 		s->requests_sent++;
 		conn_send(&b->conn[kind], r, s->now_ms);
 	} else {
+		s->rate_left += (int64_t)bytes;
 		sender_lower_wake(s, s->now_ms + RETRY_MS);
 	}
 	mem_free(batches);
@@ -153,8 +214,9 @@ static void add(struct sender *s, struct broker *br, struct stream *st, struct b
 
 	if (br->gather_count[kind] && (alone(st) || br->gather_bytes[kind] + bytes > max))
 		flush(s, br, kind);
-	if (!has_room(s, &br->conn[kind]))
+	if (!has_room(s, &br->conn[kind]) || !rate_allows(s))
 		return;
+	s->rate_left -= (int64_t)bytes;
 	list_push_back(&br->gather[kind], &b->node);
 	br->gather_count[kind]++;
 	br->gather_bytes[kind] += bytes;

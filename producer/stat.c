@@ -42,7 +42,7 @@ static const char *state_of(const struct broker *b)
 static bool any_real_broker(const struct sender *s)
 {
 	list_each(it, &s->brokers)
-		if (list_entry(it, struct broker, node)->id >= 0)
+		if (list_entry(it, struct broker, node)->id >= 0 && !list_entry(it, struct broker, node)->gone)
 			return true;
 	return false;
 }
@@ -61,7 +61,7 @@ static int fill_brokers(const struct sender *s, struct producer_stat *ret)
 		const struct broker *b = list_entry(it, struct broker, node);
 		struct producer_broker_stat *to = &ret->brokers[ret->broker_count];
 
-		if ((real && b->id < 0) || b->gone)
+		if (b->gone || (real && b->id < 0))
 			continue;
 		to->id = b->id;
 		to->port = b->port;

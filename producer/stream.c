@@ -208,7 +208,7 @@ struct batch *stream_next(const struct stream *s, int64_t now_ms, int64_t *wake_
 {
 	struct batch *b;
 
-	if (s->count == 0 || (s->need_id && !s->recovering))
+	if (s->count == 0 || s->voided || (s->need_id && !s->recovering))
 		return NULL;
 	b = s->recovering ? next_recovering(s) : next_flowing(s);
 	if (!b || b->state != BATCH_PLANNED)

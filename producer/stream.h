@@ -53,6 +53,7 @@ struct stream {
 	int32_t  next_sequence;
 	bool     warm;			/* this identity was acknowledged here at least once */
 	bool     need_id;		/* nothing goes on without a fresh producer id */
+	bool     voided;		/* the log of its batches is gone: see stream_void.c */
 
 	struct batch **slots;		/* planned and unanswered */
 	uint32_t count, cap;
@@ -78,7 +79,7 @@ struct stream {
 	/* The sender's own: see sender.h. */
 	struct topic *owner;
 	struct list node;		/* streams with slots */
-	bool     apart;			/* which connection its sent batches are on */
+	uint8_t  conn;			/* which connection its sent batches are on */
 	int16_t  reported;		/* hold_code that was told */
 };
 
@@ -123,6 +124,13 @@ bool stream_renew(struct stream *s, const struct stream_id *fresh, int64_t now_m
 void stream_nudge(struct stream *s);
 /* The topic was made anew: the broker knows no identity there any more. */
 void stream_forgotten(struct stream *s);
+
+/* stream_void.c: topic and cluster as they are now. A batch that is meant for others is in no log that is left: nothing is
+ * sent until stream_void_settle took all identities off. True when that is news. */
+bool stream_void_check(struct stream *s, const uint8_t topic_id[16], const char *cluster_id);
+/* When nothing is on a socket or at the journal. True: its batches need a fresh identity now (stream_renew), if they have
+ * one at all. */
+bool stream_void_settle(struct stream *s, const uint8_t topic_id[16], const char *cluster_id);
 
 static inline bool stream_held(const struct stream *s) { return s->hold_code != 0; }
 /* First sequence after a batch: modulo 2^31. */

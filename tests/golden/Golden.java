@@ -84,7 +84,7 @@ public class Golden {
 	}
 
 	static void metadata() {
-		for (int v = 7; v <= 12; v++) {
+		for (int v = 7; v <= 13; v++) {
 			MetadataResponseData d = new MetadataResponseData().setThrottleTimeMs(5).setClusterId("cluster-1").setControllerId(2);
 			d.brokers().add(new MetadataResponseData.MetadataResponseBroker().setNodeId(1).setHost("kafka-1").setPort(9092).setRack("r1"));
 			d.brokers().add(new MetadataResponseData.MetadataResponseBroker().setNodeId(2).setHost("kafka-2").setPort(65535));
@@ -99,6 +99,8 @@ public class Golden {
 					.setIsrNodes(List.of(1)).setOfflineReplicas(List.of(2)));
 			d.topics().add(t);
 			d.topics().add(bad);
+			if (v >= 13)
+				d.setErrorCode((short) 129);
 			response("metadata", ApiKeys.METADATA, v, d);
 		}
 	}
@@ -110,7 +112,7 @@ public class Golden {
 	}
 
 	static void produce() {
-		for (int v = 7; v <= 12; v++) {
+		for (int v = 7; v <= 13; v++) {
 			ProduceResponseData d = new ProduceResponseData().setThrottleTimeMs(33);
 			ProduceResponseData.TopicProduceResponse a = new ProduceResponseData.TopicProduceResponse().setName("alpha");
 			ProduceResponseData.TopicProduceResponse b = new ProduceResponseData.TopicProduceResponse().setName("beta");
@@ -129,6 +131,10 @@ public class Golden {
 			a.partitionResponses().add(moved);
 			b.partitionResponses().add(new ProduceResponseData.PartitionProduceResponse().setIndex(1).setBaseOffset(8)
 				.setLogAppendTimeMs(1700000000000L).setLogStartOffset(0));
+			if (v >= 13) {
+				a.setName("").setTopicId(new Uuid(0x0102030405060708L, 0x090a0b0c0d0e0f10L));
+				b.setName("").setTopicId(new Uuid(0x1112131415161718L, 0x191a1b1c1d1e1f20L));
+			}
 			d.responses().add(a);
 			d.responses().add(b);
 			response("produce", ApiKeys.PRODUCE, v, d);

@@ -46,6 +46,11 @@ static void metadata_requests_are_known_bytes(void **state)
 	buf_init(&b, 1000);
 	assert_int_equal(api_metadata_request(&b, 12, CORRELATION, "", NULL, 0, 0), 0);
 	assert_request("metadata.none", 12, &b);
+	for (int16_t v = 7; v <= 13; v += 6) {
+		buf_init(&b, 1000);
+		assert_int_equal(api_metadata_request(&b, v, CORRELATION, CLIENT, NULL, API_TOPICS_ALL, 0), 0);
+		assert_request("metadata.all", v, &b);
+	}
 }
 
 static void producer_id_requests_are_known_bytes(void **state)
@@ -105,6 +110,7 @@ static void produce_setup(struct produce *p)
 		assert_int_equal(batch_append(b, p->m, BUDGET_APPEND, 0, NULL, 0, value, of[i].value, NULL, 0, -1), 0);
 		b->topic = of[i].topic;
 		b->partition = of[i].partition;
+		memset(b->topic_id, of[i].topic[0], sizeof b->topic_id);
 		b->producer_id = 4711;
 		b->producer_epoch = 0;
 		b->base_sequence = (int32_t)i;
@@ -243,8 +249,9 @@ static void too_few_pieces_or_too_little_memory_is_an_error(void **state)
 static void the_highest_common_version_is_picked(void **state)
 {
 	static const struct { struct api_range theirs; enum api_key key; int16_t want; } cases[] = {
-		{ { 0, 13 }, API_PRODUCE, 12 }, { { 3, 9 }, API_PRODUCE, 9 }, { { 0, 6 }, API_PRODUCE, -1 },
-		{ { 13, 15 }, API_PRODUCE, -1 }, { { 0, -1 }, API_METADATA, -1 }, { { 0, 7 }, API_METADATA, 7 },
+		{ { 0, 13 }, API_PRODUCE, 13 }, { { 0, 12 }, API_PRODUCE, 12 },
+		{ { 3, 9 }, API_PRODUCE, 9 }, { { 0, 6 }, API_PRODUCE, -1 },
+		{ { 14, 15 }, API_PRODUCE, -1 }, { { 0, -1 }, API_METADATA, -1 }, { { 0, 7 }, API_METADATA, 7 },
 		{ { 0, 4 }, API_VERSIONS, 4 }, { { 0, 0 }, API_VERSIONS, 0 },
 		{ { 0, 99 }, (enum api_key)5, -1 },	/* what we do not speak at all */
 	};
@@ -274,7 +281,7 @@ static void versions_responses_are_read(void **state)
 		assert_int_equal(v.range[1].max, 18);
 		assert_int_equal(v.range[API_VERSIONS].max, 4);
 		assert_int_equal(v.range[2].max, -1);
-		assert_int_equal(api_pick(&v, API_PRODUCE), 12);
+		assert_int_equal(api_pick(&v, API_PRODUCE), 13);
 		assert_int_equal(api_versions_response(data, n, version, CORRELATION + 1, &v), ERR_BAD_DATA);
 	}
 }
@@ -303,13 +310,15 @@ static void metadata_responses_are_read(void **state)
 	struct api_metadata m;
 
 	(void)state;
-	for (int16_t v = 7; v <= 12; v++) {
+	for (int16_t v = 7; v <= 13; v++) {
 		size_t n = golden("responses", golden_name("metadata", v), data);
 		const struct api_topic *t;
 
 		assert_int_equal(api_metadata_response(data, n, v, CORRELATION, &m), 0);
-		assert_int_equal(m.error, 0);
+		assert_int_equal(m.error, v >= 13 ? 129 : 0);
 		assert_int_equal(m.throttle_ms, 5);
+		assert_int_equal(m.controller, 2);
+		assert_null(m.brokers[0].rack);
 		assert_string_equal(m.cluster_id, "cluster-1");
 		assert_int_equal(m.broker_count, 2);
 		assert_int_equal(m.brokers[0].id, 1);
@@ -330,6 +339,26 @@ static void metadata_responses_are_read(void **state)
 		api_metadata_release(&m);
 		assert_null(m.topics);
 		assert_int_equal(api_metadata_response(data, n, v, 0, &m), ERR_BAD_DATA);
+	}
+}
+
+static void metadata_details_are_read_for_those_who_ask(void **state)
+{
+	static uint8_t data[GOLDEN_MAX];
+	struct api_metadata m;
+
+	(void)state;
+	for (int16_t v = 7; v <= 13; v++) {
+		size_t n = golden("responses", golden_name("metadata", v), data);
+
+		assert_int_equal(api_metadata_details(data, n, v, CORRELATION, &m), 0);
+		assert_string_equal(m.brokers[0].rack, "r1");
+		assert_null(m.brokers[1].rack);
+		assert_int_equal(m.topics[0].partitions[1].replica_count, 2);
+		assert_int_equal(m.topics[0].partitions[1].replicas[1], 2);
+		assert_int_equal(m.topics[0].partitions[1].isr_count, 1);
+		assert_int_equal(m.topics[0].partitions[1].isr[0], 1);
+		api_metadata_release(&m);
 	}
 }
 
@@ -379,21 +408,35 @@ static void note(void *arg, const struct api_produce_answer *a)
 	s->n++;
 }
 
+static void note_endpoint(void *arg, const struct api_endpoint *e)
+{
+	*(struct api_endpoint *)arg = *e;
+}
+
 static void produce_responses_are_read(void **state)
 {
 	static uint8_t data[GOLDEN_MAX];
 
 	(void)state;
-	for (int16_t v = 7; v <= 12; v++) {
+	for (int16_t v = 7; v <= 13; v++) {
 		size_t n = golden("responses", golden_name("produce", v), data);
 		struct answers s = { 0 };
+		struct batch by_name = { .topic = "alpha" }, by_id = { .topic = "delta" };
+		struct api_endpoint where = { .id = -1 };
 		int32_t throttle = 0;
 
+		for (uint8_t i = 0; i < sizeof by_id.topic_id; i++)
+			by_id.topic_id[i] = (uint8_t)(i + 1);
+		api_produce_endpoints(data, n, v, CORRELATION, note_endpoint, &where);
+		assert_int_equal(where.id, v >= 10 ? 5 : -1);
+		assert_string_equal(where.host, v >= 10 ? "kafka-5" : "");
+		assert_int_equal(where.port, v >= 10 ? 9095 : 0);
 		assert_int_equal(api_produce_response(data, n, v, CORRELATION, &throttle, note, &s), 0);
 		assert_int_equal(throttle, 33);
 		assert_int_equal(s.n, 3);
-		assert_int_equal(s.v[0].topic_len, 5);
-		assert_memory_equal(s.v[0].topic, "alpha", 5);
+		assert_true(api_produce_answers(&s.v[0], v >= 13 ? &by_id : &by_name));
+		assert_false(api_produce_answers(&s.v[0], v >= 13 ? &by_name : &by_id));
+		assert_false(api_produce_answers(&s.v[1], v >= 13 ? &by_id : &by_name));
 		assert_int_equal(s.v[0].error, 0);
 		assert_true(s.v[0].base_offset == 1234567890123);
 		assert_true(s.v[0].append_time == -1);
@@ -406,7 +449,7 @@ static void produce_responses_are_read(void **state)
 		assert_int_equal(s.v[1].message_len, v >= 8 ? 8 : 0);
 		if (v >= 8)
 			assert_memory_equal(s.v[1].message, "not here", 8);
-		assert_int_equal(s.v[2].topic_len, 4);
+		assert_int_equal(s.v[2].topic_len, v >= 13 ? 0 : 4);
 		assert_int_equal(s.v[2].partition, 1);
 		assert_true(s.v[2].append_time == 1700000000000);
 		assert_int_equal(s.v[2].leader, -1);
@@ -422,6 +465,7 @@ static int read_any(const char *api, int16_t v, const void *data, size_t n)
 	struct api_metadata metadata;
 	struct api_producer_id id;
 	struct answers answers = { 0 };
+	struct api_endpoint endpoint;
 	int32_t throttle;
 	int rc;
 
@@ -430,6 +474,7 @@ static int read_any(const char *api, int16_t v, const void *data, size_t n)
 	if (!strcmp(api, "init"))
 		return api_init_producer_id_response(data, n, v, CORRELATION, &id);
 	if (!strcmp(api, "produce")) {
+		api_produce_endpoints(data, n, v, CORRELATION, note_endpoint, &endpoint);
 		rc = api_produce_response(data, n, v, CORRELATION, &throttle, note, &answers);
 		assert_true(rc == 0 || answers.n == 0);		/* nothing is told of a bad response */
 		return rc;
@@ -437,11 +482,16 @@ static int read_any(const char *api, int16_t v, const void *data, size_t n)
 	rc = api_metadata_response(data, n, v, CORRELATION, &metadata);
 	if (rc == 0)
 		api_metadata_release(&metadata);
+	/* It reads more, so it may find more to be wrong. */
+	if (api_metadata_details(data, n, v, CORRELATION, &metadata) == 0) {
+		assert_int_equal(rc, 0);
+		api_metadata_release(&metadata);
+	}
 	return rc;
 }
 
 static const struct { const char *api; int16_t min, max; } readers[] = {
-	{ "versions", 0, 4 }, { "metadata", 7, 12 }, { "init", 0, 5 }, { "produce", 7, 12 },
+	{ "versions", 0, 4 }, { "metadata", 7, 13 }, { "init", 0, 5 }, { "produce", 7, 13 },
 };
 
 typedef void response_fn(const char *api, int16_t version, const uint8_t *data, size_t n);
@@ -540,7 +590,7 @@ static void short_memory_is_an_error_and_leaks_nothing(void **state)
 	(void)state;
 	do {
 		mem_fail_nth(++nth);
-		rc = api_metadata_response(data, n, 12, CORRELATION, &m);
+		rc = api_metadata_details(data, n, 12, CORRELATION, &m);
 		mem_fail_nth(0);
 		assert_true(rc == 0 || rc == ERR_NOMEM);
 	} while (rc < 0);
@@ -598,6 +648,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(versions_responses_are_read),
 	cmocka_unit_test(a_broker_that_knows_no_such_version_says_what_to_try),
 	cmocka_unit_test(metadata_responses_are_read),
+	cmocka_unit_test(metadata_details_are_read_for_those_who_ask),
 	cmocka_unit_test(producer_id_responses_are_read),
 	cmocka_unit_test(a_good_answer_without_an_id_is_bad_data),
 	cmocka_unit_test(produce_responses_are_read),

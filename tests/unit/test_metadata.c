@@ -17,7 +17,8 @@ static int setup(void **state)
 {
 	struct fixture *f = mem_new(struct fixture);
 
-	metadata_init(&f->m, &(struct metadata_conf){ .max_age_ms = 300000, .backoff_ms = 100, .backoff_max_ms = 1000, .rng = 1 });
+	metadata_init(&f->m, &(struct metadata_conf){ .max_age_ms = 300000, .max_idle_ms = 60000, .backoff_ms = 100,
+						      .backoff_max_ms = 1000, .rng = 1 });
 	f->t = topic_new("logs");
 	metadata_add(&f->m, f->t);
 	f->now = 1000000;
@@ -121,7 +122,7 @@ static void a_topic_made_anew_starts_with_new_epochs_and_cold_streams(void **sta
 	struct fixture *f = *state;
 	struct stream *s;
 
-	tell(f, 0, 1, (int32_t[]){ 1, -2 }, 5);
+	tell(f, 0, 1, (int32_t[]){ 1, 1, -2 }, 5);
 	s = topic_stream(f->t, 0, &f->streams);
 	s->warm = true;
 	s->next_sequence = 42;
@@ -129,6 +130,8 @@ static void a_topic_made_anew_starts_with_new_epochs_and_cold_streams(void **sta
 	assert_int_equal(topic_leader(f->t, 0), 2);
 	assert_false(s->warm);
 	assert_int_equal(s->next_sequence, 42);
+	assert_int_equal(f->t->partition_count, 1);
+	assert_int_equal(topic_leader(f->t, 1), -1);
 }
 
 static void a_topic_that_vanishes_keeps_its_partitions_and_streams(void **state)
@@ -179,6 +182,110 @@ static void a_lost_request_is_repeated_after_a_pause(void **state)
 	assert_true(due(f, &wake));
 }
 
+/* What a broker says again and again is not asked for every 100 ms. */
+static void answers_without_news_are_asked_for_less_and_less_often(void **state)
+{
+	struct fixture *f = *state;
+	int64_t wake;
+
+	tell(f, 0, 1, (int32_t[]){ 1, -2 }, 5);
+	for (int i = 0; i < 8; i++) {
+		metadata_want_refresh(&f->m);
+		assert_false(due(f, &wake));
+		f->now = wake;
+		assert_true(due(f, &wake));
+		tell(f, 0, 1, (int32_t[]){ 1, -2 }, 5);
+	}
+	metadata_want_refresh(&f->m);
+	assert_false(due(f, &wake));
+	assert_in_range(wake - f->now, 800, 1000);
+	f->now = wake;
+	tell(f, 0, 1, (int32_t[]){ 2, -2 }, 6);
+	metadata_want_refresh(&f->m);
+	assert_false(due(f, &wake));
+	assert_in_range(wake - f->now, 80, 120);
+}
+
+static void a_topic_that_nobody_uses_is_left_out_until_it_is_used_again(void **state)
+{
+	struct fixture *f = *state;
+	const char *names[4];
+	int64_t wake;
+
+	tell(f, 0, 1, (int32_t[]){ 1, -2 }, 5);
+	metadata_used(&f->m, f->t, f->now);
+	f->now += 300000;
+	assert_true(due(f, &wake));
+	assert_int_equal(metadata_names(&f->m, f->now, names, 4), 0);
+	tell(f, 0, 1, NULL, 0);
+	f->m.fresh_ms = f->now;
+	f->t->known = true;
+	f->t->leaderless = true;
+	f->t->ask_at_ms = 0;
+	f->now += 1000;
+	assert_false(due(f, &wake));
+	f->t->leaderless = false;
+	metadata_used(&f->m, f->t, f->now);
+	assert_true(due(f, &wake));
+	assert_int_equal(metadata_names(&f->m, f->now, names, 4), 1);
+	tell(f, 0, 1, (int32_t[]){ 1, -2 }, 5);
+	assert_false(due(f, &wake));
+}
+
+static void it_starves_when_an_answer_is_wanted_and_none_comes(void **state)
+{
+	struct fixture *f = *state;
+	int64_t wake = INT64_MAX;
+
+	assert_false(metadata_starved(&f->m, false, 1000, f->now, &wake));
+	assert_int_equal(wake, INT64_MAX);
+	assert_false(metadata_starved(&f->m, true, 1000, f->now, &wake));
+	assert_int_equal(wake, f->now + 1000);
+	f->now += 999;
+	metadata_asked(&f->m);
+	assert_false(metadata_starved(&f->m, false, 1000, f->now, &wake));
+	f->now++;
+	assert_true(metadata_starved(&f->m, false, 1000, f->now, &wake));
+	/* It begins again from there, and an answer ends it. */
+	assert_false(metadata_starved(&f->m, false, 1000, f->now + 999, &wake));
+	tell(f, 0, 1, (int32_t[]){ 1, -2 }, 5);
+	assert_false(metadata_starved(&f->m, true, 1000, f->now + 5000, &wake));
+}
+
+static void topic_names_follow_kafkas_rule(void **state)
+{
+	char long_one[251];
+
+	(void)state;
+	memset(long_one, 'a', sizeof long_one);
+	long_one[250] = 0;
+	assert_false(topic_name_valid(long_one));
+	long_one[249] = 0;
+	assert_true(topic_name_valid(long_one));
+	assert_true(topic_name_valid("a.B_c-9"));
+	assert_true(topic_name_valid("..."));
+	assert_false(topic_name_valid(NULL));
+	assert_false(topic_name_valid(""));
+	assert_false(topic_name_valid("."));
+	assert_false(topic_name_valid(".."));
+	assert_false(topic_name_valid("a b"));
+	assert_false(topic_name_valid("a/b"));
+	assert_false(topic_name_valid("\xc3\xa4"));
+}
+
+static void cluster_ids_are_kept_for_batches_that_speak_of_them(void **state)
+{
+	struct fixture *f = *state;
+	const char *old = metadata_keep_cluster_id(&f->m, "c0");
+
+	assert_null(metadata_cluster_id(&f->m));
+	assert_null(metadata_keep_cluster_id(&f->m, ""));
+	tell(f, 0, 1, (int32_t[]){ 1, -2 }, 5);
+	assert_string_equal(metadata_cluster_id(&f->m), "c1");
+	assert_ptr_equal(metadata_keep_cluster_id(&f->m, "c0"), old);
+	assert_ptr_equal(metadata_keep_cluster_id(&f->m, "c1"), metadata_cluster_id(&f->m));
+}
+
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(int argc, char **argv)
@@ -191,6 +298,11 @@ int main(int argc, char **argv)
 		T(a_topic_that_vanishes_keeps_its_partitions_and_streams),
 		T(a_partition_without_leader_is_asked_for_again_and_a_new_leader_ends_the_wait),
 		T(a_lost_request_is_repeated_after_a_pause),
+		T(answers_without_news_are_asked_for_less_and_less_often),
+		T(a_topic_that_nobody_uses_is_left_out_until_it_is_used_again),
+		T(it_starves_when_an_answer_is_wanted_and_none_comes),
+		T(topic_names_follow_kafkas_rule),
+		T(cluster_ids_are_kept_for_batches_that_speak_of_them),
 	};
 
 	return test_main(argc, argv, tests, COUNT(tests));
