@@ -69,7 +69,8 @@ static const struct key_word oauth_method_words[] = {
 /* Both ways are tried, see token.c. */
 static const struct key_word urlencode_words[] = { { "false", 0, 0 }, { "true", 0, 0 }, { 0 } };
 static const struct key_word verify_words[] = {
-	{ "true", 0, 0 }, { "false", WORD_REFUSED, "certificates are always checked; name the CA by ssl.truststore.location" }, { 0 },
+	{ "true", 0, 0 }, { "false", WORD_REFUSED, "certificates are always checked; name the CA by "
+			"ssl.truststore.location" }, { 0 },
 };
 
 const struct key config_keys[] = {

@@ -81,7 +81,8 @@ int http_url_parse(const char *url, struct http_url *ret, struct err *ret_err)
 	if (rc < 0)
 		return rc;
 	if (!u.tls && !is_loopback(u.host))
-		return bad_url(ret_err, "http:// is taken for loopback hosts alone, the secret would travel in clear; use https://");
+		return bad_url(ret_err, "http:// is taken for loopback hosts alone, the secret would travel in clear; use "
+				"https://");
 	u.target = s + n;
 	*ret = u;
 	return 0;

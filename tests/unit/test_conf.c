@@ -406,11 +406,14 @@ static void a_key_that_takes_more_gets_lists_and_sections_as_json(void **state)
 {
 	(void)state;
 	setenv("SPILLWAY_TEST", "5", 1);
-	conf_free(good(BASE "  json.a:\n  - header: { name: dc, value: \"eu\\\"1\" }\n  - { n: -1.5e3, z: 01, t: true, q: 'true', e: ~, "
-		       "v: '', x: '${env:SPILLWAY_TEST}' }\n  json.b: [a:1, 'b:2', \"\\u00e4\"]\n  json.c: [[], {}]\n  json.d: one\n"));
+	conf_free(good(BASE "  json.a:\n  - header: { name: dc, value: \"eu\\\"1\" }\n  - { n: -1.5e3, z: 01, t: true, q: "
+			"'true', e: ~, "
+		       "v: '', x: '${env:SPILLWAY_TEST}' }\n  json.b: [a:1, 'b:2', \"\\u00e4\"]\n  json.c: [[], {}]\n  "
+				"json.d: one\n"));
 	unsetenv("SPILLWAY_TEST");
 	assert_string_equal(mock.said, "preset=balanced\nbootstrap.servers=b:9092\n"
-			    "json.a=[{\"header\":{\"name\":\"dc\",\"value\":\"eu\\\"1\"}},{\"n\":-1.5e3,\"z\":\"01\",\"t\":true,\"q\":\"true\","
+			    "json.a=[{\"header\":{\"name\":\"dc\",\"value\":\"eu\\\"1\"}},{\"n\":-1.5e3,\"z\":\"01\","
+					"\"t\":true,\"q\":\"true\","
 			    "\"e\":null,\"v\":\"\",\"x\":\"5\"}]\n"
 			    "json.b=[\"a:1\",\"b:2\",\"\xc3\xa4\"]\njson.c=[[],{}]\njson.d=one\n");
 }

@@ -158,7 +158,8 @@ static void wrong_values_say_what_would_be_right(void **state)
 		{ "security.protocol", "PLAINTXT", "security.protocol: unknown value \"PLAINTXT\" (did you mean \"PLAINTEXT\"?)" },
 		{ "security.protocol", "TLS", "security.protocol: unknown value \"TLS\", there are: PLAINTEXT, SSL, "
 		  "SASL_PLAINTEXT, SASL_SSL" },
-		{ "sasl.mechanism", "GSSAPI", "sasl.mechanism: \"GSSAPI\": Kerberos is not supported; use SCRAM-SHA-512, OAUTHBEARER "
+		{ "sasl.mechanism", "GSSAPI", "sasl.mechanism: \"GSSAPI\": Kerberos is not supported; use SCRAM-SHA-512, "
+				"OAUTHBEARER "
 		  "or client certificates (SSL)" },
 		{ "sasl.mechanism", "AWS_MSK_IAM", "sasl.mechanism: \"AWS_MSK_IAM\": it is not supported; MSK also takes "
 		  "SCRAM-SHA-512 and client certificates (SSL)" },
@@ -167,9 +168,11 @@ static void wrong_values_say_what_would_be_right(void **state)
 		{ "value.serializer", "avro", "value.serializer: unknown value \"avro\", there are: bytes, string, json, integer, "
 		  "long, double, uuid" },
 		{ "partitioner.class", "org.apache.kafka.clients.producer.UniformStickyPartitioner",
-		  "partitioner.class: \"org.apache.kafka.clients.producer.UniformStickyPartitioner\": use partitioner.class: default "
+		  "partitioner.class: \"org.apache.kafka.clients.producer.UniformStickyPartitioner\": use "
+				"partitioner.class: default "
 		  "with partitioner.ignore.keys: true" },
-		{ "enable.ssl.certificate.verification", "false", "enable.ssl.certificate.verification: \"false\": certificates are "
+		{ "enable.ssl.certificate.verification", "false", "enable.ssl.certificate.verification: \"false\": "
+				"certificates are "
 		  "always checked; name the CA by ssl.truststore.location" },
 		{ "max_rate", "20MiB", "max_rate: \"20MiB\" is neither off nor a rate like 20MiB/s" },
 		{ "max_rate", "fast/s", "max_rate: \"fast\" is not a rate like 20MiB/s" },

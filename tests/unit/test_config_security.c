@@ -60,7 +60,8 @@ static void pem_in_every_arrangement_is_taken(void **state)
 {
 	(void)state;
 	CHECK("", "security.protocol", "SSL");
-	CHECK("", "security.protocol", "SSL", "ssl.truststore.location", "/ca", "ssl.keystore.location", "/me", "ssl.key.password", "x");
+	CHECK("", "security.protocol", "SSL", "ssl.truststore.location", "/ca", "ssl.keystore.location", "/me",
+			"ssl.key.password", "x");
 	CHECK("", "security.protocol", "SSL", "ssl.ca.pem", "x", "ssl.key.pem", "x", "ssl.certificate.pem", "x");
 	CHECK("", "security.protocol", "SSL", "ssl.certificate.location", "/c", "ssl.key.location", "/k",
 	      "ssl.endpoint.identification.algorithm", "", "ssl.enabled.protocols", "TLSv1.3", "ssl.truststore.type", "pem");

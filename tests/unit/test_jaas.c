@@ -48,7 +48,8 @@ static void the_usual_line_is_read(void **state)
 
 static void it_may_span_lines_and_hold_comments_and_bare_words(void **state)
 {
-	struct jaas j = good("\n  " OAUTH " REQUIRED // as in the manual\n\tclientId=me/2\n\t/* the\nsecret */ clientSecret='it s'\n"
+	struct jaas j = good("\n  " OAUTH " REQUIRED // as in the manual\n\tclientId=me/2\n\t/* the\nsecret */ "
+			"clientSecret='it s'\n"
 			     "\tscope = \"a b\" extension_logicalCluster = lkc-1 ;\n // end\n");
 
 	(void)state;

@@ -68,10 +68,12 @@ static void every_problem_of_both_parts_is_told_in_one_run(void **state)
 {
 	(void)state;
 	bad(INPUT "    max_line: 2MiB\nproducer:\n  bootstrap.servers: [a:1, b]\n  acks: 1\n  linger.ms: soon\n"
-	    "  security.protocol: SASL_SSL\n  sasl.mechanism: PLAIN\n  sasl.jaas.config: x\n  ssl.keystore.type: JKS\nmax_lanes: 0\n",
+	    "  security.protocol: SASL_SSL\n  sasl.mechanism: PLAIN\n  sasl.jaas.config: x\n  ssl.keystore.type: JKS\n"
+			"max_lanes: 0\n",
 	    ":1:1: producer: delivery: exactly_once needs idempotence, and that needs acks: all, retries above 0 and "
 	    "max.in.flight.requests.per.connection of at most 5\n"
-	    ":2:5: max_line of 2097152 bytes does not fit: with key and overhead at most 1048064 fit max.request.size and a quarter "
+	    ":2:5: max_line of 2097152 bytes does not fit: with key and overhead at most 1048064 fit max.request.size and "
+			"a quarter "
 	    "of buffer.memory\n"
 	    ":6:3: bootstrap.servers: \"b\" is not host:port\n"
 	    ":8:3: linger.ms: \"soon\" is not a time (like 500, 500ms, 3s or 5m)\n"

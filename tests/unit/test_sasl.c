@@ -79,7 +79,8 @@ static void a_server_first_that_makes_no_sense_is_refused(void **state)
 		{ "", "SCRAM: the broker's first message is malformed" },
 		{ "r=" SERVER_NONCE, "SCRAM: the broker's first message is malformed" },
 		{ "r=" SERVER_NONCE ",i=4096,s=QQ==", "SCRAM: the broker's first message is malformed" },
-		{ "m=x,r=" SERVER_NONCE ",s=QQ==,i=4096", "SCRAM: the broker's first message asks for an extension that is not known" },
+		{ "m=x,r=" SERVER_NONCE ",s=QQ==,i=4096", "SCRAM: the broker's first message asks for an extension that "
+				"is not known" },
 		{ "r=" NONCE ",s=QQ==,i=4096", "SCRAM: the broker's nonce does not continue ours" },
 		{ "r=xOprNGfwEbeRWgbNEkqOabc,s=QQ==,i=4096", "SCRAM: the broker's nonce does not continue ours" },
 		{ "r=" NONCE "\x7f,s=QQ==,i=4096", "SCRAM: the broker's nonce is malformed" },
@@ -89,7 +90,8 @@ static void a_server_first_that_makes_no_sense_is_refused(void **state)
 		{ "r=" SERVER_NONCE ",s=QQ==,i=4096x", "SCRAM: the broker's iteration count is malformed" },
 		{ "r=" SERVER_NONCE ",s=QQ==,i=-1", "SCRAM: the broker's iteration count is malformed" },
 		{ "r=" SERVER_NONCE ",s=QQ==,i=4095", "SCRAM: the broker asks for 4095 iterations, 4096 to 1000000 are taken" },
-		{ "r=" SERVER_NONCE ",s=QQ==,i=1000001", "SCRAM: the broker asks for 1000001 iterations, 4096 to 1000000 are taken" },
+		{ "r=" SERVER_NONCE ",s=QQ==,i=1000001", "SCRAM: the broker asks for 1000001 iterations, 4096 to 1000000 "
+				"are taken" },
 		{ "r=" SERVER_NONCE ",s=QQ==,i=99999999999999999999",
 		  "SCRAM: the broker asks for 99999999999999999999 iterations, 4096 to 1000000 are taken" },
 	};

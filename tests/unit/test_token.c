@@ -110,6 +110,7 @@ struct endpoint {
 	pthread_t thread;
 	const struct identity *id;	/* NULL: without TLS */
 	int       tls_max;		/* 0: the newest */
+	bool      abrupt;		/* ends its connections without TLS's word for it */
 	const char *answers[4];		/* ends with NULL; "" keeps silent until the client goes */
 	char      asked[2][4000];
 	char      url[80];
@@ -177,7 +178,10 @@ static void *serve(void *arg)
 			SSL *ssl;
 
 			BIO_get_ssl(b, &ssl);
-			SSL_shutdown(ssl);
+			if (s->abrupt)
+				SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+			else
+				SSL_shutdown(ssl);
 		}
 		BIO_free_all(b);
 	}
@@ -334,7 +338,8 @@ static void bad_trust_is_said_before_anything_is_sent(void **state)
 static void answers_come_chunked_late_or_until_the_end(void **state)
 {
 	static const char *const good[] = {
-		"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n10;x=y\r\n{\"access_token\":\r\n0A\r\n\"abc.def\"}\r\n0\r\n\r\n",
+		("HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n10;x=y\r\n{\"access_token\":\r\n0A\r\n"
+		 "\"abc.def\"}\r\n0\r\n\r\n"),
 		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200\r\n\r\n{\"access_token\": \" abc.def\\n\", \"expires_in\": \"60\"}",
 		"HTTP/1.0 200 OK\nContent-length:  26 \n\n{\"access_token\":\"abc.def\"}and more",
 	};
@@ -383,10 +388,27 @@ static void answers_that_make_no_sense_are_bad_data(void **state)
 			    "its token is not of type Bearer");
 	assert_answer_fails("SSH-2.0-x\r\n", ERR_BAD_DATA, no_http);
 	assert_answer_fails("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", ERR_BAD_DATA, no_http);
-	assert_answer_fails("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", ERR_BAD_DATA, no_http);
+	assert_answer_fails("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 2\r\n\r\n{}", ERR_BAD_DATA, no_http);
 	assert_answer_fails("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n{}", ERR_BAD_DATA, no_http);
 	assert_answer_fails("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", ERR_BAD_DATA, no_http);
 	assert_answer_fails("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}x0\r\n\r\n", ERR_BAD_DATA, no_http);
+}
+
+/* Without a length only TLS itself can tell the end from a cut. */
+static void an_answer_that_is_cut_off_inside_tls_is_not_taken(void **state)
+{
+	(void)state;
+	for (int abrupt = 0; abrupt <= 1; abrupt++) {
+		struct endpoint s = { .id = &here, .abrupt = abrupt, .answers = { "HTTP/1.1 200 OK\r\n\r\n" BODY } };
+		char token[100];
+		struct token_conf c;
+
+		endpoint_open(&s, "localhost");
+		c = conf_of(&s);
+		c.ca_location = ca_file;
+		assert_int_equal(get(&c, token, sizeof token), abrupt ? ERR_BAD_DATA : 0);
+		endpoint_close(&s);
+	}
 }
 
 static void an_endless_answer_is_cut_off(void **state)
@@ -525,7 +547,8 @@ static void urls_are_taken_apart(void **state)
 	};
 	static const char *const bad[] = { "", "a", "ftp://a", "https:/a", "https://", "https:///p", "https://:1", "https://a:",
 		"https://a:0", "https://a:65536", "https://a:1x", "https://[::1", "https://[]", "https://[::1]x", "https://u@a",
-		"https://a/ b", "https://a/\r\nX: y", "https://a/#f", "http://a", "http://127.0.0.1.evil.example", "http://localhost.evil",
+		"https://a/ b", "https://a/\r\nX: y", "https://a/#f", "http://a", "http://127.0.0.1.evil.example",
+				"http://localhost.evil",
 		"http://1270.0.0.1" };
 	struct http_url u;
 
@@ -550,6 +573,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(answers_come_chunked_late_or_until_the_end),
 	cmocka_unit_test(refusals_are_said_in_the_endpoints_words),
 	cmocka_unit_test(answers_that_make_no_sense_are_bad_data),
+	cmocka_unit_test(an_answer_that_is_cut_off_inside_tls_is_not_taken),
 	cmocka_unit_test(an_endless_answer_is_cut_off),
 	cmocka_unit_test(a_silent_endpoint_and_none_at_all_are_unavailable),
 	cmocka_unit_test(a_secret_is_encoded_and_if_refused_sent_as_it_is),
