@@ -166,13 +166,13 @@ static int topic_timeout(const struct sending *s, const struct topic *t)
 	bool auth = false;
 
 	if (count > 0)
-		return code_fail(s->err, ERR_PARTITION, "topic \"%s\" has %" PRId32 " partitions, and no partition %" PRId32 " came in %"
-				 PRId64 " ms", t->name, count, s->r.partition, waited(s));
+		return code_fail(s->err, ERR_PARTITION, "partition %" PRId32 " does not exist: the topic \"%s\" has %" PRId32
+				 ", and got no more within max.block.ms (%" PRId64 " ms)", s->r.partition, t->name, count, waited(s));
 	sender_trouble(&s->p->sender, why, sizeof why, &auth);
 	if (why[0])
-		return code_fail(s->err, auth ? PRODUCER_ERR_AUTHENTICATION : ERR_TIMEOUT, "topic \"%.60s\" not in metadata after %" PRId64
-				 " ms: %s", t->name, waited(s), why);
-	return code_fail(s->err, ERR_TIMEOUT, "topic \"%s\" not in metadata after %" PRId64 " ms: %s", t->name, waited(s),
+		return code_fail(s->err, auth ? PRODUCER_ERR_AUTHENTICATION : ERR_TIMEOUT, "topic \"%.60s\" not in metadata within "
+				 "max.block.ms (%" PRId64 " ms): %s", t->name, waited(s), why);
+	return code_fail(s->err, ERR_TIMEOUT, "topic \"%s\" not in metadata within max.block.ms (%" PRId64 " ms): %s", t->name, waited(s),
 			 code ? api_error(code)->name : "no answer yet");
 }
 

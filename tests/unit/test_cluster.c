@@ -465,8 +465,8 @@ static void the_cluster_is_described(void **state)
 	assert_string_equal(c.topics[0].topic, "t");
 	assert_int_equal(c.topics[0].partition_count, 3);
 	assert_int_equal(c.topics[0].partitions[1].leader, 1);
-	assert_int_equal(c.topics[0].partitions[1].replica_count, 1);
-	assert_int_equal(c.topics[0].partitions[1].isr[0], 1);
+	assert_int_equal(c.topics[0].partitions[1].replica_count, 2);
+	assert_int_equal(c.topics[0].partitions[1].isr_count, 2);
 	producer_cluster_release(&c);
 	assert_null(c.topics);
 }

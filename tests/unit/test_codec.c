@@ -716,7 +716,7 @@ static void gzip_level_zero_is_refused_with_words(void **state)
 	(void)state;
 	assert_int_equal(producer_config_set(c, "bootstrap.servers", "h:1", &err), 0);
 	assert_int_equal(producer_config_set(c, "compression.gzip.level", "0", &err), 0);
-	assert_int_equal(producer_config_check(c, &err), ERR_CONFIG);
+	assert_int_equal(producer_config_check(c, &err), PRODUCER_ERR_CONFIG);
 	assert_string_equal(err.text, "compression.gzip.level: 0 would compress nothing, it must be from 1 to 9, or -1 for zlib's "
 			    "own choice (compression.type: none sends uncompressed)");
 	assert_int_equal(producer_config_set(c, "compression.gzip.level", "-1", &err), 0);

@@ -19,7 +19,7 @@ static void say(void *arg, const struct producer_error *e)
 	size_t n = strlen(said);
 
 	(void)arg;
-	assert_int_equal(e->code, ERR_CONFIG);
+	assert_int_equal(e->code, PRODUCER_ERR_CONFIG);
 	snprintf(said + n, sizeof said - n, "%s\n", e->text);
 }
 
@@ -37,7 +37,7 @@ static void check(const char *const *pairs, const char *words)
 	said[0] = 0;
 	rc = producer_config_check_all(c, say, NULL);
 	assert_string_equal(said, words);
-	assert_int_equal(rc, *words ? ERR_CONFIG : 0);
+	assert_int_equal(rc, *words ? PRODUCER_ERR_CONFIG : 0);
 	assert_int_equal(producer_config_check(c, &e), rc);
 	if (*words)
 		assert_memory_equal(words, e.text, strlen(e.text));

@@ -258,7 +258,7 @@ static void a_partition_that_is_not_there_is_waited_for_and_refused_with_words(v
 	assert_true(send_(f, 3, NULL, NULL, &err) < 0);
 	assert_in_range(clock_mono_ms() - began, 290, 2000);
 	assert_false(err.retriable);
-	assert_non_null(strstr(err.text, "partition 3 does not exist: the topic has 3"));
+	assert_non_null(strstr(err.text, "partition 3 does not exist: the topic \"t\" has 3"));
 	assert_non_null(strstr(err.text, "max.block.ms"));
 	close_producer(f);
 	assert_int_equal(f->good, 1);
