@@ -17,7 +17,7 @@
 
 enum {				/* which options a command takes */
 	TAKES_CONFIG = 1, TAKES_RUN = 2, TAKES_JSON = 4, TAKES_PRINT = 8, TAKES_WORDS = 16, TAKES_LOOK = 32,
-	TAKES_BROKERS = 64, TAKES_SEND = 128, TAKES_BENCH = 256,
+	TAKES_BROKERS = 64, TAKES_SEND = 128, TAKES_BENCH = 256, TAKES_METRICS = 512,
 };
 
 #define DEFAULT_CONFIG "/etc/spillway/spillway.yaml"	/* of the commands that only look; run and check are told theirs */
@@ -37,7 +37,7 @@ static const struct command commands[] = {
 	{ "check", "-c FILE [--print]", "read the configuration as `run` does and look at files, permissions and directories",
 	  TAKES_CONFIG | TAKES_PRINT, cmd_check },
 	{ "status", "[-c FILE] [--json]", "ask the running agent, or read the state directory when none runs",
-	  TAKES_CONFIG | TAKES_JSON | TAKES_LOOK, cmd_status },
+	  TAKES_CONFIG | TAKES_JSON | TAKES_LOOK | TAKES_METRICS, cmd_status },
 	{ "positions", "ls [-c FILE] [--json]", "one row a file: how far it is read and how far it is finished",
 	  TAKES_CONFIG | TAKES_JSON | TAKES_WORDS | TAKES_LOOK, cmd_positions },
 	{ "spool", "ls [-c FILE] [--json]", "one row a spooled batch",
@@ -106,6 +106,8 @@ static const struct option_row option_rows[] = {
 	{ "record-size", 0, "N", TAKES_BENCH, OPT_NUMBER, AT(record_size), "bytes of random letters in each record" },
 	{ "payload-file", 0, "FILE", TAKES_BENCH, OPT_TEXT, AT(payload_file), "its lines are the records, again and again" },
 	{ "throughput", 0, "R", TAKES_BENCH, OPT_NUMBER, AT(throughput), "at most R records a second; default: no limit" },
+	{ "print-metrics", 0, NULL, TAKES_BENCH, OPT_FLAG, AT(metrics), "print the producer's metrics at the end, as Prometheus reads them" },
+	{ "metrics", 0, NULL, TAKES_METRICS, OPT_FLAG, AT(metrics), "the running agent's metrics, as Prometheus reads them" },
 	{ "json", 0, NULL, TAKES_JSON, OPT_FLAG, AT(json), "for programs" },
 	{ "log-level", 0, "L", TAKES_CONFIG, OPT_LOG_LEVEL, AT(log_level), "error, warn, info or debug" },
 	{ "help", 'h', NULL, 0, OPT_FLAG, AT(help), NULL },

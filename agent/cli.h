@@ -27,7 +27,7 @@ struct options {
 	const char *key, *delimiter, *codec, *report;
 	struct words headers;		/* -H name=value */
 	int64_t partition;
-	bool stats;
+	bool stats, metrics;
 	const char *payload_file;
 	int64_t num_records, record_size, throughput;
 };

@@ -15,6 +15,7 @@
 #include "agent/base/mem.h"
 #include "agent/client.h"
 #include "agent/client_lines.h"
+#include "agent/metrics_text.h"
 
 #define WINDOW_MS 5000
 #define POOL_BYTES (1u << 20)		/* of random letters; a record is a slice of them */
@@ -308,6 +309,17 @@ static int check(const struct options *o)
 	return 0;
 }
 
+/* Before the figures, and where they are not. */
+static void print_metrics(const struct bench *b)
+{
+	struct buf out;
+
+	buf_init(&out, 64u << 20);
+	if (metrics_text_all(b->client.producer, b->client.config, &out) == 0 && out.len)
+		fwrite(out.data, 1, out.len, b->json ? stderr : stdout);
+	buf_release(&out);
+}
+
 static int run(struct bench *b)
 {
 	int rc = send_all(b);
@@ -315,6 +327,8 @@ static int run(struct bench *b)
 
 	producer_flush(b->client.producer, -1);
 	seconds = (double)(clock_mono_ns() - b->all.began_ns) / 1e9;
+	if (b->o->metrics)
+		print_metrics(b);
 	client_close(&b->client, -1);
 	if (b->json)
 		print_json(b, seconds);

@@ -52,9 +52,30 @@ static int only_ls(const struct options *o, const char *command)
 	return EXIT_USAGE;
 }
 
+/* Counters live in the process: without an agent there are none. */
+static int look_metrics(const struct options *o)
+{
+	struct loaded conf = { 0 };
+	struct buf out;
+	struct err e;
+	int rc = cli_load(o, &conf);
+
+	if (rc)
+		return rc;
+	buf_init(&out, 256u << 20);
+	rc = control_ask(conf.conf->control, "metrics", &out, &e);
+	if (rc < 0)
+		fprintf(stderr, "spillway: %s\n", e.text);
+	else if (out.len)
+		fwrite(out.data, 1, out.len, stdout);
+	buf_release(&out);
+	loaded_release(&conf);
+	return cli_exit_code(rc);
+}
+
 int cmd_status(const struct options *o)
 {
-	return look(o, STATUS_ALL);
+	return o->metrics ? look_metrics(o) : look(o, STATUS_ALL);
 }
 
 int cmd_positions(const struct options *o)

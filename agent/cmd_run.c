@@ -18,6 +18,7 @@
 #include "agent/base/thread.h"
 #include "agent/cli.h"
 #include "agent/control.h"
+#include "agent/metrics_text.h"
 #include "agent/pipeline.h"
 #include "agent/reload.h"
 #include "agent/status.h"
@@ -198,6 +199,8 @@ static void on_question(void *arg, const char *question, struct buf *out)
 	struct run *r = arg;
 	struct status s;
 
+	if (!strcmp(question, "metrics") && metrics_text_all(r->pipeline.producer, r->pipeline.conf->producer, out) == 0)
+		return;
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
 		if (strcmp(table[i].text, question) != 0)
 			continue;

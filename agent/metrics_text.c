@@ -97,3 +97,10 @@ void metrics_text_put(void *arg, const struct producer_metric *m)
 	put_labels(t, m, NULL);
 	put_value(t->out, m->value);
 }
+
+int metrics_text_all(struct producer *p, struct producer_config *c, struct buf *out)
+{
+	struct metrics_text t = { .out = out, .client_id = producer_config_get(c, "client.id") };
+
+	return producer_metrics(p, metrics_text_put, &t);
+}

@@ -7,6 +7,9 @@
 
 struct metrics_text { struct buf *out; const char *client_id; const char *last; };
 
+/* All of a producer's. 0 or a public code. */
+int  metrics_text_all(struct producer *p, struct producer_config *c, struct buf *out);
+
 /* A function for producer_metrics; arg is a struct metrics_text whose `last` begins as NULL. */
 void metrics_text_put(void *arg, const struct producer_metric *m);
 

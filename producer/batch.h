@@ -69,6 +69,7 @@ struct batch {
 	uint8_t  head[BATCH_HEAD];
 
 	int32_t  count;
+	uint32_t record_max;		/* bytes of its largest record, as laid out; 0: not known */
 	int64_t  base_timestamp, max_timestamp;
 
 	/* Identity: set when planned. */

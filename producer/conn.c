@@ -84,6 +84,8 @@ void conn_fail(struct conn *c, int rc, const char *why, int64_t now_ms)
 	if (c->state == CONN_DOWN)
 		return;
 	c->old_versions = c->state == CONN_VERSIONS && !c->old_versions;
+	if (c->conf->metrics && c->state > CONN_CONNECTING)
+		sampled_add(&c->conf->metrics->connections_closed, 1, now_ms);
 	close_now(c);
 	c->state = CONN_DOWN;
 	c->preparing = c->retiring = false;
@@ -285,10 +287,13 @@ static void connected(struct conn *c, int64_t now_ms)
 		error = errno;
 	if (!error && to_itself(c))
 		error = ECONNREFUSED;
-	if (error)
+	if (error) {
 		connect_failed(c, error, now_ms);
-	else
-		conn_secure(c, now_ms);
+		return;
+	}
+	if (c->conf->metrics)
+		sampled_add(&c->conf->metrics->connections_made, 1, now_ms);
+	conn_secure(c, now_ms);
 }
 
 static void on_event(struct loop_fd *f, uint32_t events)

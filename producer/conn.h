@@ -28,6 +28,7 @@
 #include "agent/base/loop.h"
 #include "producer/api.h"
 #include "producer/config.h"
+#include "producer/metrics.h"
 #include "producer/names.h"
 #include "producer/security.h"
 
@@ -71,6 +72,7 @@ struct conn_conf {
 	struct security *security;	/* for connections that begin now; NULL: plaintext */
 	uint64_t     *rng;
 	bool          need_producer_id;	/* brokers without InitProducerId are no use */
+	struct metrics *metrics;	/* NULL: nobody counts */
 };
 
 enum conn_state { CONN_DOWN, CONN_RESOLVING, CONN_CONNECTING, CONN_TLS, CONN_VERSIONS, CONN_AUTH, CONN_UP, CONN_REAUTH };
@@ -78,6 +80,7 @@ enum conn_state { CONN_DOWN, CONN_RESOLVING, CONN_CONNECTING, CONN_TLS, CONN_VER
 struct conn {
 	const struct conn_conf *conf;
 	void    *owner;			/* the broker */
+	struct node_metrics *node;	/* its; used when conf->metrics is set */
 	char     host[256];
 	int      port;
 	enum conn_state state;
@@ -94,6 +97,7 @@ struct conn {
 	bool     refused;		/* the last failure was one of credentials or certificates */
 	bool     proven;		/* somebody's request was answered since it is up */
 	int64_t  reauth_at_ms, session_ends_ms;	/* INT64_MAX: never */
+	int64_t  sasl_began_ms;
 	struct api_versions versions;
 	bool     old_versions;		/* the next ApiVersions goes out as version 0: the last one ended in a hang-up */
 	uint32_t failures;		/* since it was up */

@@ -56,10 +56,27 @@ static const char *advice(enum sasl_mechanism m)
 				       "look at sasl.username and sasl.password";
 }
 
+static void count_authentication(const struct conn *c, bool good)
+{
+	struct metrics *m = c->conf->metrics;
+	bool again = c->state == CONN_REAUTH;
+	int64_t now_ms = c->conf->loop->now_ms;
+
+	if (!m)
+		return;
+	if (good)
+		sampled_add(again ? &m->reauthentications : &m->authentications, 1, now_ms);
+	else
+		sampled_add(again ? &m->failed_reauthentications : &m->failed_authentications, 1, now_ms);
+	if (good && again)
+		sampled_add(&m->reauthentication_latency_ms, (double)(now_ms - c->sasl_began_ms), now_ms);
+}
+
 static int refused(const struct conn *c, struct err *ret_err, const char *words, size_t n)
 {
 	enum sasl_mechanism m = security_mechanism(c->security);
 
+	count_authentication(c, false);
 	if (m == SASL_OAUTHBEARER)
 		security_refused(c->security);
 	return err_set(ret_err, ERR_CONFIG, "%s authentication failed: %.*s; %s", sasl_mechanism_name(m),
@@ -77,6 +94,7 @@ static int begin_sasl(struct conn *c, int64_t now_ms, struct err *ret_err)
 		return err_set(ret_err, ERR_CONFIG, "the broker offers no SASL here (security.protocol)");
 	sasl_free(c->sasl);
 	c->sasl = NULL;
+	c->sasl_began_ms = now_ms;
 	rc = security_sasl(c->security, &c->sasl, ret_err);
 	if (rc < 0)
 		return rc;
@@ -169,6 +187,7 @@ static int take_authenticate(struct conn *c, const struct request *r, const void
 	sasl_free(c->sasl);
 	c->sasl = NULL;
 	note_session(c, a.session_lifetime_ms, now_ms);
+	count_authentication(c, true);
 	set_up(c, now_ms);
 	return 0;
 }

@@ -49,6 +49,62 @@ void request_free(struct request *r)
 	mem_free(r);
 }
 
+/* --- counting --- */
+
+static void count(const struct conn *c, struct sampled *all, struct sampled *node, double value)
+{
+	int64_t now_ms = c->conf->loop->now_ms;
+
+	sampled_add(all, value, now_ms);
+	sampled_add(node, value, now_ms);
+}
+
+static void count_written(const struct conn *c, size_t n)
+{
+	struct metrics *m = c->conf->metrics;
+
+	if (!m)
+		return;
+	count(c, &m->outgoing_bytes, &c->node->outgoing_bytes, (double)n);
+	sampled_add(&m->network_io, 1, c->conf->loop->now_ms);
+}
+
+static void count_read(const struct conn *c, size_t n)
+{
+	struct metrics *m = c->conf->metrics;
+
+	if (!m)
+		return;
+	count(c, &m->incoming_bytes, &c->node->incoming_bytes, (double)n);
+	sampled_add(&m->network_io, 1, c->conf->loop->now_ms);
+}
+
+static void count_request(const struct conn *c, const struct request *r)
+{
+	struct metrics *m = c->conf->metrics;
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < r->iov_count; i++)
+		n += r->iov[i].iov_len;
+	if (!m)
+		return;
+	count(c, &m->requests, &c->node->requests, 1);
+	count(c, &m->request_size, &c->node->request_size, (double)n);
+}
+
+static void count_response(const struct conn *c, const struct request *r, int64_t now_ms)
+{
+	struct metrics *m = c->conf->metrics;
+
+	if (!m)
+		return;
+	count(c, &m->responses, &c->node->responses, 1);
+	if (r->api != API_PRODUCE)
+		return;
+	count(c, &m->request_latency_ms, &c->node->request_latency_ms, (double)(now_ms - r->sent_ms));
+	histogram_add(&m->request_latency, (double)(now_ms - r->sent_ms) / 1000, 1);
+}
+
 /* --- writing --- */
 
 static void advance(struct request *r, size_t n)
@@ -96,6 +152,7 @@ static int write_request(struct conn *c, struct request *r, struct err *ret_err)
 		if (rc <= 0)
 			return rc;
 		r->begun = true;
+		count_written(c, n);
 		advance(r, n);
 	}
 	return 1;
@@ -158,6 +215,7 @@ void conn_send(struct conn *c, struct request *r, int64_t now_ms)
 	if (r->iov_count == 0)
 		r->iov[r->iov_count++] = (struct iovec){ .iov_base = r->control.data, .iov_len = r->control.len };
 	r->sent_ms = now_ms;
+	count_request(c, r);
 	list_push_back(&c->requests, &r->node);
 	c->in_flight++;
 	if (!c->writing) {
@@ -187,6 +245,7 @@ static int take_frame(struct conn *c, const uint8_t *data, size_t n, int64_t now
 		return malformed(c, data, n, ret_err);
 	list_remove(&r->node);
 	c->in_flight--;
+	count_response(c, r, now_ms);
 	if (conn_is_setup(r->api)) {
 		rc = conn_take_setup(c, r, data, n, now_ms, ret_err);
 	} else {
@@ -290,6 +349,7 @@ static bool read_once(struct conn *c, int64_t now_ms)
 	if (rc == 0)
 		return false;
 	if (rc > 0) {
+		count_read(c, n);
 		c->in_len += n;
 		rc = take_frames(c, now_ms, &e);
 	}

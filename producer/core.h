@@ -11,9 +11,11 @@
 
 #define CORE_SCRATCHES 8	/* kept of intercept's; more threads than that at once make theirs anew */
 
+/* Somebody waits for a copy of what the sender knows. */
 struct stat_request {
 	struct list node;
-	struct producer_stat *stat;
+	int  (*fill)(struct producer *p, void *arg);
+	void *arg;
 	int  rc;
 	bool done;
 };
@@ -53,6 +55,7 @@ struct producer {
 	_Atomic uint32_t users;		/* of any kind */
 	_Atomic uint32_t sending;	/* of them, those that may append */
 	_Atomic bool     closing;
+	struct metrics_shared metrics;
 	_Atomic(struct intercept_scratch *) scratch[CORE_SCRATCHES];	/* at rest */
 };
 
@@ -70,7 +73,7 @@ int64_t producer_deadline(int64_t timeout_ms);
 /* cond, until at_ms (CLOCK_MONOTONIC; -1: for ever). mu held. False when the time has come. */
 bool producer_wait(struct producer *p, int64_t at_ms);
 void reload_drop(struct producer *p);		/* at the end: nobody will take it over */
-/* A snapshot; on the sender's thread, or when it does not run. */
-int  stat_fill(struct producer *p, struct producer_stat *ret);
+/* Has the sender's next round run fill (or runs it here when the sender does not). Its answer, or ERR_TIMEOUT. */
+int  stat_ask(struct producer *p, int (*fill)(struct producer *p, void *arg), void *arg);
 
 #endif

@@ -16,6 +16,7 @@
 
 #include "agent/base/list.h"
 #include "producer/api.h"
+#include "producer/metrics.h"
 #include "producer/available.h"
 #include "producer/stream.h"
 
@@ -41,6 +42,7 @@ struct topic {
 	int64_t  ask_at_ms;		/* while !known or leaderless */
 	int16_t  reported;		/* the code that was told */
 	struct leader *leaders;		/* partition_count of them */
+	struct topic_metrics metrics;
 	struct stream **streams;	/* stream_cap of them; NULL: none yet */
 	int32_t  stream_cap;
 };

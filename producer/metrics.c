@@ -95,14 +95,14 @@ static const double bounds[METRIC_BUCKETS] = {
 	0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, INFINITY,
 };
 
-void histogram_add(struct metric_histogram *h, double seconds)
+void histogram_add(struct metric_histogram *h, double seconds, uint64_t count)
 {
 	int i = 0;
 
 	while (seconds > bounds[i])
 		i++;
-	h->counts[i]++;
-	h->sum += seconds;
+	h->counts[i] += count;
+	h->sum += seconds * (double)count;
 }
 
 /* --- tables --- */
@@ -217,12 +217,15 @@ static struct producer_metric metric_of(const struct row *r, const void *owner, 
 
 /* --- of the producer as a whole --- */
 
-static void tell_number(metrics_fn *fn, void *arg, const char *name, const char *help, enum producer_metric_kind kind, double value)
+static void tell_number(metrics_fn *fn, void *arg, const char *name, const char *help, enum producer_metric_kind kind,
+			double value)
 {
-	fn(arg, &(struct producer_metric){ .name = name, .help = help, .kind = kind, .partition = -1, .node = NO_NODE, .value = value });
+	fn(arg, &(struct producer_metric){ .name = name, .help = help, .kind = kind, .partition = -1, .node = NO_NODE,
+					   .value = value });
 }
 
-static void tell_histogram(metrics_fn *fn, void *arg, const char *name, const char *help, const struct metric_histogram *h)
+static void tell_histogram(metrics_fn *fn, void *arg, const char *name, const char *help,
+			   const struct metric_histogram *h)
 {
 	uint64_t counts[METRIC_BUCKETS], sum = 0;
 
@@ -234,19 +237,21 @@ static void tell_histogram(metrics_fn *fn, void *arg, const char *name, const ch
 	});
 }
 
-static void tell_atomics(const struct metrics *m, metrics_fn *fn, void *arg)
+static void tell_shared(struct metrics_shared *m, metrics_fn *fn, void *arg)
 {
-	tell_number(fn, arg, "kafka_producer_waiting_threads", "Threads that wait for memory", PRODUCER_GAUGE, m->waiting_threads);
+	tell_number(fn, arg, "kafka_producer_waiting_threads", "Threads that wait for memory", PRODUCER_GAUGE,
+		    atomic_load(&m->waiting_threads));
 	tell_number(fn, arg, "kafka_producer_bufferpool_wait_time_ns_total", "Nanoseconds that senders waited for memory",
-		    PRODUCER_COUNTER, (double)m->memory_wait_ns);
+		    PRODUCER_COUNTER, (double)atomic_load(&m->memory_wait_ns));
 	tell_number(fn, arg, "kafka_producer_buffer_exhausted_total", "Records refused because memory stayed full",
-		    PRODUCER_COUNTER, (double)m->buffer_exhausted);
+		    PRODUCER_COUNTER, (double)atomic_load(&m->buffer_exhausted));
 	tell_number(fn, arg, "kafka_producer_metadata_wait_time_ns_total", "Nanoseconds that senders waited for metadata",
-		    PRODUCER_COUNTER, (double)m->metadata_wait_ns);
-	tell_number(fn, arg, "kafka_producer_flush_time_ns_total", "Nanoseconds spent in flush", PRODUCER_COUNTER, (double)m->flush_ns);
+		    PRODUCER_COUNTER, (double)atomic_load(&m->metadata_wait_ns));
+	tell_number(fn, arg, "kafka_producer_flush_time_ns_total", "Nanoseconds spent in flush", PRODUCER_COUNTER,
+		    (double)atomic_load(&m->flush_ns));
 }
 
-void metrics_each(const struct metrics *m, const struct metrics_now *now, metrics_fn *fn, void *arg)
+void metrics_each(const struct metrics *m, struct metrics_shared *shared, const struct metrics_now *now, metrics_fn *fn, void *arg)
 {
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct producer_metric one = metric_of(&rows[i], m, now->now_ms);
@@ -261,7 +266,7 @@ void metrics_each(const struct metrics *m, const struct metrics_now *now, metric
 	tell_number(fn, arg, "kafka_producer_connection_count", "Connections that are up", PRODUCER_GAUGE, now->connections);
 	tell_number(fn, arg, "kafka_producer_metadata_age", "Seconds since the last metadata", PRODUCER_GAUGE,
 		    now->metadata_age_ms < 0 ? NAN : (double)now->metadata_age_ms / 1000);
-	tell_atomics(m, fn, arg);
+	tell_shared(shared, fn, arg);
 	tell_histogram(fn, arg, "kafka_producer_request_latency_seconds", "From a request to its answer", &m->request_latency);
 	tell_histogram(fn, arg, "kafka_producer_record_queue_time_seconds", "Of a batch in the accumulator", &m->queue_time);
 	tell_histogram(fn, arg, "kafka_producer_record_latency_seconds", "From a batch's first record to its acknowledgement",
@@ -308,7 +313,8 @@ void metrics_each_partition(const struct partition_row *r, size_t n, metrics_fn 
 	for (int k = 0; k < 3; k++)
 		for (size_t i = 0; i < n; i++)
 			fn(arg, &(struct producer_metric){
-				.name = partition_rows[k].name, .help = partition_rows[k].help, .kind = partition_rows[k].kind,
-				.topic = r[i].topic, .partition = r[i].partition, .node = NO_NODE, .value = partition_value(&r[i], k),
+				.name = partition_rows[k].name, .help = partition_rows[k].help,
+				.kind = partition_rows[k].kind, .topic = r[i].topic, .partition = r[i].partition,
+				.node = NO_NODE, .value = partition_value(&r[i], k),
 			});
 }

@@ -1,7 +1,7 @@
 /* metrics.h - what is counted while producing: Java's producer metrics, each where it happens. No I/O; time is an argument.
  *
  * Averages, maxima and rates are over the last 30 to 60 seconds, as Java's are (two samples of 30 s); totals since the start.
- * Threads: the sender's, but for what is marked atomic.
+ * Threads: the sender's, but for struct metrics_shared, which is atomic: any.
  */
 #ifndef SPILLWAY_METRICS_H
 #define SPILLWAY_METRICS_H
@@ -29,7 +29,8 @@ double sampled_count_rate(const struct sampled *s, int64_t now_ms);
 
 #define METRIC_BUCKETS 16
 struct metric_histogram { uint64_t counts[METRIC_BUCKETS]; double sum; };	/* seconds */
-void   histogram_add(struct metric_histogram *h, double seconds);
+/* count: of things that took as long. */
+void   histogram_add(struct metric_histogram *h, double seconds, uint64_t count);
 
 /* Of one broker. */
 struct node_metrics {
@@ -40,16 +41,17 @@ struct node_metrics {
 struct topic_metrics { struct sampled records, bytes, compression_rate, retries, errors; };
 
 struct metrics {
-	int64_t begun_ms;
 	struct sampled batch_size, compression_rate, queue_time_ms, request_latency_ms, throttle_ms, records_per_request,
 		       record_retries, record_errors, record_size, batch_splits;
 	struct sampled connections_made, connections_closed, authentications, failed_authentications, reauthentications,
 		       failed_reauthentications, reauthentication_latency_ms;
 	struct sampled outgoing_bytes, incoming_bytes, requests, request_size, responses, network_io;
 	struct metric_histogram request_latency, queue_time, record_latency;
+};
 
-	/* Atomic: any thread. */
-	_Atomic uint32_t waiting_threads;		/* in producer_send, for memory */
+/* What threads count that send. */
+struct metrics_shared {
+	_Atomic uint32_t waiting_threads;		/* for memory */
 	_Atomic uint64_t memory_wait_ns, metadata_wait_ns, flush_ns, buffer_exhausted;
 };
 
@@ -59,7 +61,7 @@ struct metrics_now { int64_t now_ms; uint64_t buffer_total, buffer_available; ui
 
 /* Calls fn for each metric of one kind, those of one name together. */
 typedef void metrics_fn(void *arg, const struct producer_metric *m);
-void metrics_each(const struct metrics *m, const struct metrics_now *now, metrics_fn *fn, void *arg);
+void metrics_each(const struct metrics *m, struct metrics_shared *shared, const struct metrics_now *now, metrics_fn *fn, void *arg);
 struct node_row { int32_t node; const struct node_metrics *metrics; };
 void metrics_each_node(const struct node_row *rows, size_t n, int64_t now_ms, metrics_fn *fn, void *arg);
 struct topic_row { const char *topic; const struct topic_metrics *metrics; };

@@ -218,7 +218,7 @@ static void wait_until_gone(struct producer *p, const _Atomic uint32_t *count)
 
 int producer_flush(struct producer *p, int64_t timeout_ms)
 {
-	int64_t at_ms = producer_deadline(timeout_ms);
+	int64_t at_ms = producer_deadline(timeout_ms), began_ns = clock_mono_ns();
 	int rc;
 
 	if (producer_on_sender(p))
@@ -229,6 +229,7 @@ int producer_flush(struct producer *p, int64_t timeout_ms)
 	rc = accum_seal_all(&p->accum);
 	if (rc == 0)
 		rc = accum_flush(&p->accum, at_ms);
+	atomic_fetch_add(&p->metrics.flush_ns, (uint64_t)(clock_mono_ns() - began_ns));
 	producer_leave(p);
 	return code_public(rc);
 }

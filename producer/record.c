@@ -185,6 +185,8 @@ int batch_append(struct batch *b, struct budget *m, enum budget_share share, int
 			return rc;
 	}
 	b->bytes += (uint32_t)total;
+	if (total > b->record_max)
+		b->record_max = (uint32_t)total;
 	if (when > b->max_timestamp || b->count == 0)
 		b->max_timestamp = when;
 	b->count++;

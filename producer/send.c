@@ -182,6 +182,7 @@ static int wait_for_topic(const struct sending *s, struct lane *l)
 	const struct topic *t = l->topic;
 	struct producer *p = s->p;
 	int rc = topic_state(t, s->r.partition);
+	int64_t began_ns = clock_mono_ns();
 	bool in_time = true;
 
 	if (rc == 0)
@@ -191,6 +192,7 @@ static int wait_for_topic(const struct sending *s, struct lane *l)
 	while ((rc = topic_state(t, s->r.partition)) == ERR_AGAIN && in_time && !atomic_load(&p->accum.closed))
 		in_time = producer_wait(p, s->at_ms);
 	pthread_mutex_unlock(&p->mu);
+	atomic_fetch_add(&p->metrics.metadata_wait_ns, (uint64_t)(clock_mono_ns() - began_ns));
 	if (rc == 0)
 		return 0;
 	if (atomic_load(&p->accum.closed))
@@ -242,6 +244,7 @@ static int memory_timeout(const struct sending *s)
 	const char *topic = who_holds_memory(s->p, &records);
 	bool auth = false;
 
+	atomic_fetch_add(&s->p->metrics.buffer_exhausted, 1);
 	sender_trouble(&s->p->sender, why, sizeof why, &auth);
 	return code_fail(s->err, ERR_BUFFER_FULL, "buffer.memory (%s) stayed full for %" PRId64 " ms; most records, %" PRIu64
 			 ", are for topic \"%.50s\"%s%.100s", units_print_size(size, sizeof size, s->p->config->buffer_memory),
@@ -252,16 +255,20 @@ static int wait_for_memory(const struct sending *s)
 {
 	struct producer *p = s->p;
 	struct memory_wait m = { .w = { .fn = memory_came }, .p = p };
+	int64_t began_ns = clock_mono_ns();
 	bool in_time = true;
 
 	m.w.arg = &m;
 	list_init(&m.w.node);
+	atomic_fetch_add(&p->metrics.waiting_threads, 1);
 	budget_wait(p->budget, &m.w);
 	pthread_mutex_lock(&p->mu);
 	while (!m.told && in_time && !atomic_load(&p->accum.closed))
 		in_time = producer_wait(p, s->at_ms);
 	pthread_mutex_unlock(&p->mu);
 	budget_unwait(p->budget, &m.w);
+	atomic_fetch_sub(&p->metrics.waiting_threads, 1);
+	atomic_fetch_add(&p->metrics.memory_wait_ns, (uint64_t)(clock_mono_ns() - began_ns));
 	if (atomic_load(&p->accum.closed))
 		return code_fail(s->err, ERR_CLOSED, NULL);
 	return m.told || in_time ? 0 : memory_timeout(s);

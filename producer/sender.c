@@ -59,7 +59,7 @@ static void configure(struct sender *s)
 	};
 	s->conn_conf = (struct conn_conf){
 		.loop = &s->loop, .names = s->names, .config = k, .ops = &sender_conn_ops, .rng = &s->rng,
-		.need_producer_id = k->enable_idempotence != 0,
+		.need_producer_id = k->enable_idempotence != 0, .metrics = &s->metrics,
 	};
 	metadata_init(&s->metadata, &(struct metadata_conf){
 		.max_age_ms = k->metadata_max_age_ms, .max_idle_ms = k->metadata_max_idle_ms, .backoff_ms = k->retry_backoff_ms,
@@ -245,7 +245,7 @@ static void answer_stats(struct producer *p)
 
 	while ((q = list_first(&p->stat_requests, struct stat_request, node))) {
 		list_remove(&q->node);
-		q->rc = stat_fill(p, q->stat);
+		q->rc = q->fill(p, q->arg);
 		q->done = true;
 	}
 }

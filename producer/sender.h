@@ -37,6 +37,7 @@ struct broker {
 	char     host[256];
 	int      port;
 	struct conn conn[CONN_KINDS];
+	struct node_metrics metrics;
 	bool     gone;				/* the cluster, or bootstrap.servers, knows it no more: gets nothing new, used again for the next */
 	bool     suspect;			/* it went while nobody waited for it: looked at again before it is told */
 	bool     reported;			/* its fault was told */
@@ -75,6 +76,7 @@ struct sender {
 	uint64_t rng, round;
 	int64_t  now_ms, wake_ms;		/* of this round; when the next is due */
 	struct metadata metadata;
+	struct metrics metrics;
 	struct list brokers;
 	char    *servers;			/* bootstrap.servers of the last reload; NULL: the configuration's */
 	char     security_note[CONN_ERROR_MAX];	/* that was told: see security_note */

@@ -97,6 +97,7 @@ static int take_produce(struct sender *s, struct conn *c, struct request *r, con
 		rc = ERR_BAD_DATA;
 	if (rc < 0)
 		lose(s, r, true);
+	sampled_add(&s->metrics.throttle_ms, throttle_ms, s->now_ms);
 	sender_throttled(s, c, throttle_ms);
 	if (rc == 0 && pa.refresh)
 		sender_take_endpoints(s, r, data, n);
@@ -180,6 +181,19 @@ static void acknowledge(const struct producer_config *c, const struct producer_m
 	}
 }
 
+static void count_end(struct sender *s, const struct batch *b)
+{
+	struct topic *t = b->lane ? b->lane->topic : accum_topic(s->accum, b->topic);
+
+	if (!b->error) {
+		histogram_add(&s->metrics.record_latency, (double)(s->now_ms - b->created_ms) / 1000, (uint64_t)b->count);
+		return;
+	}
+	sampled_add(&s->metrics.record_errors, b->count, s->now_ms);
+	if (t)
+		sampled_add(&t->metrics.errors, b->count, s->now_ms);
+}
+
 static void call_back(const struct sender *s, const struct batch *b)
 {
 	struct producer_error err;
@@ -227,6 +241,7 @@ void sender_finish(struct sender *s)
 	while ((b = list_first(&s->done, struct batch, node))) {
 		list_remove(&b->node);
 		leave_lane(s, b);
+		count_end(s, b);
 		if (s->journal) {
 			batch_drop_bytes(b, s->budget);
 			accum_settled(s->accum, b);

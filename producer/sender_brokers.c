@@ -63,6 +63,7 @@ struct broker *sender_broker_new(struct sender *s, int32_t id, const char *host,
 	snprintf(b->host, sizeof b->host, "%s", host);
 	for (int i = 0; i < CONN_KINDS; i++) {
 		conn_init(&b->conn[i], &s->conn_conf, b, host, port);
+		b->conn[i].node = &b->metrics;
 		b->conn[i].ticket = tickets[i];		/* a look-up for who had the struct before must not fit */
 		list_init(&b->gather[i]);
 	}

@@ -156,6 +156,26 @@ static struct request *build(struct sender *s, struct conn *c, struct batch *con
 	return r;
 }
 
+static void count_sent(struct sender *s, struct batch *b, struct topic *t)
+{
+	struct metrics *m = &s->metrics;
+	double bytes = (double)batch_wire_bytes(b), rate = b->raw_bytes ? (double)b->bytes / b->raw_bytes : 1;
+
+	sampled_add(&m->batch_size, bytes, s->now_ms);
+	sampled_add(&m->compression_rate, rate, s->now_ms);
+	sampled_add(&m->record_size, b->record_max, s->now_ms);
+	sampled_add(&t->metrics.records, b->count, s->now_ms);
+	sampled_add(&t->metrics.bytes, bytes, s->now_ms);
+	sampled_add(&t->metrics.compression_rate, rate, s->now_ms);
+	if (b->attempts > 1) {
+		sampled_add(&m->record_retries, b->count, s->now_ms);
+		sampled_add(&t->metrics.retries, b->count, s->now_ms);
+		return;
+	}
+	sampled_add(&m->queue_time_ms, (double)(s->now_ms - b->created_ms), s->now_ms);
+	histogram_add(&m->queue_time, (double)(s->now_ms - b->created_ms) / 1000, (uint64_t)b->count);
+}
+
 static void mark_sent(struct sender *s, struct batch *b, int kind)
 {
 	struct stream *st = sender_stream(s, b);
@@ -164,6 +184,7 @@ static void mark_sent(struct sender *s, struct batch *b, int kind)
 		b->lane->unsent--;
 	st->conn = (uint8_t)kind;
 	stream_sent(st, b, s->now_ms);
+	count_sent(s, b, st->owner);
 	s->in_flight++;
 }
 
@@ -174,6 +195,7 @@ static void flush(struct sender *s, struct broker *b, int kind)
 	size_t bytes = b->gather_bytes[kind];
 	struct batch **batches;
 	struct request *r = NULL;
+	int64_t records = 0;
 
 	if (n == 0)
 		return;
@@ -194,8 +216,11 @@ static void flush(struct sender *s, struct broker *b, int kind)
 		r = build(s, &b->conn[kind], batches, n);
 	}
 	if (r) {
-		for (i = 0; i < n; i++)
+		for (i = 0; i < n; i++) {
 			mark_sent(s, batches[i], kind);
+			records += batches[i]->count;
+		}
+		sampled_add(&s->metrics.records_per_request, (double)records, s->now_ms);
 		s->requests_sent++;
 		conn_send(&b->conn[kind], r, s->now_ms);
 	} else {

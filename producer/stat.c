@@ -1,7 +1,7 @@
 /* stat.c - a copy of what the sender knows, for people.
  *
  * Why a copy made by the sender: nothing it owns needs a lock, and the numbers of one snapshot fit together.
- * Threads: producer_stat any; stat_fill the sender's, or any when the sender does not run.
+ * Threads: producer_stat and stat_ask any; fill runs on the sender's, or on any when the sender does not run.
  * Failure no memory -> ERR_NOMEM, nothing to release.
  */
 #include "producer/core.h"
@@ -161,9 +161,10 @@ static int fill_lanes(const struct sender *s, struct producer_stat *ret)
 
 /* --- all of it --- */
 
-int stat_fill(struct producer *p, struct producer_stat *ret)
+static int fill(struct producer *p, void *arg)
 {
 	const struct sender *s = &p->sender;
+	struct producer_stat *ret = arg;
 	int rc;
 
 	*ret = (struct producer_stat){
@@ -182,17 +183,17 @@ int stat_fill(struct producer *p, struct producer_stat *ret)
 	return rc;
 }
 
-int producer_stat(struct producer *p, struct producer_stat *ret)
+int stat_ask(struct producer *p, int (*fill_)(struct producer *p, void *arg), void *arg)
 {
-	struct stat_request q = { .stat = ret, .rc = ERR_TIMEOUT };
+	struct stat_request q = { .fill = fill_, .arg = arg, .rc = ERR_TIMEOUT };
 	int64_t at_ms = clock_mono_ms() + STAT_WAIT_MS;
 	bool in_time = true;
 
 	if (!p->running)
-		return stat_fill(p, ret);
+		return fill_(p, arg);
 	pthread_mutex_lock(&p->mu);
 	if (p->stopped) {
-		q.rc = stat_fill(p, ret);
+		q.rc = fill_(p, arg);
 		q.done = true;
 	} else {
 		list_push_back(&p->stat_requests, &q.node);
@@ -204,6 +205,11 @@ int producer_stat(struct producer *p, struct producer_stat *ret)
 		list_remove(&q.node);
 	pthread_mutex_unlock(&p->mu);
 	return q.rc;
+}
+
+int producer_stat(struct producer *p, struct producer_stat *ret)
+{
+	return stat_ask(p, fill, ret);
 }
 
 void producer_stat_release(struct producer_stat *s)

@@ -143,6 +143,28 @@ def bench_prints_the_figures_of_kafkas_perf_test(t):
 
 
 @scenario()
+def metrics_carry_the_names_of_javas_producer(t):
+    """bench --print-metrics and `status --metrics` of an agent: what was sent is counted, each name is declared once."""
+    kafka = t.kafka()
+    topic = t.topic(kafka)
+    out = good(spillway(t, "bench", "-b", kafka.address, "-t", topic, "--num-records", 700, "--record-size", 50, "--print-metrics",
+                        "-X", "client.id=me"))
+    assert 'kafka_producer_topic_record_send_total{client_id="me",topic="%s"} 700\n' % topic in out, out
+    t.writer("a").write(300)
+    agent = t.agent(kafka.address, topic).start()
+    agent.until_acked(300)
+    rc, text, err = agent.command("status", "--metrics")
+    assert rc == 0, err
+    rows = dict(row.rsplit(" ", 1) for row in text.splitlines() if not row.startswith("#"))
+    value = {name.split("{")[0]: float(v) for name, v in rows.items()}
+    assert value["kafka_producer_record_send_total"] >= 300 and value["kafka_producer_record_error_total"] == 0, value
+    assert value["kafka_producer_partition_record_send_total"] == 300 and value["kafka_producer_partition_last_offset"] == 999, value
+    assert value["kafka_producer_request_latency_seconds_count"] >= 1 and value["kafka_producer_buffer_total_bytes"] > 2 ** 20, value
+    types = [row for row in text.splitlines() if row.startswith("# TYPE")]
+    assert len(types) == len(set(types)), types
+
+
+@scenario()
 def metadata_shows_brokers_topics_and_leaders(t):
     """Text and JSON name the broker's address, a topic's partitions and leaders; a topic that is not there ends with 69."""
     kafka = t.kafka()

@@ -65,6 +65,8 @@ static void look(void *arg, const struct producer_metric *m)
 		assert_true(m->counts[i] >= m->counts[i - 1] && m->bounds[i] > m->bounds[i - 1]);
 }
 
+static struct metrics_shared shared;
+
 static struct metrics filled(void)
 {
 	struct metrics m = { 0 };
@@ -72,8 +74,8 @@ static struct metrics filled(void)
 	sampled_add(&m.records_per_request, 7, 0);
 	sampled_add(&m.record_errors, 2, 0);
 	sampled_add(&m.requests, 100, 0);
-	histogram_add(&m.request_latency, 0.0015);
-	histogram_add(&m.request_latency, 100);
+	histogram_add(&m.request_latency, 0.0015, 1);
+	histogram_add(&m.request_latency, 100, 1);
 	return m;
 }
 
@@ -89,7 +91,7 @@ static void dashboards_of_java_producers_find_their_names(void **state)
 	struct seen s = { 0 };
 
 	(void)state;
-	metrics_each(&m, &(struct metrics_now){ 0 }, look, &s);
+	metrics_each(&m, &shared, &(struct metrics_now){ 0 }, look, &s);
 	for (size_t i = 0; i < COUNT(wanted); i++)
 		assert_non_null(strstr(s.names, wanted[i]));
 	assert_int_equal(s.histograms, 3);
@@ -106,7 +108,7 @@ static void the_text_is_what_prometheus_reads(void **state)
 	(void)state;
 	buf_init(&out, 1u << 20);
 	sampled_add(&tm.records, 5, 0);
-	metrics_each(&m, &(struct metrics_now){ .now_ms = 10 }, metrics_text_put, &t);
+	metrics_each(&m, &shared, &(struct metrics_now){ .now_ms = 10 }, metrics_text_put, &t);
 	metrics_each_topic(rows, 2, 10, metrics_text_put, &t);
 	assert_non_null(strstr(out.data, "# TYPE kafka_producer_record_send_total counter\n"
 					 "kafka_producer_record_send_total{client_id=\"a\\\"b\\\\c\"} 7\n"));
@@ -131,7 +133,7 @@ static void each_name_is_declared_once(void **state)
 
 	(void)state;
 	buf_init(&out, 1u << 20);
-	metrics_each(&m, &(struct metrics_now){ 0 }, metrics_text_put, &t);
+	metrics_each(&m, &shared, &(struct metrics_now){ 0 }, metrics_text_put, &t);
 	metrics_each_node(nodes, 2, 0, metrics_text_put, &t);
 	metrics_each_partition(parts, 2, metrics_text_put, &t);
 	for (char *p = out.data; (p = strstr(p, "# TYPE ")); p++) {
