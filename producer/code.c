@@ -13,15 +13,15 @@
 #include "producer/api.h"
 
 static const struct { int inside, code; bool retriable; } codes[] = {
-	{ ERR_TIMEOUT,     PRODUCER_ERR_TIMEOUT,       true },
-	{ ERR_AGAIN,       PRODUCER_ERR_BUFFER_FULL,   true },
-	{ ERR_BUFFER_FULL, PRODUCER_ERR_BUFFER_FULL,   true },
-	{ ERR_TOO_LARGE,   PRODUCER_ERR_TOO_LARGE,     false },
+	{ ERR_TIMEOUT,     PRODUCER_ERR_TIMEOUT,           true },
+	{ ERR_AGAIN,       PRODUCER_ERR_BUFFER_FULL,       true },
+	{ ERR_BUFFER_FULL, PRODUCER_ERR_BUFFER_FULL,       true },
+	{ ERR_TOO_LARGE,   PRODUCER_ERR_TOO_LARGE,         false },
 	{ ERR_PARTITION,   PRODUCER_ERR_INVALID_PARTITION, false },
-	{ ERR_CLOSED,      PRODUCER_ERR_CLOSED,        false },
-	{ ERR_CONFIG,      PRODUCER_ERR_CONFIG,        false },
-	{ ERR_NOMEM,       PRODUCER_ERR_NOMEM,         true },
-	{ ERR_BAD_DATA,    PRODUCER_ERR_SERIALIZATION, false },
+	{ ERR_CLOSED,      PRODUCER_ERR_CLOSED,            false },
+	{ ERR_CONFIG,      PRODUCER_ERR_CONFIG,            false },
+	{ ERR_NOMEM,       PRODUCER_ERR_NOMEM,             true },
+	{ ERR_BAD_DATA,    PRODUCER_ERR_SERIALIZATION,     false },
 };
 
 /* Kafka has -1, the public ones lie above -1100 and those of the inside far below; in between is -errno. */

@@ -11,6 +11,7 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/clock.h"
@@ -166,12 +167,42 @@ static bool take_brokers(struct api_metadata *a, struct producer_cluster *to)
 	return to->brokers != NULL;
 }
 
+static int by_partition(const void *a, const void *b)
+{
+	return ((const struct producer_partition_info *)a)->partition - ((const struct producer_partition_info *)b)->partition;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	return ((const struct producer_broker_info *)a)->id - ((const struct producer_broker_info *)b)->id;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const char *x = ((const struct producer_topic_desc *)a)->topic, *y = ((const struct producer_topic_desc *)b)->topic;
+
+	return strcmp(x ? x : "", y ? y : "");
+}
+
+/* Brokers answer in no fixed order. */
+static void put_in_order(struct producer_cluster *c)
+{
+	if (c->broker_count)
+		qsort(c->brokers, c->broker_count, sizeof *c->brokers, by_id);
+	if (c->topic_count)
+		qsort(c->topics, c->topic_count, sizeof *c->topics, by_name);
+	for (size_t i = 0; i < c->topic_count; i++)
+		if (c->topics[i].partition_count)
+			qsort(c->topics[i].partitions, c->topics[i].partition_count, sizeof *c->topics[i].partitions, by_partition);
+}
+
 static int take(struct api_metadata *a, struct producer_cluster *ret)
 {
 	struct producer_cluster c = { .cluster_id = a->cluster_id, .controller = a->controller };
 
 	a->cluster_id = NULL;
 	if (take_brokers(a, &c) && take_topics(a, &c)) {
+		put_in_order(&c);
 		*ret = c;
 		return 0;
 	}

@@ -105,7 +105,8 @@ int core_open(struct producer_config *c, const struct producer_journal *j, struc
 	if (rc < 0)
 		return rc;
 	if (!j && c->partitioner == PARTITIONER_FILE && !c->partitioner_fn.partition)
-		return code_fail(ret_err, ERR_CONFIG, "partitioner.class: file needs log files, it is for the agent; a key does the same here");
+		return code_fail(ret_err, ERR_CONFIG, "partitioner.class: file needs log files; here "
+				 "a key does the same");
 	p = mem_new(struct producer);
 	if (!p)
 		return code_fail(ret_err, ERR_NOMEM, NULL);

@@ -2,9 +2,11 @@
  *
  * Promise
  *	A record that producer_send accepted is in Kafka exactly once when its callback reports success
- *	(enable.idempotence, the default), in the order of the sends for each partition. Each accepted record has one end:
- *	success or an error, told once. No call except producer_send, producer_send_wait, producer_flush, producer_describe
- *	and producer_close ever waits, and producer_send waits no longer than max.block.ms for metadata and memory together.
+ *	(enable.idempotence, the default), in the order of the sends for each partition. (Records that something places - a
+ *	key, a partition, a partitioner - and records that go wherever there is room are two flows: each is in order, between
+ *	them there is none.) Each accepted record has one end: success or an error, told once. No call except producer_send,
+ *	producer_send_wait, producer_flush, producer_describe and producer_close ever waits, and producer_send waits no longer
+ *	than max.block.ms for metadata and memory together.
  * Calling sequence
  *	producer_config_new, producer_config_set*, producer_open, producer_send*, producer_flush?, producer_close,
  *	producer_config_free.
@@ -12,16 +14,16 @@
  *	producer_send, _send_wait, _flush, _describe and _metrics: any thread, at once. producer_open, _reload and _close:
  *	one thread at a time. A configuration belongs to one thread; once it was given to producer_open it is only read, and
  *	must live until producer_close returned. Serializers, partitioners and on_send run on the thread that sends, callbacks
- *	and on_acknowledgement on the sender thread, in batch order for each partition: they must be short and must not call
- *	_send_wait, _flush, _describe or _close. producer_send from a callback is fine, but there it does not wait: what does
- *	not fit at once is refused.
+ *	and on_acknowledgement on the sender thread, in batch order for each partition: they must be short. What waits for
+ *	that thread (_send_wait, _flush, _describe, _close) answers PRODUCER_ERR_SYSTEM there. producer_send from a callback
+ *	is fine, but does not wait: what does not fit at once is refused.
  * Ownership
  *	What a record points to is copied before producer_send returns. What a callback is given is valid until it returns.
  * Units
  *	bytes; milliseconds; timestamps in milliseconds since 1970.
  * Errors
- *	Functions return 0 or a negative code, with words in *ret_err (may be NULL). Codes below -1 are of this library
- *	(PRODUCER_ERR_*), -1 and positive ones are Kafka's.
+ *	Functions return 0 or a negative code, with words in *ret_err (may be NULL; filled on failure only). Codes below -1 are
+ *	of this library (PRODUCER_ERR_*), -1 and positive ones are Kafka's.
  * Source
  *	Names and meanings are those of Apache Kafka's producer configuration; idempotence is KIP-98, the sticky
  *	partitioner KIP-480 and KIP-794, backoff KIP-580, compression levels KIP-390, interceptors KIP-42.
@@ -78,7 +80,7 @@ typedef void producer_done_fn(void *arg, const struct producer_metadata *md, con
 
 /* --- Serializers: what a record's key or value points to, into bytes --- */
 
-/* By name (key.serializer, value.serializer): bytes and string are taken as they are; json too, when it is valid JSON;
+/* By name (key.serializer, value.serializer): bytes and string are taken as they are; json too, when it is one JSON value;
  * integer, long and double point to an int32_t, int64_t or double and become 4 or 8 big-endian bytes; uuid points to
  * 16 bytes and becomes its 36 characters. All but bytes, string and json need exactly that length. */
 
@@ -115,9 +117,10 @@ struct producer_partitioner {
 
 /* Built-in ones by interceptor.classes, a JSON array run in its order:
  *	[{"header": {"name": "dc", "value": "eu1"}}, {"redact": {"pattern": "\\d{16}", "with": "****"}},
- *	 {"drop": {"pattern": "^DEBUG"}}, {"rename": {"topic": "a", "to": "b"}}]
- * Patterns are PCRE2 over the value's bytes. Those of one's own run behind them, in the order they were added, before
- * serializing. */
+ *	 {"drop": {"pattern": "^DEBUG", "topic": "web"}}, {"rename": {"topic": "a", "to": "b"}}]
+ * Patterns are PCRE2 over the value's bytes; one that takes too many steps counts as failed. All matches are redacted, "with"
+ * is literal; drop without "topic" is for all. Those of one's own run behind them, in the order they were added, before
+ * serializing. One that fails is logged and skipped: what must never leave unredacted needs a pattern that cannot fail. */
 struct producer_interceptor {
 	/* May change the record: what it points to must live until producer_send returns. 0: go on; 1: the record is dropped
 	 * (producer_send returns PRODUCER_ERR_DROPPED and no callback runs); negative: it failed, which is logged, and the
@@ -156,34 +159,37 @@ const char *producer_config_name(size_t i);
 /* --- The producer --- */
 
 enum {						/* what producer_error.code can be besides Kafka's codes */
-	PRODUCER_ERR_TIMEOUT = -1001,		/* max.block.ms passed, or the timeout given; words say for what it waited */
+	PRODUCER_ERR_TIMEOUT = -1001,		/* max.block.ms passed, or the timeout given; words say for what it waited and
+						 * why it did not come */
 	PRODUCER_ERR_BUFFER_FULL = -1002,	/* of it, buffer.memory stayed full */
-	PRODUCER_ERR_TOO_LARGE = -1003,		/* larger than max.request.size or buffer.memory (Java: RecordTooLargeException) */
+	PRODUCER_ERR_TOO_LARGE = -1003,		/* larger than max.request.size or buffer.memory */
 	PRODUCER_ERR_CLOSED = -1004,
 	PRODUCER_ERR_SERIALIZATION = -1005,
-	PRODUCER_ERR_INVALID_PARTITION = -1006,
-	PRODUCER_ERR_INVALID_TOPIC = -1007,
+	PRODUCER_ERR_INVALID_PARTITION = -1006,	/* below -1, chosen in vain, or not there within max.block.ms */
+	PRODUCER_ERR_INVALID_TOPIC = -1007,	/* no name, or one that Kafka does not take */
 	PRODUCER_ERR_DROPPED = -1008,		/* by an interceptor */
 	PRODUCER_ERR_CONFIG = -1009,
 	PRODUCER_ERR_NOMEM = -1010,
-	PRODUCER_ERR_AUTHENTICATION = -1011,	/* Kafka's words in the text */
+	PRODUCER_ERR_AUTHENTICATION = -1011,	/* or a right is missing; Kafka's words in the text */
 	PRODUCER_ERR_SYSTEM = -1012,		/* words say what; also: what may not be called from a callback was */
 	PRODUCER_ERR_REFUSED = -1013,		/* producer_send_wait: by the broker; ret_err->code is Kafka's */
 };
 
 int  producer_open(struct producer_config *c, struct producer **ret_p, struct producer_error *ret_err);
-/* Accepts one record, or says why not. cb may be NULL. */
+/* Accepts one record, or says why not: then cb never runs. cb may be NULL. In this order: interceptors, serializers, size,
+ * the topic's metadata, the partition, memory. */
 int  producer_send(struct producer *p, const struct producer_record *r, producer_done_fn *cb, void *arg,
 		   struct producer_error *ret_err);
-/* Sends one record and waits for its end, at most timeout_ms (-1: for ever). After PRODUCER_ERR_TIMEOUT it may still be
- * delivered. ret_md may be NULL; its topic is the record's. */
+/* Sends one record and waits for its end, at most timeout_ms (-1: for ever); linger.ms is part of that. After
+ * PRODUCER_ERR_TIMEOUT it may still be delivered. ret_md may be NULL; its topic is the record's. */
 int  producer_send_wait(struct producer *p, const struct producer_record *r, int64_t timeout_ms,
 			struct producer_metadata *ret_md, struct producer_error *ret_err);
 /* Sends what is there at once and waits until all of it is answered; PRODUCER_ERR_TIMEOUT. -1: for ever. Others may go on
  * sending: it does not wait for what comes later. */
 int  producer_flush(struct producer *p, int64_t timeout_ms);
 /* Refuses new records, delivers what is there for at most timeout_ms (-1: for ever), then fails the rest through
- * their callbacks and frees everything. NULL is fine. */
+ * their callbacks (PRODUCER_ERR_TIMEOUT is returned) and frees everything. Threads that are inside a call meanwhile get
+ * PRODUCER_ERR_CLOSED and are waited for; after it returned p is gone. NULL is fine. */
 int  producer_close(struct producer *p, int64_t timeout_ms);
 /* Takes bootstrap.servers and everything of ssl.* and sasl.* over from c, for connections made from now on; the rest of c
  * is not looked at. c may be freed afterwards. On an error nothing has changed. */

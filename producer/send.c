@@ -1,4 +1,4 @@
-/* send.c - producer_send and producer_send_wait: one record from the caller into a batch.
+/* send.c - producer_send: one record from the caller into a batch.
  *
  * Order as in Java's producer: interceptors, serializers, size, topic's metadata, partition, memory. Waiting for metadata
  * and for memory share one max.block.ms; whoever waits in vain is told for what, and why it did not come.
@@ -21,6 +21,7 @@
 #include "producer/code.h"
 #include "producer/serialize.h"
 
+#define LOOK_AGAIN_MS 1000		/* for a topic or a partition that is not there */
 #define CODE_INVALID_TOPIC 17
 #define CODE_TOPIC_AUTHORIZATION 29
 
@@ -105,14 +106,15 @@ static int check_record(const struct sending *s)
 	if (!r->topic || !r->topic[0])
 		return code_fail(s->err, PRODUCER_ERR_INVALID_TOPIC, "a record needs a topic");
 	if (!topic_name_valid(r->topic))
-		return code_fail(s->err, PRODUCER_ERR_INVALID_TOPIC, "topic \"%.40s\" is no name for a topic: it has 1 to 249 of the "
-				 "characters a-z, A-Z, 0-9, '.', '_' and '-'", r->topic);
+		return code_fail(s->err, PRODUCER_ERR_INVALID_TOPIC, "topic \"%.40s\" is no name for a topic: it has 1 to 249 of "
+				 "the characters a-z, A-Z, 0-9, '.', '_' and '-'", r->topic);
 	if (r->partition < -1)
-		return code_fail(s->err, PRODUCER_ERR_INVALID_PARTITION, "partition %" PRId32 " of topic \"%s\": must be 0 or more, or -1",
-				 r->partition, r->topic);
+		return code_fail(s->err, PRODUCER_ERR_INVALID_PARTITION, "partition %" PRId32 " of topic \"%s\": must be 0 or "
+				 "more, or -1", r->partition, r->topic);
 	for (size_t i = 0; i < r->header_count; i++)
 		if (!r->headers[i].name)
-			return code_fail(s->err, PRODUCER_ERR_SERIALIZATION, "header %zu for topic \"%s\" has no name", i, r->topic);
+			return code_fail(s->err, PRODUCER_ERR_SERIALIZATION, "header %zu for topic \"%s\" has no name", i,
+					 r->topic);
 	return 0;
 }
 
@@ -134,13 +136,14 @@ static int check_size(const struct sending *s)
 	const char *limit = (int64_t)max + BATCH_HEAD >= s->p->config->max_request_size ? "max.request.size" : "buffer.memory";
 
 	if (!absurd(r))
-		n = batch_record_bytes(&empty, r->key_len, !r->key, r->value_len, !r->value, r->headers, r->header_count, r->timestamp);
+		n = batch_record_bytes(&empty, r->key_len, !r->key, r->value_len, !r->value, r->headers, r->header_count,
+				       r->timestamp);
 	if (n <= max)
 		return 0;
 	if (n == SIZE_MAX)
 		return code_fail(s->err, ERR_TOO_LARGE, "a record for topic \"%s\" has a part of more than 2 GiB", r->topic);
-	return code_fail(s->err, ERR_TOO_LARGE, "a record for topic \"%s\" takes %zu bytes, %s allows %zu", r->topic, n + BATCH_HEAD,
-			 limit, max + BATCH_HEAD);
+	return code_fail(s->err, ERR_TOO_LARGE, "a record for topic \"%s\" takes %zu bytes, %s allows %zu", r->topic,
+			 n + BATCH_HEAD, limit, max + BATCH_HEAD);
 }
 
 /* --- metadata --- */
@@ -167,16 +170,18 @@ static int topic_timeout(const struct sending *s, const struct topic *t)
 
 	if (count > 0)
 		return code_fail(s->err, ERR_PARTITION, "partition %" PRId32 " does not exist: the topic \"%s\" has %" PRId32
-				 ", and got no more within max.block.ms (%" PRId64 " ms)", s->r.partition, t->name, count, waited(s));
+				 ", and got no more within max.block.ms (%" PRId64 " ms)", s->r.partition, t->name, count,
+				 waited(s));
 	sender_trouble(&s->p->sender, why, sizeof why, &auth);
 	if (why[0])
-		return code_fail(s->err, auth ? PRODUCER_ERR_AUTHENTICATION : ERR_TIMEOUT, "topic \"%.60s\" not in metadata within "
-				 "max.block.ms (%" PRId64 " ms): %s", t->name, waited(s), why);
-	return code_fail(s->err, ERR_TIMEOUT, "topic \"%s\" not in metadata within max.block.ms (%" PRId64 " ms): %s", t->name, waited(s),
+		return code_fail(s->err, auth ? PRODUCER_ERR_AUTHENTICATION : ERR_TIMEOUT, "topic \"%.60s\" not in metadata "
+				 "within max.block.ms (%" PRId64 " ms): %s", t->name, waited(s), why);
+	return code_fail(s->err, ERR_TIMEOUT, "topic \"%s\" not in metadata within max.block.ms (%" PRId64 " ms): %s",
+			 t->name, waited(s),
 			 code ? api_error(code)->name : "no answer yet");
 }
 
-/* A lane with news of a partition that is not there makes the sender ask. */
+/* A look at a lane of what is not there makes the sender ask. */
 static int wait_for_topic(const struct sending *s, struct lane *l)
 {
 	const struct topic *t = l->topic;
@@ -187,11 +192,17 @@ static int wait_for_topic(const struct sending *s, struct lane *l)
 
 	if (rc == 0)
 		return 0;
-	lane_look(l);
-	pthread_mutex_lock(&p->mu);
-	while ((rc = topic_state(t, s->r.partition)) == ERR_AGAIN && in_time && !atomic_load(&p->accum.closed))
-		in_time = producer_wait(p, s->at_ms);
-	pthread_mutex_unlock(&p->mu);
+	while (rc == ERR_AGAIN && in_time && !atomic_load(&p->accum.closed)) {
+		int64_t again_ms = clock_mono_ms() + LOOK_AGAIN_MS;
+
+		lane_look(l);
+		pthread_mutex_lock(&p->mu);
+		if (topic_state(t, s->r.partition) == ERR_AGAIN && !atomic_load(&p->accum.closed))
+			producer_wait(p, again_ms < s->at_ms ? again_ms : s->at_ms);
+		pthread_mutex_unlock(&p->mu);
+		in_time = clock_mono_ms() < s->at_ms;
+		rc = topic_state(t, s->r.partition);
+	}
 	atomic_fetch_add(&p->metrics.metadata_wait_ns, (uint64_t)(clock_mono_ns() - began_ns));
 	if (rc == 0)
 		return 0;
@@ -371,8 +382,8 @@ static int send_record(struct sending *s)
 	return rc;
 }
 
-static int send_until(struct producer *p, const struct producer_record *r, producer_done_fn *cb, void *arg, int64_t at_ms,
-		      struct producer_error *ret_err)
+int producer_send_until(struct producer *p, const struct producer_record *r, producer_done_fn *cb, void *arg, int64_t at_ms,
+			struct producer_error *ret_err)
 {
 	struct sending s = { .p = p, .r = *r, .fn = cb, .arg = arg, .began_ms = clock_mono_ms(), .at_ms = at_ms, .err = ret_err };
 	int rc = ERR_CLOSED;
@@ -395,124 +406,7 @@ int producer_send(struct producer *p, const struct producer_record *r, producer_
 
 	if (rc < 0)
 		return code_fail(ret_err, rc, NULL);
-	rc = send_until(p, r, cb, arg, producer_deadline(p->config->max_block_ms), ret_err);
-	producer_leave(p);
-	return rc;
-}
-
-/* --- one record and its end --- */
-
-/* Of two, whoever is last frees it: a caller that gave up leaves it to the callback. */
-struct awaited {
-	pthread_mutex_t mu;		/* protects all below */
-	pthread_cond_t  cond;		/* CLOCK_MONOTONIC */
-	int  holders;
-	bool ended;
-	struct producer_metadata md;
-	struct producer_error err;
-};
-
-static struct awaited *awaited_new(void)
-{
-	struct awaited *a = mem_new(struct awaited);
-	pthread_condattr_t attr;
-
-	if (!a)
-		return NULL;
-	a->holders = 2;
-	pthread_mutex_init(&a->mu, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&a->cond, &attr);
-	pthread_condattr_destroy(&attr);
-	return a;
-}
-
-/* Holding mu, which is left. */
-static void awaited_drop(struct awaited *a, int holders)
-{
-	bool last = (a->holders -= holders) == 0;
-
-	pthread_mutex_unlock(&a->mu);
-	if (!last)
-		return;
-	pthread_cond_destroy(&a->cond);
-	pthread_mutex_destroy(&a->mu);
-	mem_free(a);
-}
-
-static void awaited_ended(void *arg, const struct producer_metadata *md, const struct producer_error *err)
-{
-	struct awaited *a = arg;
-
-	pthread_mutex_lock(&a->mu);
-	a->ended = true;
-	a->md = *md;
-	if (err)
-		a->err = *err;
-	pthread_cond_signal(&a->cond);
-	awaited_drop(a, 1);
-}
-
-static int await(struct awaited *a, int64_t at_ms, struct producer_metadata *ret_md, struct producer_error *ret_err)
-{
-	struct timespec ts = { .tv_sec = (time_t)(at_ms / 1000), .tv_nsec = (long)(at_ms % 1000) * 1000000 };
-	int late = 0, rc = 0;
-
-	pthread_mutex_lock(&a->mu);
-	while (!a->ended && !late)
-		late = at_ms < 0 ? pthread_cond_wait(&a->cond, &a->mu) : pthread_cond_timedwait(&a->cond, &a->mu, &ts);
-	if (!a->ended) {
-		rc = code_fail(ret_err, ERR_TIMEOUT, "no answer in time; the record may still be delivered");
-	} else if (a->err.code) {
-		/* Kafka's codes are positive; whoever asks "negative?" must see the failure too. */
-		rc = a->err.code < 0 ? a->err.code : PRODUCER_ERR_REFUSED;
-		if (ret_err)
-			*ret_err = a->err;
-	}
-	if (a->ended && ret_md)
-		*ret_md = a->md;
-	awaited_drop(a, 1);
-	return rc;
-}
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < 0 || (b >= 0 && b < a) ? b : a;
-}
-
-static int send_and_await(struct producer *p, const struct producer_record *r, int64_t at_ms, struct producer_metadata *ret_md,
-			  struct producer_error *ret_err)
-{
-	struct awaited *a = awaited_new();
-	int rc;
-
-	if (!a)
-		return code_fail(ret_err, ERR_NOMEM, NULL);
-	rc = send_until(p, r, awaited_ended, a, earlier(at_ms, producer_deadline(p->config->max_block_ms)), ret_err);
-	if (rc < 0) {
-		pthread_mutex_lock(&a->mu);
-		awaited_drop(a, 2);
-		return rc;
-	}
-	rc = await(a, at_ms, ret_md, ret_err);
-	if (ret_md)
-		ret_md->topic = r->topic;
-	return rc;
-}
-
-int producer_send_wait(struct producer *p, const struct producer_record *r, int64_t timeout_ms,
-		       struct producer_metadata *ret_md, struct producer_error *ret_err)
-{
-	int64_t at_ms = producer_deadline(timeout_ms);
-	int rc;
-
-	if (producer_on_sender(p))
-		return code_fail(ret_err, PRODUCER_ERR_SYSTEM, "a callback cannot wait for another record");
-	rc = producer_enter(p);
-	if (rc < 0)
-		return code_fail(ret_err, rc, NULL);
-	rc = send_and_await(p, r, at_ms, ret_md, ret_err);
+	rc = producer_send_until(p, r, cb, arg, producer_deadline(p->config->max_block_ms), ret_err);
 	producer_leave(p);
 	return rc;
 }

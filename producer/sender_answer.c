@@ -176,7 +176,8 @@ static void acknowledge(const struct producer_config *c, const struct producer_m
 
 		if (rc >= 0 || !c->log)
 			continue;
-		snprintf(text, sizeof text, "interceptor %zu: on_acknowledgement failed with %d; topic \"%.60s\"", i, rc, md->topic);
+		snprintf(text, sizeof text, "interceptor %zu: on_acknowledgement failed with %d; topic \"%.60s\"", i, rc,
+			 md->topic);
 		c->log(c->log_arg, text);
 	}
 }

@@ -7,6 +7,8 @@
  *	java -cp 'JARS/*' tests/golden/Golden.java responses >tests/golden/responses.hex
  *	java -cp 'JARS/*' tests/golden/Golden.java codecs >tests/golden/codecs.hex
  *		the records of batches.hex's compressed batches as Kafka's own writer lays them out and compresses them
+ *	java -cp 'JARS/*' tests/golden/Golden.java partitions >tests/golden/partitions.txt
+ *		murmur2 and partition of 5,000 keys that a generator of our own makes (test_murmur2.c has it too)
  *
  * JARS: Apache Kafka's jars of the version named in tests/kafka/pom.xml.
  */
@@ -164,6 +166,20 @@ public class Golden {
 		}
 	}
 
+	static void partitions() {
+		int state = 1;
+		for (int i = 0; i < 5000; i++) {
+			byte[] key = new byte[i % 301];
+			for (int k = 0; k < key.length; k++) {
+				state = state * 1103515245 + 12345;
+				key[k] = (byte) (state >>> 16);
+			}
+			int count = 1 + i % 97;
+			System.out.println(String.format("%08x %d", org.apache.kafka.common.utils.Utils.murmur2(key),
+				org.apache.kafka.clients.producer.internals.BuiltInPartitioner.partitionForKey(key, count)));
+		}
+	}
+
 	public static void main(String[] args) throws Exception {
 		if (args[0].equals("check")) {
 			boolean good = true;
@@ -182,6 +198,10 @@ public class Golden {
 		if (args[0].equals("codecs")) {
 			System.out.println("# Batches as Apache Kafka's own writer makes them: Golden.java codecs.");
 			codecs();
+			return;
+		}
+		if (args[0].equals("partitions")) {
+			partitions();
 			return;
 		}
 		System.out.println("# Responses as Apache Kafka's own classes write them: Golden.java responses.");

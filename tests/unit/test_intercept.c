@@ -64,7 +64,8 @@ static void expect_becomes(struct fixture *f, const char *value, const char *wan
 
 static void headers_are_added_behind_those_of_the_record(void **state)
 {
-	struct fixture *f = fixture(state, "[{\"header\":{\"name\":\"dc\",\"value\":\"eu1\"}},{\"header\":{\"name\":\"e\",\"value\":\"\"}}]");
+	struct fixture *f = fixture(state, "[{\"header\":{\"name\":\"dc\",\"value\":\"eu1\"}},"
+				    "{\"header\":{\"name\":\"e\",\"value\":\"\"}}]");
 	const struct producer_header own = { "own", "x", 1 };
 
 	for (int round = 0; round < 3; round++) {
@@ -86,7 +87,8 @@ static void headers_are_added_behind_those_of_the_record(void **state)
 static void all_matches_are_replaced_and_the_replacement_is_literal(void **state)
 {
 	struct fixture *f = fixture(state, "[{\"redact\":{\"pattern\":\"\\\\d{4,}\",\"with\":\"$0\\\\1${x}\"}},"
-				    "{\"redact\":{\"pattern\":\"b+\",\"with\":\"\"}},{\"redact\":{\"pattern\":\"\\\\$\",\"with\":\"--------\"}}]");
+				    "{\"redact\":{\"pattern\":\"b+\",\"with\":\"\"}},"
+				    "{\"redact\":{\"pattern\":\"\\\\$\",\"with\":\"--------\"}}]");
 
 	expect_becomes(f, "no match", "no match");
 	expect_becomes(f, "1234 and 56789", "--------0\\1--------{x} and --------0\\1--------{x}");
@@ -117,7 +119,8 @@ static void bytes_of_every_kind_are_values(void **state)
 
 static void records_are_dropped_by_pattern_and_topic(void **state)
 {
-	struct fixture *f = fixture(state, "[{\"drop\":{\"pattern\":\"^DEBUG\"}},{\"drop\":{\"pattern\":\"noise\",\"topic\":\"a\"}}]");
+	struct fixture *f = fixture(state, "[{\"drop\":{\"pattern\":\"^DEBUG\"}},"
+				    "{\"drop\":{\"pattern\":\"noise\",\"topic\":\"a\"}}]");
 	struct producer_record debug = record("t", "DEBUG x"), a = record("a", "some noise"), b = record("b", "some noise");
 	struct producer_record null = record("a", NULL);
 
@@ -129,7 +132,8 @@ static void records_are_dropped_by_pattern_and_topic(void **state)
 
 static void they_run_in_their_order(void **state)
 {
-	struct fixture *f = fixture(state, "[{\"rename\":{\"topic\":\"a\",\"to\":\"b\"}},{\"rename\":{\"topic\":\"b\",\"to\":\"c\"}},"
+	struct fixture *f = fixture(state, "[{\"rename\":{\"topic\":\"a\",\"to\":\"b\"}},"
+				    "{\"rename\":{\"topic\":\"b\",\"to\":\"c\"}},"
 				    "{\"drop\":{\"pattern\":\"x\",\"topic\":\"c\"}}]");
 	struct producer_record r = record("a", "y"), gone = record("a", "x"), other = record("d", "x");
 
@@ -143,7 +147,8 @@ static void they_run_in_their_order(void **state)
 /* A pattern that would run for years is stopped; the record goes on as it was, and what stands behind it still runs. */
 static void a_pattern_cannot_hang(void **state)
 {
-	struct fixture *f = fixture(state, "[{\"redact\":{\"pattern\":\"(a|aa)+$\",\"with\":\"x\"}},{\"redact\":{\"pattern\":\"!\",\"with\":\"?\"}}]");
+	struct fixture *f = fixture(state, "[{\"redact\":{\"pattern\":\"(a|aa)+$\",\"with\":\"x\"}},"
+				    "{\"redact\":{\"pattern\":\"!\",\"with\":\"?\"}}]");
 	char value[2002];
 
 	memset(value, 'a', 2000);

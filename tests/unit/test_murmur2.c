@@ -1,8 +1,10 @@
 /* test_murmur2.c - keys go where every other Kafka client sends them. */
 #include "producer/murmur2.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "producer/partition.h"
 #include "tests/lib/unit.h"
 
 /* org.apache.kafka.common.utils.UtilsTest.testMurmur2. */
@@ -33,9 +35,34 @@ static void bytes_above_127_and_odd_places_do_not_matter(void **state)
 	assert_int_equal((int32_t)murmur2(raw, sizeof raw), -1873354157);
 }
 
+/* The keys are those of tests/golden/Golden.java: of every length from 0 to 300. */
+static void thousands_of_keys_go_where_java_sends_them(void **state)
+{
+	FILE *f = fopen("tests/golden/partitions.txt", "r");
+	uint32_t rng = 1, hash;
+	uint8_t key[300];
+	int partition;
+
+	(void)state;
+	assert_non_null(f);
+	for (int i = 0; i < 5000; i++) {
+		size_t n = (size_t)i % 301;
+
+		for (size_t k = 0; k < n; k++) {
+			rng = rng * 1103515245u + 12345u;
+			key[k] = (uint8_t)(rng >> 16);
+		}
+		assert_int_equal(fscanf(f, "%8x %d", &hash, &partition), 2);
+		assert_int_equal((uint32_t)murmur2(key, n), hash);
+		assert_int_equal(partition_of_key(key, n, 1 + i % 97), partition);
+	}
+	fclose(f);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(hashes_are_those_of_java),
 	cmocka_unit_test(bytes_above_127_and_odd_places_do_not_matter),
+	cmocka_unit_test(thousands_of_keys_go_where_java_sends_them),
 };
 
 int main(int argc, char **argv) { return test_main(argc, argv, tests, COUNT(tests)); }

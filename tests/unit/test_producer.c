@@ -624,6 +624,7 @@ static void a_timeout_says_for_what_it_waited_and_why(void **state)
 	struct producer_record r = plain("t", "x", 1);
 
 	set(f, "max.block.ms", "300");
+	set(f, "retry.backoff.max.ms", "20");
 	fake_topic_error(f->fake, "t", 3);
 	open_producer(f);
 	assert_int_equal(producer_send(f->p, &r, done, f, &err), PRODUCER_ERR_TIMEOUT);
@@ -701,7 +702,7 @@ static void who_waits_for_memory_does_not_wait_for_linger(void **state)
 	assert_in_range(clock_mono_ms() - began, 0, 30000);
 }
 
-struct chain { struct fixture *f; struct producer *p; int left; int codes[4]; _Atomic bool finished; };
+struct chain { struct fixture *f; struct producer *p; int left; int codes[4]; bool ended; };
 
 static void send_next(void *arg, const struct producer_metadata *md, const struct producer_error *err)
 {
@@ -718,7 +719,10 @@ static void send_next(void *arg, const struct producer_metadata *md, const struc
 	c->codes[1] = producer_flush(c->p, -1);
 	c->codes[2] = producer_send_wait(c->p, &r, -1, NULL, &e);
 	c->codes[3] = producer_close(c->p, -1);
-	atomic_store(&c->finished, true);
+	pthread_mutex_lock(&c->f->mu);
+	c->ended = true;
+	pthread_cond_broadcast(&c->f->cond);
+	pthread_mutex_unlock(&c->f->mu);
 }
 
 static void a_callback_may_send_and_never_waits(void **state)
@@ -731,9 +735,10 @@ static void a_callback_may_send_and_never_waits(void **state)
 	open_producer(f);
 	c.p = f->p;
 	assert_int_equal(producer_send(f->p, &r, send_next, &c, NULL), 0);
-	wait_good(f, 51);
-	while (!atomic_load(&c.finished))
-		usleep(1000);
+	pthread_mutex_lock(&f->mu);
+	while (!c.ended)
+		pthread_cond_wait(&f->cond, &f->mu);
+	pthread_mutex_unlock(&f->mu);
 	close_producer(f, 30000);
 	assert_int_equal(f->good, 51);
 	assert_int_equal(c.codes[0], PRODUCER_ERR_TIMEOUT);
@@ -828,7 +833,8 @@ static void interceptors_change_drop_fail_and_see_every_end_first(void **state)
 	const struct producer_interceptor i = { .on_send = on_send, .on_acknowledgement = on_end, .close = on_close, .arg = &w };
 	struct producer_record r = plain("old", "good", 4);
 
-	set(f, "interceptor.classes", "[{\"rename\":{\"topic\":\"old\",\"to\":\"t\"}},{\"redact\":{\"pattern\":\"secret\",\"with\":\"***\"}}]");
+	set(f, "interceptor.classes", "[{\"rename\":{\"topic\":\"old\",\"to\":\"t\"}},"
+	    "{\"redact\":{\"pattern\":\"secret\",\"with\":\"***\"}}]");
 	assert_int_equal(producer_config_add_interceptor(f->c, &i), 0);
 	producer_config_set_log(f->c, take_words, &w);
 	open_producer(f);
@@ -881,17 +887,18 @@ static void serializers_decide_before_anything_is_taken(void **state)
 
 /* --- the end --- */
 
-struct hammer { struct fixture *f; struct producer *p; int accepted; };
+struct hammer { struct fixture *f; struct producer *p; int most, accepted; };
 
-static void *send_until_closed(void *arg)
+static void *send_on_and_on(void *arg)
 {
 	struct hammer *h = arg;
 	struct producer_record r = plain("t", "forgotten", 9);
-	int rc;
+	int rc = 0;
 
-	while ((rc = producer_send(h->p, &r, done, h->f, NULL)) == 0)
+	while (h->accepted < h->most && (rc = producer_send(h->p, &r, done, h->f, NULL)) == 0)
 		h->accepted++;
-	assert_int_equal(rc, PRODUCER_ERR_CLOSED);
+	if (rc && rc != PRODUCER_ERR_CLOSED)
+		h->accepted = -1;
 	return NULL;
 }
 
@@ -910,8 +917,8 @@ static void threads_that_still_send_are_refused_when_it_closes(void **state)
 	p = f->p;
 	f->p = NULL;
 	for (int i = 0; i < 3; i++) {
-		h[i] = (struct hammer){ .f = f, .p = p };
-		assert_int_equal(pthread_create(&threads[i], NULL, send_until_closed, &h[i]), 0);
+		h[i] = (struct hammer){ .f = f, .p = p, .most = INT32_MAX };
+		assert_int_equal(pthread_create(&threads[i], NULL, send_on_and_on, &h[i]), 0);
 	}
 	wait_good(f, 1000);
 	fake_down(f->fake, 0);
@@ -919,11 +926,62 @@ static void threads_that_still_send_are_refused_when_it_closes(void **state)
 	assert_int_equal(producer_close(p, 0), PRODUCER_ERR_TIMEOUT);
 	for (int i = 0; i < 3; i++) {
 		pthread_join(threads[i], NULL);
+		assert_true(h[i].accepted >= 0);
 		accepted += h[i].accepted;
 	}
 	assert_int_equal(f->good + f->bad, accepted);
 	assert_true(f->bad > 0);
 	assert_int_equal(f->last_code, PRODUCER_ERR_CLOSED);
+}
+
+struct slow { struct fixture *f; struct producer *p; bool inside, closing; int rc; };
+
+static int linger_in_on_send(void *arg, struct producer_record *r)
+{
+	struct slow *w = arg;
+
+	(void)r;
+	pthread_mutex_lock(&w->f->mu);
+	w->inside = true;
+	pthread_cond_broadcast(&w->f->cond);
+	while (!w->closing)
+		pthread_cond_wait(&w->f->cond, &w->f->mu);
+	pthread_mutex_unlock(&w->f->mu);
+	usleep(100000);	/* long enough for a close that does not wait */
+	return 0;
+}
+
+static void *send_slowly(void *arg)
+{
+	struct slow *w = arg;
+	struct producer_record r = plain("t", "slow", 4);
+
+	w->rc = producer_send(w->p, &r, done, w->f, NULL);
+	return NULL;
+}
+
+static void a_send_that_has_begun_is_waited_for_by_close(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	struct slow w = { .f = f };
+	const struct producer_interceptor i = { .on_send = linger_in_on_send, .arg = &w };
+	pthread_t thread;
+
+	assert_int_equal(producer_config_add_interceptor(f->c, &i), 0);
+	open_producer(f);
+	w.p = f->p;
+	f->p = NULL;
+	assert_int_equal(pthread_create(&thread, NULL, send_slowly, &w), 0);
+	pthread_mutex_lock(&f->mu);
+	while (!w.inside)
+		pthread_cond_wait(&f->cond, &f->mu);
+	w.closing = true;
+	pthread_cond_broadcast(&f->cond);
+	pthread_mutex_unlock(&f->mu);
+	assert_int_equal(producer_close(w.p, 30000), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(w.rc, f->good ? 0 : PRODUCER_ERR_CLOSED);
+	assert_int_equal(f->bad, 0);
 }
 
 static void several_threads_may_send_flush_and_wait_at_once(void **state)
@@ -941,16 +999,17 @@ static void several_threads_may_send_flush_and_wait_at_once(void **state)
 	p = f->p;
 	f->p = NULL;
 	for (int i = 0; i < 2; i++) {
-		h[i] = (struct hammer){ .f = f, .p = p };
-		assert_int_equal(pthread_create(&threads[i], NULL, send_until_closed, &h[i]), 0);
+		h[i] = (struct hammer){ .f = f, .p = p, .most = 10000 };
+		assert_int_equal(pthread_create(&threads[i], NULL, send_on_and_on, &h[i]), 0);
 	}
 	for (int i = 0; i < 20; i++) {
 		assert_int_equal(producer_send_wait(p, &r, 20000, NULL, NULL), 0);
 		assert_int_equal(producer_flush(p, 20000), 0);
 	}
-	assert_int_equal(producer_close(p, 30000), 0);
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
+	assert_int_equal(producer_close(p, 30000), 0);
+	assert_int_equal(h[0].accepted, 10000);
 	assert_int_equal(f->good, h[0].accepted + h[1].accepted);
 	assert_int_equal(fake_records(f->fake, "t", -1), f->good + 20);
 }
@@ -991,6 +1050,7 @@ int main(int argc, char **argv)
 		T(interceptors_change_drop_fail_and_see_every_end_first),
 		T(serializers_decide_before_anything_is_taken),
 		T(threads_that_still_send_are_refused_when_it_closes),
+		T(a_send_that_has_begun_is_waited_for_by_close),
 		T(several_threads_may_send_flush_and_wait_at_once),
 	};
 

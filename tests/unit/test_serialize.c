@@ -36,7 +36,8 @@ static void expect(enum serializer how, const void *data, size_t n, const void *
 
 static void numbers_become_big_endian_as_in_java(void **state)
 {
-	static const uint8_t uuid[16] = { 0x12, 0x3e, 0x45, 0x67, 0xe8, 0x9b, 0x12, 0xd3, 0xa4, 0x56, 0x42, 0x66, 0x14, 0x17, 0x40, 0xff };
+	static const uint8_t uuid[16] = { 0x12, 0x3e, 0x45, 0x67, 0xe8, 0x9b, 0x12, 0xd3,
+					    0xa4, 0x56, 0x42, 0x66, 0x14, 0x17, 0x40, 0xff };
 	int32_t i = -2;
 	int64_t l = 0x0102030405060708;
 	double d = -1.5;
@@ -136,8 +137,10 @@ static bool valid(const char *text, size_t n)
 static void valid_json_is_taken(void **state)
 {
 	static const char *const good[] = {
-		"null", "true", "false", "0", "-0", "-0.0e-12", "1E+400", "123456789012345678901234567890", "\"\"", "\"\\u0000\"",
-		"\"\\ud800\"", "\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"", "[]", "{}", " [ ] ", "[[],{}]",
+		"null", "true", "false", "0", "-0",
+		"-0.0e-12", "1E+400", "123456789012345678901234567890", "\"\"", "\"\\u0000\"",
+		"\"\\ud800\"", "\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"",
+		"[]", "{}", " [ ] ", "[[],{}]",
 		"{\"a\":{\"b\":[1,2,{\"c\":null}]},\"a\":2}", "\t\r\n [1 , 2 ]\n", "[\"\x7f\"]", "[{},[],\"\",0,true]",
 	};
 
@@ -150,9 +153,12 @@ static void valid_json_is_taken(void **state)
 static void what_is_not_json_is_refused(void **state)
 {
 	static const char *const bad[] = {
-		"", " ", "nul", "nulll", "True", "01", "1.", ".5", "1e", "1e+", "-", "+1", "0x1", "NaN", "'a'", "\"", "\"\\\"", "\"\\x\"",
-		"\"\\u12g4\"", "\"\n\"", "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xe2\x82\"", "[", "]", "[1", "[1,]",
-		"[,1]", "[1 2]", "{", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{\"a\":1]", "[1}", "{1:2}", "1 2", "[1],", "//x\n1", "\xef\xbb\xbf" "1",
+		"", " ", "nul", "nulll", "True", "01", "1.", ".5", "1e",
+		"1e+", "-", "+1", "0x1", "NaN", "'a'", "\"", "\"\\\"", "\"\\x\"",
+		"\"\\u12g4\"", "\"\n\"", "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"",
+		"\"\xf4\x90\x80\x80\"", "\"\xe2\x82\"", "[", "]", "[1", "[1,]",
+		"[,1]", "[1 2]", "{", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}",
+		"{\"a\":1]", "[1}", "{1:2}", "1 2", "[1],", "//x\n1", "\xef\xbb\xbf" "1",
 	};
 
 	(void)state;
