@@ -106,7 +106,8 @@ static const struct option_row option_rows[] = {
 	{ "record-size", 0, "N", TAKES_BENCH, OPT_NUMBER, AT(record_size), "bytes of random letters in each record" },
 	{ "payload-file", 0, "FILE", TAKES_BENCH, OPT_TEXT, AT(payload_file), "its lines are the records, again and again" },
 	{ "throughput", 0, "R", TAKES_BENCH, OPT_NUMBER, AT(throughput), "at most R records a second; default: no limit" },
-	{ "print-metrics", 0, NULL, TAKES_BENCH, OPT_FLAG, AT(metrics), "print the producer's metrics at the end, as Prometheus reads them" },
+	{ "print-metrics", 0, NULL, TAKES_BENCH, OPT_FLAG, AT(metrics),
+	  "print the producer's metrics at the end, as Prometheus reads them" },
 	{ "metrics", 0, NULL, TAKES_METRICS, OPT_FLAG, AT(metrics), "the running agent's metrics, as Prometheus reads them" },
 	{ "json", 0, NULL, TAKES_JSON, OPT_FLAG, AT(json), "for programs" },
 	{ "log-level", 0, "L", TAKES_CONFIG, OPT_LOG_LEVEL, AT(log_level), "error, warn, info or debug" },
@@ -175,8 +176,9 @@ static void *field(struct options *o, const struct option_row *r)
 
 static int wrong_argument(const struct command *c, const struct option_row *r, const char *what)
 {
-	fprintf(stderr, "spillway: %s%s takes %s, not %s\n", r->name ? "--" : "-", r->name ? r->name : (char[]){ (char)r->letter, 0 },
-		what, optarg);
+	char letter[2] = { (char)r->letter, 0 };
+
+	fprintf(stderr, "spillway: %s%s takes %s, not %s\n", r->name ? "--" : "-", r->name ? r->name : letter, what, optarg);
 	return usage(c, NULL, NULL);
 }
 

@@ -54,8 +54,8 @@ static int set_argument(struct producer_config *c, const char *pair, struct err 
 	if (rc == 0)
 		rc = set(c, name, value.data ? value.data : "", ret_err);
 	if (rc == 0 && is_secret(c, name) && !interpolate_needed(equals + 1))
-		rc = err_set(ret_err, ERR_USAGE, "-X %s: everyone on this host can read a secret that stands on the command line: put it "
-			     "into a file for -F, or write '%s=${env:NAME}' or '%s=${file:/path}'", name, name, name);
+		rc = err_set(ret_err, ERR_USAGE, "-X %s: everyone on this host can read a secret that stands on the command "
+			     "line: put it into a file for -F, or write '%s=${env:NAME}' or '%s=${file:/path}'", name, name, name);
 	else if (rc < 0 && rc != ERR_USAGE)
 		err_prefix(ret_err, "-X ");
 	if (value.data)

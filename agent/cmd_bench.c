@@ -256,7 +256,8 @@ static void keep_pace(const struct bench *b, int64_t i)
 static int send_one(struct bench *b)
 {
 	struct payload x = pick(b);
-	struct producer_record r = { .topic = b->o->topic, .partition = -1, .value = b->text + x.at, .value_len = x.n, .timestamp = -1 };
+	struct producer_record r = { .topic = b->o->topic, .partition = -1, .value = b->text + x.at,
+				     .value_len = x.n, .timestamp = -1 };
 	struct flight *f = mem_new(struct flight);
 	struct producer_error err;
 	int rc;

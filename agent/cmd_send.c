@@ -249,7 +249,8 @@ static void finish(struct send *s)
 	uint64_t failed = s->failed;
 
 	if (s->progress)
-		fprintf(stderr, "\r%llu sent, %llu acknowledged            \n", (unsigned long long)s->sent, (unsigned long long)s->acked);
+		fprintf(stderr, "\r%llu sent, %llu acknowledged            \n", (unsigned long long)s->sent,
+			(unsigned long long)s->acked);
 	if (failed > ERRORS_SHOWN)
 		fprintf(stderr, "spillway: ... and %llu more\n", (unsigned long long)(failed - ERRORS_SHOWN));
 	if (failed || s->refused || client_stopped())

@@ -6,6 +6,7 @@
  */
 #include "agent/properties.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,33 +18,37 @@
 
 static const char blanks[] = " \t\f";
 
-/* The whole file, ending in NUL. */
+static int read_text(FILE *f, const char *path, char *text, struct err *ret_err)
+{
+	size_t n = fread(text, 1, FILE_BYTES_MAX + 1, f);
+
+	if (n > FILE_BYTES_MAX)
+		return err_set(ret_err, ERR_BAD_DATA, "%s: larger than 1 MiB", path);
+	if (ferror(f))
+		return err_set(ret_err, ERR_IO, "%s: %s", path, strerror(errno));
+	if (memchr(text, 0, n))
+		return err_set(ret_err, ERR_BAD_DATA, "%s: not a text", path);
+	text[n] = 0;
+	return 0;
+}
+
+/* The whole file, ending in NUL, with room for more. */
 static int read_all(const char *path, char **ret_text, struct err *ret_err)
 {
 	FILE *f = fopen(path, "re");
-	char *text = mem_alloc(FILE_BYTES_MAX + 1);
-	size_t n = 0;
-	int rc = 0;
+	char *text;
+	int rc;
 
 	if (!f)
-		rc = err_set(ret_err, -errno, "%s: %s", path, strerror(errno));
-	else if (!text)
-		rc = err_set(ret_err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
-	else if ((n = fread(text, 1, FILE_BYTES_MAX + 1, f)) > FILE_BYTES_MAX)
-		rc = err_set(ret_err, ERR_BAD_DATA, "%s: larger than 1 MiB", path);
-	else if (ferror(f))
-		rc = err_set(ret_err, ERR_IO, "%s: %s", path, strerror(errno));
-	else if (memchr(text, 0, n))
-		rc = err_set(ret_err, ERR_BAD_DATA, "%s: not a text", path);
-	if (f)
-		fclose(f);
-	if (rc < 0) {
+		return err_set(ret_err, -errno, "%s: %s", path, strerror(errno));
+	text = mem_alloc(FILE_BYTES_MAX + 1);
+	rc = text ? read_text(f, path, text, ret_err) : err_set(ret_err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+	fclose(f);
+	if (rc < 0)
 		mem_free(text);
-		return rc;
-	}
-	text[n] = 0;
-	*ret_text = text;
-	return 0;
+	else
+		*ret_text = text;
+	return rc;
 }
 
 static char *end_of_line(char *p)
@@ -101,7 +106,7 @@ static int hex4(const char *s)
 
 	for (int i = 0; i < 4; i++) {
 		char c = s[i];
-		int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+		int d = isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? (c | 32) - 'a' + 10 : -1;
 
 		if (d < 0)
 			return -1;

@@ -38,7 +38,7 @@ struct broker {
 	int      port;
 	struct conn conn[CONN_KINDS];
 	struct node_metrics metrics;
-	bool     gone;				/* the cluster, or bootstrap.servers, knows it no more: gets nothing new, used again for the next */
+	bool     gone;				/* nobody knows it any more: gets nothing new, used again for the next */
 	bool     suspect;			/* it went while nobody waited for it: looked at again before it is told */
 	bool     reported;			/* its fault was told */
 	uint64_t late_round;			/* partitioner.availability.timeout.ms was over in that round */

@@ -96,7 +96,8 @@ static int choose_apart(struct sender *s, struct broker *b)
 	}
 	for (int k = CONN_APART; k < CONN_KINDS && !opening; k++)
 		opening = !conn_up(&b->conn[k]) && sender_want(s, &b->conn[k]);
-	if (opening && (best < 0 || stuck(s, &b->conn[best])))
+	/* What is sent behind a slow one waits for it; a new connection is there at once as a rule, and an idle one is used. */
+	if (opening)
 		return -1;
 	/* Better among the others than not at all, if there is none to be had. */
 	return best < 0 ? CONN_MAIN : best;

@@ -34,7 +34,8 @@ static void expect(char **files, int count, size_t max, const char *want)
 		if (r == LINES_LINE)
 			snprintf(got + strlen(got), sizeof got - strlen(got), "[%.*s]", (int)n, line);
 		else
-			snprintf(got + strlen(got), sizeof got - strlen(got), r == LINES_TOO_LONG ? "<long %lu>" : "<error>", l.number);
+			snprintf(got + strlen(got), sizeof got - strlen(got), r == LINES_TOO_LONG ? "<long %lu>" : "<error>",
+				 l.number);
 	}
 	client_lines_close(&l);
 	assert_string_equal(got, want);

@@ -113,8 +113,10 @@ static void the_text_is_what_prometheus_reads(void **state)
 	assert_non_null(strstr(out.data, "# TYPE kafka_producer_record_send_total counter\n"
 					 "kafka_producer_record_send_total{client_id=\"a\\\"b\\\\c\"} 7\n"));
 	assert_non_null(strstr(out.data, "kafka_producer_batch_size_avg{client_id=\"a\\\"b\\\\c\"} NaN\n"));
-	assert_non_null(strstr(out.data, "kafka_producer_request_latency_seconds_bucket{client_id=\"a\\\"b\\\\c\",le=\"0.002\"} 1\n"));
-	assert_non_null(strstr(out.data, "kafka_producer_request_latency_seconds_bucket{client_id=\"a\\\"b\\\\c\",le=\"+Inf\"} 2\n"));
+	assert_non_null(strstr(out.data, "kafka_producer_request_latency_seconds_bucket{"
+				"client_id=\"a\\\"b\\\\c\",le=\"0.002\"} 1\n"));
+	assert_non_null(strstr(out.data, "kafka_producer_request_latency_seconds_bucket{"
+				"client_id=\"a\\\"b\\\\c\",le=\"+Inf\"} 2\n"));
 	assert_non_null(strstr(out.data, "kafka_producer_request_latency_seconds_count{client_id=\"a\\\"b\\\\c\"} 2\n"));
 	assert_non_null(strstr(out.data, "kafka_producer_topic_record_send_total{client_id=\"a\\\"b\\\\c\",topic=\"one\"} 5\n"
 					 "kafka_producer_topic_record_send_total{client_id=\"a\\\"b\\\\c\",topic=\"two\"} 5\n"));

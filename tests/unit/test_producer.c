@@ -640,7 +640,8 @@ static void a_timeout_says_for_what_it_waited_and_why(void **state)
 	r = plain("u", "x", 1);
 	r.partition = 3;
 	assert_int_equal(producer_send(f->p, &r, done, f, &err), PRODUCER_ERR_INVALID_PARTITION);
-	assert_non_null(strstr(err.text, "partition 3 does not exist: the topic \"u\" has 3, and got no more within max.block.ms (3"));
+	assert_non_null(strstr(err.text, "partition 3 does not exist: the topic \"u\" has 3, and got no more within "
+			       "max.block.ms (3"));
 	fake_down(f->fake, 0);
 	r = plain("v", "x", 1);
 	assert_int_equal(producer_send(f->p, &r, done, f, &err), PRODUCER_ERR_TIMEOUT);
