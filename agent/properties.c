@@ -195,7 +195,7 @@ static int take(const char *path, int line, char *pair, properties_fn *fn, void 
 
 int properties_read(const char *path, properties_fn *fn, void *arg, struct err *ret_err)
 {
-	char *text, *p, *next;
+	char *text = NULL, *p, *next;
 	int line = 1, at, rc = read_all(path, &text, ret_err);
 
 	if (rc < 0)

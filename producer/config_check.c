@@ -158,8 +158,8 @@ static int check_interceptors(struct producer_config *c, struct producer_error *
 }
 
 static config_check_fn *const own_checks[] = {
-	check_servers, check_idempotence, check_times, check_sizes, check_levels, check_interceptors,
-	NULL };
+	check_servers, check_idempotence, check_times, check_sizes, check_levels, check_interceptors, NULL
+};
 static config_check_fn *const *const all_checks[] = { own_checks, config_security_checks };
 
 int producer_config_check(struct producer_config *c, struct producer_error *ret_err)

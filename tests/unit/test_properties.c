@@ -45,7 +45,7 @@ static void expect(const char *text, const char *pairs)
 static void names_end_at_an_equals_sign_a_colon_or_a_blank(void **state)
 {
 	(void)state;
-	expect("a=1\nb:2\nc 3\nd  =  4\ne\t:5\nf\ng=\nh==x\n", 
+	expect("a=1\nb:2\nc 3\nd  =  4\ne\t:5\nf\ng=\nh==x\n",
 	       "1[a]=[1]\n2[b]=[2]\n3[c]=[3]\n4[d]=[4]\n5[e]=[5]\n6[f]=[]\n7[g]=[]\n8[h]=[=x]\n");
 }
 
