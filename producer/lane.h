@@ -91,6 +91,7 @@ struct lane {
 	struct list linger_node;	/* lanes with an announced open batch, by due time */
 	int64_t  linger_at_ms;
 	bool     seal_due;		/* seal as soon as nothing of this lane waits to be sent */
+	int64_t  seal_by_ms;		/* or then, if the lane can send at all: one partition must not hold up the others */
 	struct list ready;		/* in memory */
 	struct list returned;		/* brought back, to be sent first */
 	uint32_t returned_count;

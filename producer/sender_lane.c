@@ -96,17 +96,23 @@ void sender_news(struct sender *s)
 
 /* --- linger --- */
 
-static bool waits_to_send(const struct lane *l)
+/* What waits may wait for one partition of many, while others would take more. */
+static bool waits_to_send(const struct sender *s, const struct lane *l)
 {
-	return !list_empty(&l->ready) || l->unsent;
+	if (list_empty(&l->ready) && !l->unsent)
+		return false;
+	return !l->usable || !l->seal_due || s->now_ms < l->seal_by_ms;
 }
 
 static void seal_due(struct sender *s, struct lane *l)
 {
 	int64_t opened;
 
-	if (waits_to_send(l)) {
+	if (waits_to_send(s, l)) {
+		if (!l->seal_due)
+			l->seal_by_ms = s->now_ms + SENDER_STUCK_MS;
 		l->seal_due = true;
+		sender_lower_wake(s, l->seal_by_ms);
 		sender_busy(s, l);
 		return;
 	}
@@ -138,8 +144,10 @@ void sender_linger(struct sender *s)
 	}
 	list_each_safe(it, &s->busy) {
 		l = list_entry(it, struct lane, busy_node);
-		if (l->seal_due && !waits_to_send(l))
+		if (l->seal_due && !waits_to_send(s, l))
 			seal_due(s, l);
+		else if (l->seal_due && l->usable)
+			sender_lower_wake(s, l->seal_by_ms);
 	}
 	list_init(&due);
 	while ((l = list_first(&s->linger, struct lane, linger_node)) && l->linger_at_ms <= s->now_ms) {
@@ -235,7 +243,7 @@ void sender_sweep(struct sender *s)
 
 		if (!list_empty(&l->ready) || l->returned_count || l->seen_backlog || l->seen_spilling ||
 		    l->in_streams || l->refilling || l->rewind_due || !list_empty(&l->bounced)) {
-			if (l->seal_due && !waits_to_send(l))
+			if (l->seal_due && !waits_to_send(s, l))
 				sender_lower_wake(s, s->now_ms);	/* all is on its way: seal in the next round */
 			continue;
 		}

@@ -125,6 +125,37 @@ static void round_robin_counts_are_exact(void **state)
 	assert_int_equal(there(f, 3), 50);
 }
 
+/* Batches that were given to a partition whose broker fell silent wait there; what comes later goes elsewhere, in time. */
+static void a_partition_that_is_stuck_does_not_keep_later_records_from_leaving(void **state)
+{
+	static const char value[400];
+	const struct producer_record r = { .topic = "t", .partition = -1, .value = value, .value_len = sizeof value, .timestamp = -1 };
+	struct fixture *f = fixture(state, 2, 2);
+	int late = 0;
+
+	set(f, "batch.size", "1000");
+	set(f, "linger.ms", "5");
+	set(f, "max.in.flight.requests.per.connection", "1");
+	open_producer(f);
+	send_many(f, 0, NULL, NULL, 1);
+	send_many(f, 1, NULL, NULL, 1);
+	wait_for(&f->good, 2);
+	fake_mute(f->fake, 1, true);
+	for (int i = 0; i < 30; i++) {
+		int before = f->good;
+
+		assert_int_equal(producer_send(f->p, &r, done, f, NULL), 0);
+		for (int k = 0; k < 800 && f->good == before; k++)
+			usleep(500);
+		late += f->good == before;
+	}
+	/* The silent one holds a window of eight batches at the most. */
+	assert_in_range(late, 0, 9);
+	fake_mute(f->fake, 1, false);
+	close_producer(f);
+	assert_int_equal(f->good, 32);
+}
+
 static void *send_500(void *arg)
 {
 	send_many(arg, -1, NULL, NULL, 500);
@@ -303,6 +334,7 @@ int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		T(round_robin_counts_are_exact),
+		T(a_partition_that_is_stuck_does_not_keep_later_records_from_leaving),
 		T(turns_are_taken_by_all_threads_together),
 		T(random_reaches_all_partitions_about_alike),
 		T(ignored_keys_are_spread_and_kept_ones_are_not),
