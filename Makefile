@@ -62,7 +62,7 @@ $(error B=$(B): there are release, asan, tsan, cov, clang and fuzz)
 endif
 
 # What the producer needs; packaging/libspillway-producer.pc.in says the same to others.
-PRODLIBS := -llz4 -lzstd -lz -lsnappy -lssl -lcrypto -ljansson -lpcre2-8 -lm -lpthread
+PRODLIBS := -llz4 -lzstd -lz -lssl -lcrypto -ljansson -lpcre2-8 -lm -ldl -lpthread
 LIBS  := -lsqlite3 -lyaml $(PRODLIBS)
 CCALL := $(CC) -std=gnu11 -I. -g $(WARN) $(FLAGS.$(B)) -D_GNU_SOURCE= -DSPILLWAY_VERSION=\"$(VERSION)\" $(CPPFLAGS) $(CFLAGS)
 LDALL := $(CC) $(LINK.$(B)) $(CFLAGS) $(LDFLAGS)
@@ -113,14 +113,14 @@ $(O)/libtests.a: $(TESTLIB) $(O)/members
 
 $(TESTBIN): $(O)/%: $(O)/%.o $(O)/libtests.a $(O)/libspillway.a
 	$(call say,LD,$@)
-	$(Q)$(LDALL) -o $@ $< $(O)/libtests.a $(O)/libspillway.a $(LIBS) -lcmocka
+	$(Q)$(LDALL) -o $@ $< $(O)/libtests.a $(O)/libspillway.a $(LIBS) -lsnappy -lcmocka
 
 # The yardstick alone knows librdkafka.
 $(O)/tests/bench/bench_latency_rdkafka: LIBS += -lrdkafka
 
 $(TOOLBIN): $(O)/%: $(O)/%.o $(O)/libtests.a $(O)/libspillway.a
 	$(call say,LD,$@)
-	$(Q)$(LDALL) -o $@ $< $(O)/libtests.a $(O)/libspillway.a $(LIBS)
+	$(Q)$(LDALL) -o $@ $< $(O)/libtests.a $(O)/libspillway.a $(LIBS) -lsnappy
 
 $(FUZZBIN): $(O)/%: $(O)/%.o $(O)/libspillway.a
 	$(call say,LD,$@)

@@ -6,8 +6,12 @@
  * Why framed: a raw block is smaller and most read it, but old JVM readers only know the frame. Both are read here, as by
  * SnappyInputStream: what does not begin with the magic is one raw block.
  * Why a block is gathered: libsnappy's C calls want it in one piece, and the chunks of a batch are half as long.
+ * Why the library is loaded when it is first needed: it brings C++'s runtime along, a megabyte that nobody else needs.
  * Threads: a context is its owner's.
+ * Failure no library: ERR_UNAVAILABLE, for configurations and for batches.
  */
+#include <dlfcn.h>
+#include <pthread.h>
 #include <snappy-c.h>
 #include <string.h>
 
@@ -18,6 +22,7 @@
 
 #define HEAD 16
 #define BLOCK 32768u
+#define PACKED_MAX (32 + BLOCK + BLOCK / 6)	/* what libsnappy may make of a block */
 #define VERSION 1
 /* The densest element is a copy of 64 bytes in 3: a block that claims more than that is lying. */
 #define GROWTH_MAX 22
@@ -27,9 +32,35 @@ static const uint8_t head[HEAD] = { 0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0, 0, 0,
 
 struct snappy { uint8_t block[BLOCK]; };
 
+static struct {
+	__typeof__(snappy_compress) *compress;
+	__typeof__(snappy_uncompress) *uncompress;
+	__typeof__(snappy_uncompressed_length) *uncompressed_length;
+} library;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void load(void)
+{
+	void *so = dlopen("libsnappy.so.1", RTLD_NOW | RTLD_LOCAL);
+
+	if (!so)
+		return;
+	library.compress = (__typeof__(snappy_compress) *)dlsym(so, "snappy_compress");
+	library.uncompress = (__typeof__(snappy_uncompress) *)dlsym(so, "snappy_uncompress");
+	library.uncompressed_length = (__typeof__(snappy_uncompressed_length) *)dlsym(so, "snappy_uncompressed_length");
+}
+
+static bool have_library(void)
+{
+	pthread_once(&once, load);
+	return library.compress && library.uncompress && library.uncompressed_length;
+}
+
 static int snappy_open(void **ret_state, int level)
 {
 	(void)level;
+	if (!have_library())
+		return ERR_UNAVAILABLE;
 	*ret_state = mem_alloc(sizeof(struct snappy));
 	return *ret_state ? 0 : ERR_NOMEM;
 }
@@ -37,7 +68,7 @@ static int snappy_open(void **ret_state, int level)
 static size_t snappy_bound(void *state, size_t bytes)
 {
 	(void)state;
-	return HEAD + (bytes / BLOCK + 1) * (4 + snappy_max_compressed_length(BLOCK));
+	return HEAD + (bytes / BLOCK + 1) * (4 + PACKED_MAX);
 }
 
 /* Takes up to a block's bytes off the chain; returns how many. */
@@ -69,7 +100,7 @@ static int snappy_compress_chain(void *state, const struct chunk *chain, size_t 
 	while ((n = gather(s->block, &chain, &in_chunk)) > 0) {
 		size_t packed = cap - at - 4;
 
-		if (snappy_compress((const char *)s->block, n, (char *)to + at + 4, &packed) != SNAPPY_OK)
+		if (library.compress((const char *)s->block, n, (char *)to + at + 4, &packed) != SNAPPY_OK)
 			return ERR_AGAIN;
 		be32_put(to + at, (uint32_t)packed);
 		at += 4 + packed;
@@ -83,14 +114,14 @@ static int block(const uint8_t *p, size_t n, struct buf *out)
 	size_t raw;
 	int rc;
 
-	if (snappy_uncompressed_length((const char *)p, n, &raw) != SNAPPY_OK)
+	if (library.uncompressed_length((const char *)p, n, &raw) != SNAPPY_OK)
 		return ERR_BAD_DATA;
 	if (raw > out->max - out->len || raw > n * GROWTH_MAX)
 		return ERR_BAD_DATA;
 	rc = buf_reserve(out, raw);
 	if (rc < 0)
 		return rc;
-	if (snappy_uncompress((const char *)p, n, out->data + out->len, &raw) != SNAPPY_OK)
+	if (library.uncompress((const char *)p, n, out->data + out->len, &raw) != SNAPPY_OK)
 		return ERR_BAD_DATA;
 	return codec_filled(out, raw);
 }
@@ -114,6 +145,8 @@ static int blocks(const uint8_t *p, size_t n, struct buf *out)
 
 static int snappy_decompress(const uint8_t *p, size_t n, struct buf *out)
 {
+	if (!have_library())
+		return ERR_UNAVAILABLE;
 	if (n < HEAD || memcmp(p, head, MAGIC))
 		return block(p, n, out);
 	if ((int32_t)be32_get(p + MAGIC) < VERSION || be32_get(p + MAGIC + 4) > VERSION)
@@ -123,7 +156,7 @@ static int snappy_decompress(const uint8_t *p, size_t n, struct buf *out)
 
 static const char *snappy_version(void)
 {
-	return "unknown";		/* only its C++ header tells */
+	return have_library() ? "is there" : "is not there";	/* its version only a C++ header tells */
 }
 
 const struct codec_kind codec_snappy = {

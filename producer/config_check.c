@@ -14,6 +14,7 @@
 
 #include "agent/base/err.h"
 #include "agent/base/units.h"
+#include "producer/codec.h"
 #include "producer/intercept.h"
 
 #define IDEMPOTENT_IN_FLIGHT_MAX 5
@@ -147,6 +148,17 @@ static int check_levels(struct producer_config *c, struct producer_error *ret_er
 			    "for zlib's own choice (compression.type: none sends uncompressed)");
 }
 
+/* libsnappy alone is not linked: see codec_snappy.c. */
+static int check_codec(struct producer_config *c, struct producer_error *ret_err)
+{
+	struct codec_ctx *ctx = NULL;
+	int rc = c->compression_type == CODEC_SNAPPY ? codec_ctx_new(&ctx, CODEC_SNAPPY, 0) : 0;
+
+	codec_ctx_free(ctx);
+	return rc == ERR_UNAVAILABLE ? config_error(ret_err, ERR_CONFIG, "compression.type: snappy needs libsnappy.so.1, "
+						    "which is not installed here") : 0;
+}
+
 static int check_interceptors(struct producer_config *c, struct producer_error *ret_err)
 {
 	struct intercept *chain;
@@ -158,7 +170,8 @@ static int check_interceptors(struct producer_config *c, struct producer_error *
 }
 
 static config_check_fn *const own_checks[] = {
-	check_servers, check_idempotence, check_times, check_sizes, check_levels, check_interceptors, NULL
+	check_servers, check_idempotence, check_times, check_sizes, check_levels, check_codec,
+	check_interceptors, NULL
 };
 static config_check_fn *const *const all_checks[] = { own_checks, config_security_checks };
 
