@@ -129,7 +129,8 @@ static void round_robin_counts_are_exact(void **state)
 static void a_partition_that_is_stuck_does_not_keep_later_records_from_leaving(void **state)
 {
 	static const char value[400];
-	const struct producer_record r = { .topic = "t", .partition = -1, .value = value, .value_len = sizeof value, .timestamp = -1 };
+	const struct producer_record r = { .topic = "t", .partition = -1, .value = value, .value_len = sizeof value,
+					   .timestamp = -1 };
 	struct fixture *f = fixture(state, 2, 2);
 	int late = 0;
 
