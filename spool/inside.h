@@ -5,7 +5,7 @@
  * commit and as of now; spool_rollback goes back to the first without allocating or reading.
  *
  * Files: spool.c (open, transactions), files.c, finish.c (positions), streams.c, ledger.c (slots in memory), ledger_body.c
- *	(their stored form), plan.c (the ledger's face), lanes.c, rows.c, rows_read.c, totals.c.
+ *	(their stored form), plan.c (the ledger's face), lanes.c, rows.c, rows_read.c, rejected.c, totals.c.
  */
 #ifndef SPILLWAY_SPOOL_INSIDE_H
 #define SPILLWAY_SPOOL_INSIDE_H

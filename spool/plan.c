@@ -7,7 +7,8 @@
  *  (1) the bytes of an unresolved batch are promised (no position passes them) until it is acked, or until its row is
  *      stored: then they are finished.
  *  (2) an acked batch is counted once: its row leaves the ledger in the transaction that counts it.
- *  (3) a spooled row is named by at most one unresolved batch.
+ *  (3) a batch that others replace leaves in the transaction that stores those, so that its records are always in one place.
+ *  (4) a spooled row is named by at most one unresolved batch.
  */
 #include "spool/inside.h"
 
@@ -66,16 +67,12 @@ static int not_found(int64_t id, struct err *ret_err)
 	return err_set(ret_err, ERR_NOT_FOUND, "no unresolved batch %lld in the ledger", (long long)id);
 }
 
-int spool_acked(struct spool *s, int64_t ledger_id, struct err *ret_err)
+/* Its row and bytes, or its ranges, and its place in the ledger. */
+static int end_batch(struct spool *s, struct ledger_row *r, struct err *ret_err)
 {
-	struct ledger_row *r = ledger_find(&s->ledger, ledger_id);
 	struct row_info info;
-	int rc = spool_may_change(s, ret_err);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	if (!r)
-		return not_found(ledger_id, ret_err);
 	if (r->row_id) {
 		rc = row_info_get(s, r->row_id, &info, ret_err);
 		if (rc == 0)
@@ -85,9 +82,33 @@ int spool_acked(struct spool *s, int64_t ledger_id, struct err *ret_err)
 	}
 	if (rc < 0)
 		return spool_lost(s, rc);
-	s->now[TOTAL_ACKED] += r->count;
 	ledger_remove(&s->ledger, r);
 	return 0;
+}
+
+int spool_acked(struct spool *s, int64_t ledger_id, struct err *ret_err)
+{
+	struct ledger_row *r = ledger_find(&s->ledger, ledger_id);
+	int rc = spool_may_change(s, ret_err);
+
+	if (rc < 0)
+		return rc;
+	if (!r)
+		return not_found(ledger_id, ret_err);
+	rc = end_batch(s, r, ret_err);
+	if (rc == 0)
+		s->now[TOTAL_ACKED] += r->count;
+	return rc;
+}
+
+int spool_replaced(struct spool *s, int64_t ledger_id, struct err *ret_err)
+{
+	struct ledger_row *r = ledger_find(&s->ledger, ledger_id);
+	int rc = spool_may_change(s, ret_err);
+
+	if (rc < 0)
+		return rc;
+	return r ? end_batch(s, r, ret_err) : not_found(ledger_id, ret_err);
 }
 
 int spool_unplan(struct spool *s, int64_t ledger_id, struct err *ret_err)

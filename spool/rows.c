@@ -105,7 +105,7 @@ static int insert_data(struct spool *s, const struct row_info *info, const struc
 /* 0, ERR_SPOOL_FULL, or another error; nothing has happened then. */
 static int check_room(struct spool *s, uint64_t size, bool urgent, struct err *ret_err)
 {
-	uint64_t used = s->now[TOTAL_BYTES] + s->now[TOTAL_ASIDE_BYTES];
+	uint64_t used = s->now[TOTAL_BYTES] + s->now[TOTAL_ASIDE_BYTES] + s->now[TOTAL_REJECTED_BYTES];
 
 	if (!urgent && used + size > (uint64_t)s->max_size)
 		return err_set(ret_err, ERR_SPOOL_FULL, "the spool holds %llu of %lld bytes (spool.max_size)",

@@ -5,13 +5,14 @@
  *	ledger      slots, rewritten in place: hot           files       names and fingerprints: cold
  *	rows        what is known of a spooled batch        data        its bytes: listing rows never reads them
  *	lanes, streams, routes   dictionaries, so that no hot row repeats a string
- *	losses      what was given up, for people
+ *	losses      what was given up, for people	     rejected	 records that no topic takes, for people too
  *
  *	files ---- id ---- positions            ledger.body --- stream ---> streams
  *	ledger.row_id ---> rows.id === data.id  rows.lane   ------------> lanes
  *
  * A free ledger slot has id 0. An acked one is free at once: its ranges went into its files' positions in the same
  * transaction. A row of `rows` carries an identity if a ledger slot points to it, and only then.
+ * rejected holds records that the broker refuses for what they are, one a row: nothing refers to them.
  * A row set aside leaves `rows`; its bytes stay in `data` under its id, which stands in `losses`.
  *
  * Blobs. v: varint, s: signed varint (zigzag), 1/4/8: that many bytes, little endian (varint.h).
@@ -26,6 +27,9 @@
  *	                 ranges (ranges.h) | crc 4: CRC-32C of id v, lane v, count v, size v, spooled v, then all before
  *
  *	data.bytes       the batch's bytes as they go to the wire; their CRC stands in rows.body
+ *
+ *	rejected.bytes   the record in Kafka's record form, uncompressed; rejected.crc: its CRC-32C
+ *	rejected.ranges  of the batch it came from, as far as they were known: ranges.h
  *
  * uint64_t values (inode, hashes) are stored as the int64_t of the same bits.
  */
@@ -54,13 +58,20 @@ const char *const schema_migrations[SCHEMA_VERSION] = {
 	"CREATE TABLE data (id INTEGER PRIMARY KEY, bytes BLOB);"
 	"CREATE TABLE losses (id INTEGER PRIMARY KEY, ms INTEGER, reason TEXT, topic TEXT, partition INTEGER,"
 	" records INTEGER, bytes INTEGER, row_id INTEGER, body BLOB);",
+
+	"ALTER TABLE totals ADD COLUMN rejected_bytes INTEGER;"
+	"ALTER TABLE totals ADD COLUMN next_rejected INTEGER;"
+	"UPDATE totals SET rejected_bytes = 0, next_rejected = 1;"
+	"CREATE TABLE rejected (id INTEGER PRIMARY KEY, ms INTEGER, topic TEXT, partition INTEGER, code INTEGER, message TEXT,"
+	" timestamp INTEGER, crc INTEGER, ranges BLOB, bytes BLOB);",
 };
 
-static_assert(TOTAL_COUNT == 19, "STMT_TOTALS_* name the columns one by one");
+static_assert(TOTAL_COUNT == 21, "STMT_TOTALS_* name the columns one by one");
 
 #define TOTALS_COLUMNS \
 	"acked, rejected, dropped, filtered, rows, records, bytes, aside_bytes, corrupt_rows, loss_events," \
-	" loss_records, loss_bytes, uncertain_batches, uncertain_records, next_file, next_ledger, next_row, next_loss, syncs"
+	" loss_records, loss_bytes, uncertain_batches, uncertain_records, next_file, next_ledger, next_row, next_loss, syncs," \
+	" rejected_bytes, next_rejected"
 #define ROW_COLUMNS "id, lane, count, size, spooled_ms, body"
 
 const char *const schema_sql[STMT_COUNT] = {
@@ -72,7 +83,7 @@ const char *const schema_sql[STMT_COUNT] = {
 	[STMT_VACUUM_STEP]     = "PRAGMA incremental_vacuum(1024)",
 
 	[STMT_TOTALS_PUT]      = "REPLACE INTO totals (one, " TOTALS_COLUMNS ")"
-				 " VALUES (1, ?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+				 " VALUES (1, ?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[STMT_TOTALS_GET]      = "SELECT " TOTALS_COLUMNS " FROM totals WHERE one = 1",
 
 	[STMT_FILE_PUT]        = "REPLACE INTO files VALUES (?,?,?,?,?,?,?,?,?,?,?)",
@@ -106,4 +117,9 @@ const char *const schema_sql[STMT_COUNT] = {
 	[STMT_DATA_GET]        = "SELECT bytes FROM data WHERE id = ?",
 
 	[STMT_LOSS_ADD]        = "INSERT INTO losses VALUES (?,?,?,?,?,?,?,?,?)",
+
+	[STMT_REJECTED_ADD]    = "INSERT INTO rejected VALUES (?,?,?,?,?,?,?,?,?,?)",
+	[STMT_REJECTED_EACH]   = "SELECT * FROM rejected WHERE id > ? ORDER BY id",
+	[STMT_REJECTED_BYTES]  = "SELECT ifnull(sum(length(bytes)), 0), count(*) FROM rejected WHERE id <= ?",
+	[STMT_REJECTED_DELETE] = "DELETE FROM rejected WHERE id <= ?",
 };

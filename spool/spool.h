@@ -127,6 +127,9 @@ struct spool_ledger {
 int  spool_plan(struct spool *s, struct spool_ledger *l, struct err *ret_err);
 /* The batch is in Kafka: counts it, finishes its ranges (unless its row did so when it was spooled), deletes its row. */
 int  spool_acked(struct spool *s, int64_t ledger_id, struct err *ret_err);
+/* The batch goes on in others of this transaction (rows of their own, or rejected records): its ledger row goes, and its
+ * row with its bytes, or else its ranges are finished. Counts nothing. */
+int  spool_replaced(struct spool *s, int64_t ledger_id, struct err *ret_err);
 /* The batch will not be sent under this identity after all (it cannot be built again): the ledger row goes, its ranges are
  * unfinished again. With row_id: the spooled row waits again, without identity. */
 int  spool_unplan(struct spool *s, int64_t ledger_id, struct err *ret_err);
@@ -170,6 +173,27 @@ struct spool_lane { const char *topic; int32_t partition; uint64_t rows, rows_wi
 int  spool_lanes_each(struct spool *s, int (*fn)(void *arg, const struct spool_lane *l), void *arg, struct err *ret_err);
 int  spool_rows_list(struct spool *s, int (*fn)(void *arg, const struct spool_row *r), void *arg, struct err *ret_err);
 
+/* --- rejected records --- */
+
+struct spool_rejected {
+	int64_t     id;			/* out at spool_reject; grows with time */
+	int64_t     ms;			/* wall time when it was set aside */
+	const char *topic; int32_t partition;
+	int16_t     code;		/* Kafka's */
+	const char *message;		/* the broker's, NULL: none */
+	int64_t     timestamp;		/* of the record */
+	const void *bytes; size_t size;	/* record form; NULL when reading found it damaged */
+	const struct spool_range *ranges; size_t range_count;	/* it lies within them, if they are known */
+};
+/* Keeps a record that Kafka never takes, counts it as rejected. ERR_SPOOL_FULL: their share of max_size (a sixteenth, at
+ * least 2 MiB) or the disk is full; nothing changed by this call. */
+int  spool_reject(struct spool *s, struct spool_rejected *r, struct err *ret_err);
+/* With id > after, oldest first, until fn returns non-zero. */
+int  spool_rejected_each(struct spool *s, int64_t after, int (*fn)(void *arg, const struct spool_rejected *r), void *arg,
+			 struct err *ret_err);
+/* Deletes those up to an id. They stay counted. */
+int  spool_rejected_purge(struct spool *s, int64_t upto, uint64_t *ret_count, struct err *ret_err);
+
 /* --- totals --- */
 
 struct spool_totals {
@@ -179,6 +203,7 @@ struct spool_totals {
 	uint64_t loss_events, loss_records, loss_bytes;
 	uint64_t uncertain_batches, uncertain_records;
 	int64_t  oldest_ms;				/* wall time of the oldest row, 0: none */
+	uint64_t rejected_bytes;			/* kept of rejected records */
 	int64_t  max_size;
 	bool     full;					/* the last spool_add was refused */
 };

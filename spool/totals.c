@@ -65,7 +65,7 @@ void spool_totals(const struct spool *s, struct spool_totals *ret)
 		.corrupt_rows = t[TOTAL_CORRUPT_ROWS], .loss_events = t[TOTAL_LOSS_EVENTS],
 		.loss_records = t[TOTAL_LOSS_RECORDS], .loss_bytes = t[TOTAL_LOSS_BYTES],
 		.uncertain_batches = t[TOTAL_UNCERTAIN_BATCHES], .uncertain_records = t[TOTAL_UNCERTAIN_RECORDS],
-		.oldest_ms = s->oldest_ms, .max_size = s->max_size, .full = s->full,
+		.rejected_bytes = t[TOTAL_REJECTED_BYTES], .oldest_ms = s->oldest_ms, .max_size = s->max_size, .full = s->full,
 	};
 }
 

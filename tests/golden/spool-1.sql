@@ -1,0 +1,27 @@
+-- A state database of format 1, as the agent before rejected records left it (page_size and auto_vacuum are settings of the file).
+PRAGMA page_size = 16384;
+PRAGMA auto_vacuum = INCREMENTAL;
+PRAGMA application_id = 1397782305;
+PRAGMA user_version = 1;
+BEGIN TRANSACTION;
+CREATE TABLE totals (one INTEGER PRIMARY KEY, acked INTEGER, rejected INTEGER, dropped INTEGER, filtered INTEGER, rows INTEGER, records INTEGER, bytes INTEGER, aside_bytes INTEGER, corrupt_rows INTEGER, loss_events INTEGER, loss_records INTEGER, loss_bytes INTEGER, uncertain_batches INTEGER, uncertain_records INTEGER, next_file INTEGER, next_ledger INTEGER, next_row INTEGER, next_loss INTEGER, syncs INTEGER);
+INSERT INTO totals VALUES(1,10,0,0,0,1,10,15,0,0,0,0,0,0,0,2,2,2,1,0);
+CREATE TABLE files (id INTEGER PRIMARY KEY, path TEXT, origin TEXT, dev INTEGER, inode INTEGER, generation INTEGER, fingerprint_len INTEGER, fingerprint INTEGER, size INTEGER, state INTEGER, gone_ms INTEGER);
+INSERT INTO files VALUES(1,'/var/log/app.log','/var/log/app.log',1,99,0,8,5,1000,1,0);
+CREATE TABLE positions (file INTEGER PRIMARY KEY, safe INTEGER, marker INTEGER, done BLOB);
+INSERT INTO positions VALUES(1,100,11,X'01c801640d00000000000000');
+CREATE TABLE routes (id INTEGER PRIMARY KEY, topic TEXT, key BLOB, max_line INTEGER);
+INSERT INTO routes VALUES(7,'logs',NULL,1000);
+CREATE TABLE streams (id INTEGER PRIMARY KEY, cluster TEXT, topic_id BLOB, topic TEXT, partition INTEGER);
+INSERT INTO streams VALUES(1,'c',X'00000000000000000000000000000000','logs',2);
+CREATE TABLE ledger (slot INTEGER PRIMARY KEY, id INTEGER, row_id INTEGER, body BLOB);
+INSERT INTO ledger VALUES(0,1,0,X'0152000a0f80a0abfef962000301000000020102c80196010c000000000000000f0e73c03372');
+CREATE TABLE lanes (id INTEGER PRIMARY KEY, topic TEXT, partition INTEGER, rows INTEGER, records INTEGER, bytes INTEGER);
+INSERT INTO lanes VALUES(1,'logs',-1,1,10,15);
+CREATE TABLE rows (id INTEGER PRIMARY KEY, lane INTEGER, count INTEGER, size INTEGER, spooled_ms INTEGER, body BLOB);
+INSERT INTO "rows" VALUES(1,1,10,15,1000,X'0a02030c0b0000001b9017fe010200640b000000000000000a0ed25f114a');
+CREATE TABLE data (id INTEGER PRIMARY KEY, bytes BLOB);
+INSERT INTO data VALUES(1,X'6279746573206f66206120726f7700');
+CREATE TABLE losses (id INTEGER PRIMARY KEY, ms INTEGER, reason TEXT, topic TEXT, partition INTEGER, records INTEGER, bytes INTEGER, row_id INTEGER, body BLOB);
+CREATE INDEX rows_of_lane ON rows (lane);
+COMMIT;
