@@ -18,6 +18,7 @@
 enum {				/* which options a command takes */
 	TAKES_CONFIG = 1, TAKES_RUN = 2, TAKES_JSON = 4, TAKES_PRINT = 8, TAKES_WORDS = 16, TAKES_LOOK = 32,
 	TAKES_BROKERS = 64, TAKES_SEND = 128, TAKES_BENCH = 256, TAKES_METRICS = 512,
+	TAKES_REJECTED = 1024,
 };
 
 #define DEFAULT_CONFIG "/etc/spillway/spillway.yaml"	/* of the commands that only look; run and check are told theirs */
@@ -40,8 +41,9 @@ static const struct command commands[] = {
 	  TAKES_CONFIG | TAKES_JSON | TAKES_LOOK | TAKES_METRICS, cmd_status },
 	{ "positions", "ls [-c FILE] [--json]", "one row a file: how far it is read and how far it is finished",
 	  TAKES_CONFIG | TAKES_JSON | TAKES_WORDS | TAKES_LOOK, cmd_positions },
-	{ "spool", "ls [-c FILE] [--json]", "one row a spooled batch",
-	  TAKES_CONFIG | TAKES_JSON | TAKES_WORDS | TAKES_LOOK, cmd_spool },
+	{ "spool", "ls|export|purge [--rejected] [--json]", "ls: one row a spooled batch. Of records that Kafka never takes "
+	  "(--rejected):\n  ls lists them, export prints them as JSON lines, purge asks and deletes them",
+	  TAKES_CONFIG | TAKES_JSON | TAKES_WORDS | TAKES_LOOK | TAKES_REJECTED, cmd_spool },
 	{ "send", "-b BROKERS -t TOPIC [FILE...]", "produce one record for each line of the files or of stdin",
 	  TAKES_BROKERS | TAKES_SEND | TAKES_WORDS, cmd_send },
 	{ "bench", "-b BROKERS -t TOPIC --num-records N", "measure throughput and latency as Kafka's producer-perf-test does",
@@ -108,6 +110,7 @@ static const struct option_row option_rows[] = {
 	{ "throughput", 0, "R", TAKES_BENCH, OPT_NUMBER, AT(throughput), "at most R records a second; default: no limit" },
 	{ "print-metrics", 0, NULL, TAKES_BENCH, OPT_FLAG, AT(metrics),
 	  "print the producer's metrics at the end, as Prometheus reads them" },
+	{ "rejected", 0, NULL, TAKES_REJECTED, OPT_FLAG, AT(rejected), "the records that Kafka never takes" },
 	{ "metrics", 0, NULL, TAKES_METRICS, OPT_FLAG, AT(metrics), "the running agent's metrics, as Prometheus reads them" },
 	{ "json", 0, NULL, TAKES_JSON, OPT_FLAG, AT(json), "for programs" },
 	{ "log-level", 0, "L", TAKES_CONFIG, OPT_LOG_LEVEL, AT(log_level), "error, warn, info or debug" },

@@ -16,7 +16,7 @@ enum {				/* sysexits.h by meaning */
 
 struct options {
 	const char *config;		/* -c */
-	bool once, json, print, help;
+	bool once, json, print, help, rejected;
 	int64_t timeout_ms;		/* --timeout; -1: none */
 	int  log_level;			/* --log-level; -1: the configuration's */
 	char **words; int word_count;	/* what is left: sub-command words, files */
@@ -43,6 +43,7 @@ int  cmd_spool(const struct options *o);
 int  cmd_send(const struct options *o);
 int  cmd_bench(const struct options *o);
 int  cmd_metadata(const struct options *o);
+int  cmd_rejected(const struct options *o);	/* `spool ls|export|purge --rejected` */
 
 /* For them: reads the configuration and sets logging up, or prints every problem and returns the exit code (> 0). */
 int  cli_load(const struct options *o, struct loaded *ret);

@@ -87,7 +87,11 @@ int cmd_positions(const struct options *o)
 
 int cmd_spool(const struct options *o)
 {
-	int rc = only_ls(o, "spool");
+	int rc;
+
+	if (o->rejected)
+		return cmd_rejected(o);
+	rc = only_ls(o, "spool");
 
 	return rc ? rc : look(o, STATUS_SPOOL);
 }

@@ -20,6 +20,7 @@
 #include "agent/control.h"
 #include "agent/metrics_text.h"
 #include "agent/pipeline.h"
+#include "agent/rejected.h"
 #include "agent/reload.h"
 #include "agent/status.h"
 
@@ -210,7 +211,8 @@ static void on_question(void *arg, const char *question, struct buf *out)
 		status_release(&s);
 		return;
 	}
-	buf_printf(out, "error: no answer to this question\n");
+	if (!rejected_answer(r->pipeline.state, question, out))
+		buf_printf(out, "error: no answer to this question\n");
 }
 
 /* --- start and end --- */

@@ -24,6 +24,7 @@ static void work_init(struct work *w)
 	list_init(&w->acks);
 	list_init(&w->lost);
 	list_init(&w->plans);
+	list_init(&w->replaces);
 	list_init(&w->spills);
 	list_init(&w->reads);
 	list_init(&w->asks);
@@ -35,6 +36,7 @@ static void work_take(struct work *dst, struct work *src)
 	list_splice_back(&dst->acks, &src->acks);
 	list_splice_back(&dst->lost, &src->lost);
 	list_splice_back(&dst->plans, &src->plans);
+	list_splice_back(&dst->replaces, &src->replaces);
 	list_splice_back(&dst->spills, &src->spills);
 	list_splice_back(&dst->reads, &src->reads);
 	list_splice_back(&dst->asks, &src->asks);
@@ -46,9 +48,9 @@ static bool work_pending(const struct state *st)
 	const struct work *in = &st->in, *todo = &st->todo;
 
 	if (!list_empty(&in->notes) || !list_empty(&in->acks) || !list_empty(&in->lost) || !list_empty(&in->plans) ||
-	    !list_empty(&in->spills) || !list_empty(&in->reads) || !list_empty(&in->asks))
+	    !list_empty(&in->replaces) || !list_empty(&in->spills) || !list_empty(&in->reads) || !list_empty(&in->asks))
 		return true;
-	return !list_empty(&todo->spills) || !list_empty(&todo->reads) || !list_empty(&todo->asks);
+	return !list_empty(&todo->replaces) || !list_empty(&todo->spills) || !list_empty(&todo->reads) || !list_empty(&todo->asks);
 }
 
 int state_open(struct spool *s, const struct conf *conf, struct books *books, struct state **ret_st)
@@ -260,6 +262,10 @@ static void state_round(struct state *st)
 		state_commit_ledger(st, now);
 		busy = true;
 	}
+	if (!list_empty(&st->todo.replaces)) {
+		state_commit_replaces(st);
+		busy = true;
+	}
 	if (!list_empty(&st->todo.spills)) {
 		state_commit_spills(st);
 		busy = true;
@@ -444,6 +450,13 @@ static void journal_spill(void *arg, struct list *batches)
 	push_all(st, &st->in.spills, batches);
 }
 
+static void journal_replace(void *arg, struct batch *b)
+{
+	struct state *st = arg;
+
+	push(st, &st->in.replaces, &b->node);
+}
+
 static void push_read(struct state *st, const struct read_job *like)
 {
 	struct read_job *job = mem_new(struct read_job);
@@ -491,6 +504,7 @@ void state_journal(struct state *st, struct producer_journal *ret_j)
 		.lost = journal_lost,
 		.spill = journal_spill,
 		.load = journal_load,
+		.replace = journal_replace,
 		.refill = journal_refill,
 		.rewind = journal_rewind,
 		.event = journal_event,

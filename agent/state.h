@@ -3,7 +3,8 @@
  * It is the producer's journal (plan, acked, spill, load, refill) and the tailers' notebook (files, routes, finished
  * bytes), and answers questions about the database for status and `ls` commands.
  *
- * Order of work: files, acks and plans in one transaction; then one transaction of spilled batches; then reads; then
+ * Order of work: files, acks and plans in one transaction; then batches that others replace, one transaction each; then one
+ * transaction of spilled batches; then reads; then
  * questions; then giving space back. So a long spill delays a plan by one transaction at most.
  *
  * Invariants

@@ -26,8 +26,7 @@ static int apply_note(struct spool *s, const struct note *n, struct err *e)
 	return ERR_INTERNAL;
 }
 
-/* struct source_range and struct spool_range are the same facts in two folders that do not know each other. */
-static struct spool_range *ranges_copy(const struct batch *b)
+struct spool_range *state_ranges(const struct batch *b)
 {
 	struct spool_range *r = mem_array(struct spool_range, b->range_count ? b->range_count : 1);
 
@@ -40,9 +39,9 @@ static struct spool_range *ranges_copy(const struct batch *b)
 	return r;
 }
 
-static int plan_one(struct spool *s, struct batch *b, struct err *e)
+int state_plan_one(struct spool *s, struct batch *b, struct err *e)
 {
-	struct spool_range *ranges = ranges_copy(b);
+	struct spool_range *ranges = state_ranges(b);
 	struct spool_ledger l = {
 		.cluster_id = b->cluster_id ? b->cluster_id : "",
 		.topic = b->topic,
@@ -82,7 +81,7 @@ static int lose_one(struct spool *s, const struct batch *b, struct err *e)
 
 	if (b->row_id)
 		return spool_row_set_aside(s, b->row_id, e);
-	ranges = ranges_copy(b);
+	ranges = state_ranges(b);
 	if (!ranges)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	rc = spool_unplan(s, b->ledger_id, e);
@@ -107,7 +106,7 @@ static int apply_ledger(struct state *st, struct err *e)
 		if ((rc = lose_one(st->spool, list_entry(it, struct batch, node), e)) < 0)
 			return rc;
 	list_each(it, &w->plans)
-		if ((rc = plan_one(st->spool, list_entry(it, struct batch, node), e)) < 0)
+		if ((rc = state_plan_one(st->spool, list_entry(it, struct batch, node), e)) < 0)
 			return rc;
 	return 0;
 }
@@ -180,9 +179,9 @@ bool state_commit_ledger(struct state *st, int64_t now)
 
 /* --- spilling --- */
 
-static int spill_one(struct spool *s, struct batch *b, struct err *e)
+int state_spill_one(struct spool *s, struct batch *b, struct err *e)
 {
-	struct spool_range *ranges = ranges_copy(b);
+	struct spool_range *ranges = state_ranges(b);
 	struct spool_piece *pieces;
 	size_t n = 0;
 	int rc;
@@ -230,7 +229,7 @@ static int spill_some(struct state *st, struct list *stored, struct err *e)
 	list_init(stored);
 	while (!list_empty(&st->todo.spills) && bytes < SPILL_BYTES_MAX) {
 		struct batch *b = list_first(&st->todo.spills, struct batch, node);
-		int rc = spill_one(st->spool, b, e);
+		int rc = state_spill_one(st->spool, b, e);
 
 		if (rc < 0)
 			return rc;

@@ -44,7 +44,7 @@ struct ask_job {
 struct safe_cell { _Atomic int64_t safe; };
 
 struct work {			/* lists of struct note, batch, read_job, ask_job */
-	struct list notes, acks, lost, plans, spills, reads, asks;
+	struct list notes, acks, lost, plans, replaces, spills, reads, asks;
 };
 
 struct state {
@@ -80,7 +80,15 @@ struct state {
 bool state_commit_ledger(struct state *st, int64_t now_ms);		/* false: it failed, what is queued stays */
 /* One transaction of spilled batches, a few MiB at most. */
 void state_commit_spills(struct state *st);
+/* One transaction for each batch that others replace. */
+void state_commit_replaces(struct state *st);
 void state_read(struct state *st, struct read_job *job);
+
+/* Parts of a transaction. */
+int  state_plan_one(struct spool *s, struct batch *b, struct err *e);
+int  state_spill_one(struct spool *s, struct batch *b, struct err *e);
+/* struct source_range and struct spool_range are the same facts in two folders that do not know each other. mem_free it. */
+struct spool_range *state_ranges(const struct batch *b);
 
 /* Says trouble once a change (NULL: over), keeps it for status. */
 void state_say(struct state *st, const struct err *e, const char *what);

@@ -208,6 +208,21 @@ void accum_settled(struct accum *a, struct batch *b)
 	pthread_mutex_unlock(&a->mu);
 }
 
+void accum_cut(struct accum *a, struct batch *b, uint32_t n)
+{
+	if (!b->sealed_live)
+		return;
+	pthread_mutex_lock(&a->mu);
+	atomic_fetch_add(&a->live, n);
+	list_each(it, &a->flushes) {
+		struct flush *f = list_entry(it, struct flush, node);
+
+		if (b->serial <= f->serial)
+			f->left += n;
+	}
+	pthread_mutex_unlock(&a->mu);
+}
+
 int accum_flush(struct accum *a, int64_t at_ms)
 {
 	struct timespec ts = { .tv_sec = (time_t)(at_ms / 1000), .tv_nsec = (long)(at_ms % 1000) * 1000000 };

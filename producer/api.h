@@ -83,8 +83,11 @@ struct api_produce_answer {
 	const uint8_t *topic_id;			/* 16 bytes of the response; NULL before version 13 */
 	int32_t partition; int16_t error; int64_t base_offset, append_time;
 	const char *message; size_t message_len;	/* NULL: none */
+	struct api_record_errors { const void *at, *end; size_t left; bool flexible; } records;	/* v8: which ones are at fault */
 	int32_t leader, leader_epoch;			/* KIP-951 hint, -1: none */
 };
+/* The next one, or false. The message points into the response (NULL: none). */
+bool api_next_record_error(struct api_record_errors *e, int32_t *ret_index, const char **ret_message, size_t *ret_len);
 typedef void api_produce_fn(void *arg, const struct api_produce_answer *a);
 /* Calls fn for each partition; checks the whole response before the first call. */
 int  api_produce_response(const void *data, size_t n, int16_t version, int32_t correlation_id, int32_t *ret_throttle_ms,
@@ -104,12 +107,15 @@ enum api_error_class {
 	API_ERR_REFRESH,	/* metadata first, then the same bytes */
 	API_ERR_DUPLICATE,	/* already written: success */
 	API_ERR_SEQUENCE,	/* 45, 59: see journal.h "recovers" */
-	API_ERR_RECORD,		/* this batch can never be taken (10, 18, 32, 87) */
+	API_ERR_SPLIT,		/* too large: cut it; a single record is taken out */
+	API_ERR_RECORD,		/* some of its records can never be taken: those are taken out */
+	API_ERR_REBUILD,	/* the bytes arrived damaged: the same again, thrice */
 	API_ERR_LANE,		/* topic or right missing: hold the lane, try again slowly */
-	API_ERR_FENCED,		/* 47, 90 */
+	API_ERR_FENCED,		/* another one uses our identity */
 	API_ERR_FATAL,		/* configuration of client or cluster */
 };
-struct api_error { int16_t code; const char *name; enum api_error_class class; uint8_t maybe_written; };
+/* words: what people can do about it, NULL: nothing to say. */
+struct api_error { int16_t code; const char *name; enum api_error_class class; uint8_t maybe_written; const char *words; };
 /* Never NULL: an unknown code is like UNKNOWN_SERVER_ERROR. */
 const struct api_error *api_error(int16_t code);
 

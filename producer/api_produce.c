@@ -148,15 +148,33 @@ static void read_tag(void *arg, uint64_t tag, struct wire *r)
 	wire_no_tags(r);
 }
 
-static void skip_record_errors(struct wire *r)
+/* Remembers where they stand, and goes over them. */
+static void read_record_errors(struct wire *r, struct api_record_errors *e)
 {
 	size_t n = wire_count(r, RECORD_ERROR_BYTES_MIN), ignored;
 
+	*e = (struct api_record_errors){ .at = r->p, .left = n, .flexible = r->flexible };
 	for (; n > 0 && !r->failed; n--) {
 		wire_i32(r);
 		wire_nullable(r, &ignored);
 		wire_no_tags(r);
 	}
+	e->end = r->p;
+}
+
+bool api_next_record_error(struct api_record_errors *e, int32_t *ret_index, const char **ret_message, size_t *ret_len)
+{
+	struct wire r;
+
+	if (!e->left)
+		return false;
+	wire_init(&r, e->at, (size_t)((const uint8_t *)e->end - (const uint8_t *)e->at), e->flexible);
+	*ret_index = wire_i32(&r);
+	*ret_message = wire_nullable(&r, ret_len);
+	wire_no_tags(&r);
+	e->at = r.p;
+	e->left--;
+	return !r.failed;
 }
 
 static void read_partition(struct wire *r, int16_t version, struct api_produce_answer *a)
@@ -168,9 +186,10 @@ static void read_partition(struct wire *r, int16_t version, struct api_produce_a
 	wire_i64(r);			/* log start */
 	a->message = NULL;
 	a->message_len = 0;
+	a->records = (struct api_record_errors){ 0 };
 	a->leader = a->leader_epoch = -1;
 	if (version >= 8) {
-		skip_record_errors(r);
+		read_record_errors(r, &a->records);
 		a->message = wire_nullable(r, &a->message_len);
 	}
 	wire_tags(r, read_tag, a);

@@ -15,6 +15,7 @@
 #include "agent/base/crc32c.h"
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
+#include "producer/cut.h"
 #include "producer/wire.h"
 
 #define CRC_FROM 21		/* offset of the first byte under the CRC */
@@ -49,6 +50,8 @@ void batch_free(struct batch *b, struct budget *m)
 	if (!b)
 		return;
 	batch_drop_bytes(b, m);
+	cut_free(b->cut, m);
+	mem_free(b->error_words);
 	mem_free(b->ranges);
 	mem_free(b->callbacks);
 	mem_free(b);

@@ -49,10 +49,12 @@ enum batch_state {
 	BATCH_SENT,		/* stream: bytes may be on a socket, answer awaited */
 	BATCH_SPILLING,		/* journal: its bytes are being committed elsewhere */
 	BATCH_LOADING,		/* journal: its bytes are being fetched back */
+	BATCH_CUTTING,		/* cutter or journal: others take its place */
 	BATCH_ACKED,		/* journal: its end is being recorded */
 };
 
 struct lane;
+struct cut;
 
 struct batch {
 	struct list   node;		/* in the owner's list */
@@ -95,6 +97,9 @@ struct batch {
 	int64_t  retry_at_ms;
 	int64_t  offset, append_time;	/* the answer */
 	int      error;			/* Kafka's code of a final refusal, else 0 */
+	char    *error_words;		/* the broker's, or NULL */
+	struct cut *cut;		/* how it is being cut (cut.h), or NULL */
+	bool     halved;		/* it is a part, made because nobody says which records are refused */
 
 	struct source_range *ranges;
 	uint32_t range_count, range_cap;

@@ -173,6 +173,18 @@ static void tell_all(struct budget *b)
 	}
 }
 
+struct chunk *budget_overdraw(void)
+{
+	struct chunk *c = mem_alloc(sizeof *c);
+
+	if (!c)
+		return NULL;
+	c->next = NULL;
+	c->used = 0;
+	c->share = BUDGET_OVERDRAWN;
+	return c;
+}
+
 void budget_give(struct budget *b, struct chunk *chain)
 {
 	if (!chain)
@@ -181,6 +193,11 @@ void budget_give(struct budget *b, struct chunk *chain)
 	while (chain) {
 		struct chunk *next = chain->next;
 
+		if (chain->share == BUDGET_OVERDRAWN) {
+			mem_free(chain);
+			chain = next;
+			continue;
+		}
 		ASSERT(chain->share <= BUDGET_REFILL && b->used[chain->share] > 0);
 		b->used[chain->share]--;
 		chain->next = b->free;

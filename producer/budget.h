@@ -34,7 +34,7 @@ struct chunk {
 };
 #define CHUNK_DATA (sizeof((struct chunk *)0)->data)
 
-enum budget_share { BUDGET_APPEND, BUDGET_REFILL };
+enum budget_share { BUDGET_APPEND, BUDGET_REFILL, BUDGET_OVERDRAWN };
 
 struct budget_waiter {
 	struct list node;		/* list_init it once; linked while waiting */
@@ -53,6 +53,9 @@ struct chunk *budget_take(struct budget *b, enum budget_share share, int64_t now
 /* A chain of n >= 1 chunks, or NULL and nothing taken. After a failed append waiters are told only when that many chunks
  * are free, so that one long record does not make everyone spin on the few that are. */
 struct chunk *budget_take_chain(struct budget *b, enum budget_share share, size_t n, int64_t now_ms);
+/* A chunk beyond the total, from the heap; NULL: out of memory. For what must go on although memory is full and frees
+ * memory by doing so: a few chunks, for a short time. Given back like any other. */
+struct chunk *budget_overdraw(void);
 /* Gives back a chain of any length (NULL is fine), then tells the waiters. */
 void budget_give(struct budget *b, struct chunk *chain);
 

@@ -48,7 +48,7 @@ bool code_retriable(int code)
 	if (code < -1 || code == 0)
 		return false;
 	class = api_error((int16_t)code)->class;
-	return class == API_ERR_RETRY || class == API_ERR_REFRESH;
+	return class == API_ERR_RETRY || class == API_ERR_REFRESH || class == API_ERR_REBUILD;
 }
 
 int code_failv(struct producer_error *err, int rc, const char *fmt, va_list ap)

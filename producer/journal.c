@@ -10,6 +10,8 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"
+#include "producer/codec.h"
+#include "producer/cut.h"
 
 /* While no broker is up for this long, a stop that may give up early does. */
 #define DOWN_GRACE_MS 500
@@ -133,11 +135,42 @@ void producer_spilled(struct producer *p, struct list *batches, int rc, int64_t 
 	accum_wake(&p->accum);
 }
 
+/* The parts are rows with an identity; the one they come from is no more. */
+void producer_replaced(struct producer *p, struct batch *b, int rc, int64_t retry_ms)
+{
+	if (rc == 0) {
+		accum_uncount(&p->accum, b);
+		accum_settled(&p->accum, b);
+	}
+	b->retry_at_ms = retry_ms;
+	queue_answer(p, b, rc);
+}
+
+/* What fitted the topic compressed may not fit as its lines stand in their file. */
+static void squeeze_again(const struct producer *p, struct batch *b)
+{
+	enum codec codec = (enum codec)p->config->compression_type;
+	struct codec_ctx *ctx;
+	const void *data;
+	size_t n;
+
+	if (b->row_id || b->codec != CODEC_NONE || codec == CODEC_NONE ||
+	    codec_ctx_new(&ctx, codec, codec_level(p->config)) < 0)
+		return;
+	if (codec_compress(ctx, b->chunks, b->bytes, &data, &n) == 0) {
+		batch_replace_bytes(b, p->budget, data, n, codec);
+		batch_seal_crc(b);
+	}
+	codec_ctx_free(ctx);
+}
+
 void producer_loaded(struct producer *p, struct batch *b, int rc)
 {
 	/* Rebuilt bytes have a CRC of their own. */
-	if (rc == 0)
+	if (rc == 0) {
 		batch_seal_crc(b);
+		squeeze_again(p, b);
+	}
 	queue_answer(p, b, rc);
 }
 

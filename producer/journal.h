@@ -19,6 +19,10 @@
  *	a lane with a backlog sends: returned batches, then the backlog, then what is in memory. When it can send it calls
  *	    refill(); the journal reads the oldest rows, in order, and answers producer_returned().
  *	an absent batch whose turn it is: load(), then producer_loaded().
+ *	a batch that was refused for what it holds: replace(), then producer_replaced(). In one transaction its ledger row,
+ *	    its spooled row and its sources end, its parts (b->cut->parts) are kept with their identities and bytes, the
+ *	    records taken out of it (b->cut->records) are set aside as rejected, and those behind it whose identity changes
+ *	    with it (b->cut->others) are recorded anew. Nothing of it is sent before.
  *
  * Order in a lane: in flight -> returned -> backlog -> memory. A stream (topic, partition) sends in sequence order only.
  * After anything unanswered (lost connection, time-out, restart) a stream recovers: it sends what may have been written
@@ -43,6 +47,7 @@ struct producer_journal {
 	void (*lost)(void *arg, struct list *batches);
 	void (*spill)(void *arg, struct list *batches);
 	void (*load)(void *arg, struct batch *b);
+	void (*replace)(void *arg, struct batch *b);
 	/* Up to max_batches / max_bytes of the oldest rows of this lane behind the `returned` ones handed over before. */
 	void (*refill)(void *arg, struct lane *lane, uint32_t max_batches, size_t max_bytes);
 	/* Forget how far refill() has come in this lane: the next one starts at the oldest row without identity again. What
@@ -106,6 +111,8 @@ void producer_planned(struct producer *p, struct list *batches, int rc);	/* rc <
 void producer_recorded(struct producer *p, struct list *batches);		/* frees them at once, on the caller's thread */
 /* rc 0: bytes are safe elsewhere. rc < 0: they are not; the lane keeps them and tries again after retry_ms. */
 void producer_spilled(struct producer *p, struct list *batches, int rc, int64_t retry_ms);
+/* rc < 0: nothing has changed; given again after retry_ms. ERR_SPOOL_FULL: there is no room for rejected records. */
+void producer_replaced(struct producer *p, struct batch *b, int rc, int64_t retry_ms);
 /* rc ERR_AGAIN: no memory yet. ERR_BAD_DATA, ERR_CORRUPT: the bytes are nowhere any more, lost() follows. Others: an event,
  * and tried again. */
 void producer_loaded(struct producer *p, struct batch *b, int rc);
@@ -126,15 +133,15 @@ void producer_stop(struct producer *p, bool (*keep)(void *arg, const struct batc
 /* --- looking in: any thread --- */
 
 /* Records in batches that are neither recorded nor kept elsewhere. Changes only inside lane_append..lane_end,
- * producer_restore, producer_recorded and producer_spilled (on the caller's thread), so that a caller can move its own
- * counters together with it under one lock of its own. */
+ * producer_restore, producer_recorded, producer_spilled and producer_replaced (on the caller's thread), so that a caller
+ * can move its own counters together with it under one lock of its own. */
 uint64_t producer_in_memory(const struct producer *p);
 
 struct producer_broker_stat { int32_t id; char host[256]; int port; char state[12]; char error[400]; };
 struct producer_partition_stat {
 	char topic[250]; int32_t partition, leader; uint64_t records, bytes; int64_t last_offset; char error[128];
 };
-struct producer_lane_stat { char topic[250]; int32_t partition; bool held; char reason[160]; uint64_t in_memory, backlog; };
+struct producer_lane_stat { char topic[250]; int32_t partition; bool held; char reason[400]; uint64_t in_memory, backlog; };
 struct producer_stat {
 	int64_t  producer_id; int16_t producer_epoch;
 	size_t   buffer_total, buffer_used;

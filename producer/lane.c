@@ -130,10 +130,19 @@ static size_t exact(const struct batch *b, const struct lane_record *r)
 	return batch_record_bytes(b, r->key_len, !r->key, r->value_len, !r->value, r->headers, r->header_count, r->timestamp);
 }
 
+/* batch.size, or less for a topic that has refused as much. */
+static size_t batch_max(const struct lane *l)
+{
+	size_t max = l->accum->conf.batch_max;
+	size_t learned = atomic_load_explicit(&l->topic->raw_max, memory_order_relaxed);
+
+	return learned && learned < max ? learned : max;
+}
+
 static bool fits(const struct lane *l, const struct lane_record *r, size_t most)
 {
 	const struct batch *b = l->open;
-	size_t max = l->accum->conf.batch_max;
+	size_t max = batch_max(l);
 
 	return b->bytes + most <= max || b->bytes + exact(b, r) <= max;
 }
@@ -202,7 +211,7 @@ static int put_here(struct lane *l, const struct lane_record *r)
 	rc = l->open ? put_in(l, l->open, r) : put_first(l, r);
 	if (rc == 0) {
 		l->run_uncounted++;
-		if (l->open->bytes >= l->accum->conf.batch_max || l->open->range_count >= BATCH_RANGES_MAX)
+		if (l->open->bytes >= batch_max(l) || l->open->range_count >= BATCH_RANGES_MAX)
 			seal(l, l->now_ms);
 	} else if (rc == ERR_AGAIN) {
 		note_dry(l->accum);

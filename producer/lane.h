@@ -163,6 +163,8 @@ void lane_add_spilling(struct lane *l, int32_t n);
 void accum_wake(struct accum *a);
 /* A batch of this accumulator gave its bytes back for good: answered, failed or kept elsewhere. Any thread. */
 void accum_settled(struct accum *a, struct batch *b);
+/* n more batches of its serial are to settle before b has settled as a whole. */
+void accum_cut(struct accum *a, struct batch *b, uint32_t n);
 /* Waits until every batch that is sealed now has settled, or until at_ms (CLOCK_MONOTONIC; -1: for ever). 0 or ERR_TIMEOUT. */
 int  accum_flush(struct accum *a, int64_t at_ms);
 /* Seals every open batch. Any thread. 0 or ERR_NOMEM. */

@@ -27,6 +27,8 @@ struct topic {
 	char *name;
 	/* Atomic: written by the sender, read by appenders. 0: not known yet. */
 	_Atomic int32_t partition_count;
+	/* The same. Batches are sealed at that many raw bytes, for larger ones were refused; 0: nothing is known. */
+	_Atomic uint32_t raw_max;
 	_Atomic int16_t error;		/* Kafka's code of the last answer */
 	struct available available;	/* those that have a leader */
 

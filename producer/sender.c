@@ -92,6 +92,7 @@ int sender_open(struct sender *s, struct producer *p, struct err *ret_err)
 		list_init(&s->metadata.topics);
 		return rc;
 	}
+	cutter_init(&s->cutter, s->config, s->budget, &s->answers, s->journal != NULL);
 	rc = names_open(&s->names, wake, s);
 	configure(s);
 	if (rc == 0)
@@ -106,6 +107,8 @@ int sender_open(struct sender *s, struct producer *p, struct err *ret_err)
 void sender_close(struct sender *s)
 {
 	struct broker *b;
+
+	cutter_close(&s->cutter);
 
 	while ((b = list_first(&s->brokers, struct broker, node))) {
 		list_remove(&b->node);
@@ -152,6 +155,11 @@ struct stream *sender_stream(struct sender *s, const struct batch *b)
 
 static void answered(struct sender *s, struct batch *b)
 {
+	if (b->state == BATCH_CUTTING) {
+		s->at_journal--;
+		sender_cut_answered(s, b);
+		return;
+	}
 	/* What was to be kept elsewhere without an identity is counted in its lane (lane_add_spilling). */
 	if (b->state != BATCH_SPILLING || b->ledger_id)
 		s->at_journal--;
@@ -299,6 +307,7 @@ static void on_round(void *arg)
 	else
 		sender_spill(s);
 	sender_refill(s);
+	sender_cut(s);
 	sender_plan(s);
 	sender_send(s);
 	sender_finish(s);

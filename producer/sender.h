@@ -9,6 +9,7 @@
  *	sender_spill.c	 out of memory and back				sender_bootstrap.c, _brokers.c, _metadata.c, _id.c
  *	sender_plan.c	 binding and identity				sender_events.c	 what people are told
  *	sender_stop.c	 the end, with a journal		reload.c	 new brokers and credentials
+ *	sender_cut.c	 batches that were refused for what they hold
  *
  * Threads: everything belongs to the sender's thread, except `answers` (a queue) and what is marked.
  */
@@ -18,6 +19,7 @@
 #include "agent/base/loop.h"
 #include "agent/base/thread.h"
 #include "producer/conn.h"
+#include "producer/cut.h"
 #include "producer/lane.h"
 
 #define SENDER_RETURNED_MAX 8			/* batches brought back and not planned, for each lane */
@@ -77,6 +79,7 @@ struct sender {
 	int64_t  now_ms, wake_ms;		/* of this round; when the next is due */
 	struct metadata metadata;
 	struct metrics metrics;
+	struct cutter cutter;
 	struct list brokers;
 	char    *servers;			/* bootstrap.servers of the last reload; NULL: the configuration's */
 	char     security_note[CONN_ERROR_MAX];	/* that was told: see security_note */
@@ -138,6 +141,13 @@ void sender_plan_answered(struct sender *s, struct batch *b);
 /* sender_send.c */
 void sender_send(struct sender *s);
 void sender_load_answered(struct sender *s, struct batch *b);
+void sender_load(struct sender *s, struct batch *b);	/* its bytes, from wherever they are */
+
+/* sender_cut.c */
+void sender_cut(struct sender *s);
+void sender_cut_answered(struct sender *s, struct batch *b);
+/* The answer that made its stream cut b names the records. */
+void sender_cut_name(struct batch *b, const struct api_produce_answer *a);
 
 /* sender_answer.c */
 extern const struct conn_ops sender_conn_ops;

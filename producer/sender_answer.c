@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/crc32c.h"
+#include "agent/base/mem.h"
 #include "producer/code.h"
 #include "producer/core.h"
 
@@ -38,6 +40,36 @@ static struct batch *take_sent(struct produce_answer *pa, const struct api_produ
 	return NULL;
 }
 
+/* What the broker says besides its code; for people. A batch may end with this answer, so it comes first. */
+static void note_words(struct stream *st, struct batch *b, const struct api_produce_answer *a, const struct api_error *e)
+{
+	bool good = e->class == API_ERR_NONE || e->class == API_ERR_DUPLICATE;
+	int n = a->message && !good ? (int)(a->message_len < sizeof st->said ? a->message_len : sizeof st->said - 1) : 0;
+
+	snprintf(st->said, sizeof st->said, "%.*s", n, n ? a->message : "");
+	mem_free(b->error_words);
+	b->error_words = n ? mem_strndup(a->message, a->message_len) : NULL;
+}
+
+/* The broker found a batch damaged. If it is damaged here already, its bytes are fetched again from where they are kept. */
+static void check_bytes(struct sender *s, struct stream *st, struct batch *b)
+{
+	uint32_t crc = 0;
+
+	if (b->state != BATCH_PLANNED || batch_absent(b))
+		return;
+	for (const struct chunk *c = b->chunks; c; c = c->next)
+		crc = crc32c(crc, c->data, c->used);
+	if (crc == b->payload_crc)
+		return;
+	if (s->journal && (b->row_id || !b->lane)) {
+		batch_drop_bytes(b, s->budget);
+		accum_settled(s->accum, b);
+	} else {
+		st->hold_why = "a batch was damaged in our memory; look at the machine's memory, and start again to read it anew";
+	}
+}
+
 static void on_partition(void *arg, const struct api_produce_answer *a)
 {
 	struct produce_answer *pa = arg;
@@ -50,15 +82,20 @@ static void on_partition(void *arg, const struct api_produce_answer *a)
 		return;
 	st = sender_stream(s, b);
 	s->in_flight--;
+	note_words(st, b, a, e);
 	stream_answer(st, b, a->error, a->base_offset, a->append_time, s->now_ms, &s->done);
 	if (e->class == API_ERR_NONE || e->class == API_ERR_DUPLICATE)
 		return;
+	if (st->cutting == b)
+		sender_cut_name(b, a);
+	if (e->class == API_ERR_REBUILD)
+		check_bytes(s, st, b);
 	if (e->class == API_ERR_REFRESH) {
 		pa->refresh = true;
 		metadata_want_refresh(&s->metadata);
 		metadata_hint(st->owner, st->partition, a->leader, a->leader_epoch);
 	}
-	if (stream_held(st) || st->failures >= 3)
+	if (!st->cutting && (stream_held(st) || st->failures >= 3))
 		sender_drop_bytes(s, st);
 }
 
@@ -195,13 +232,22 @@ static void count_end(struct sender *s, const struct batch *b)
 		sampled_add(&t->metrics.errors, b->count, s->now_ms);
 }
 
+/* The broker's words, if it had any. */
+static void describe(const struct batch *b, struct producer_error *err)
+{
+	if (b->error > 0 && b->error_words)
+		code_fail(err, b->error, "%s: %s", api_error((int16_t)b->error)->name, b->error_words);
+	else
+		code_fail(err, b->error, NULL);
+}
+
 static void call_back(const struct sender *s, const struct batch *b)
 {
 	struct producer_error err;
 
 	if (!b->callbacks)
 		return;
-	code_fail(&err, b->error, NULL);
+	describe(b, &err);
 	for (int32_t i = 0; i < b->count; i++) {
 		const struct batch_callback *cb = &b->callbacks[i];
 		struct producer_metadata md = {
@@ -279,6 +325,8 @@ void sender_fail_rest(struct sender *s)
 	list_each(it, &s->brokers)
 		for (int i = 0; i < CONN_KINDS; i++)
 			conn_close(&list_entry(it, struct broker, node)->conn[i], NULL, s->loop.now_ms);
+	cutter_close(&s->cutter);
+	sender_take_answers(s);
 	sender_news(s);
 	list_each(it, &s->streams)
 		stream_fail_all(list_entry(it, struct stream, node), ERR_CLOSED, &s->done);

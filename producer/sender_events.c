@@ -42,12 +42,12 @@ static void topic_events(struct sender *s, struct topic *t)
 
 static void stream_events(struct sender *s, struct stream *st)
 {
-	char text[160];
+	char text[400], why[340];
 
 	if (st->hold_code == st->reported)
 		return;
 	st->reported = st->hold_code;
-	snprintf(text, sizeof text, "the partition does not take a batch: %s", api_error(st->hold_code)->name);
+	snprintf(text, sizeof text, "the partition does not take a batch: %s", stream_hold_text(st, why, sizeof why));
 	sender_tell(s, st->topic, st->partition, st->hold_code ? text : NULL);
 }
 

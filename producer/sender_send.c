@@ -250,7 +250,7 @@ static void add(struct sender *s, struct broker *br, struct stream *st, struct b
 		flush(s, br, kind);
 }
 
-static void load(struct sender *s, struct batch *b)
+void sender_load(struct sender *s, struct batch *b)
 {
 	b->state = BATCH_LOADING;
 	s->at_journal++;
@@ -276,7 +276,7 @@ static void send_one(struct sender *s, struct stream *st)
 	if (kind < 0 || !has_room(s, &br->conn[kind]))
 		return;
 	if (batch_absent(b)) {
-		load(s, b);
+		sender_load(s, b);
 		return;
 	}
 	add(s, br, st, b, kind);

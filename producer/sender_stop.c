@@ -197,6 +197,9 @@ void sender_stop_round(struct sender *s)
 	sender_take_answers(s);
 	sender_finish(s);
 	sender_news(s);
+	/* What is refused for certain now would be uncertain in the next life. */
+	if (!s->stop_given && !journal_owes(s))
+		sender_cut(s);
 	if (!s->stop_given && !journal_owes(s) && !keep_restored(s))
 		give_rest(s);
 	/* Answers may have come while that was on its way: another round looks. */

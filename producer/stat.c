@@ -126,12 +126,13 @@ static void fill_reason(const struct sender *s, const struct lane *l, struct pro
 {
 	const struct topic *t = l->topic;
 	const struct stream *st = held_stream(l);
+	char why[340];
 
 	if (sender_topic_faulty(s, t))
 		snprintf(to->reason, sizeof to->reason, "the topic cannot be written: %s", api_error(t->error)->name);
 	else if (st)
 		snprintf(to->reason, sizeof to->reason, "partition %d does not take a batch: %s", st->partition,
-			 api_error(st->hold_code)->name);
+			 stream_hold_text(st, why, sizeof why));
 	else if (t->known && l->partition >= t->partition_count)
 		snprintf(to->reason, sizeof to->reason, "the topic has no such partition");
 	to->held = to->reason[0] != 0;

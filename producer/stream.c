@@ -11,9 +11,18 @@
  *	(nothing else writes under an identity that lives in this process) and get a new epoch.
  *	The proof needs warm-up: the first batch of an identity travels alone. Otherwise its refusal and the acceptance
  *	of the second would leave a hole that looks like "written".
+ *
+ * Judging refusals (10, 18, 32, 87)
+ *	The broker looks at size and records before it looks at sequences: a repeat of what it has is refused as well. So
+ *	a refusal says "not written" only of a batch none of whose attempts may have been written. The oldest one, refused
+ *	for certain, is cut: nothing of its identity behind it can be in the log, for that would have to join. If its parts
+ *	hold all of its records they keep its sequences; if records are taken out, all that is left gets a new identity.
  * Failure no memory for a slot -> ERR_NOMEM, nothing changed.
  */
 #include "producer/stream.h"
+
+#include <stdio.h>
+#include <string.h>
 
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
@@ -24,7 +33,13 @@
 #define CODE_NETWORK 13
 #define CODE_NOT_ENOUGH_REPLICAS 19
 #define CODE_NOT_ENOUGH_REPLICAS_AFTER 20
+#define CODE_UNKNOWN (-1)
 #define SLOTS_FIRST 8
+#define CORRUPT_TRIES 3		/* of the same bytes; then it is no accident */
+#define UNKNOWN_TRIES 5		/* failures in a row before it is told */
+
+static const char uncertain[] = "a repeat of what may be in the log already is refused, so nobody can tell whether it is there; "
+	"it goes when the topic takes it again";
 
 int32_t stream_sequence_after(int32_t base, int32_t count)
 {
@@ -64,19 +79,30 @@ static bool same_identity(const struct batch *a, const struct batch *b)
 	return a->producer_id == b->producer_id && a->producer_epoch == b->producer_epoch;
 }
 
+static int reserve(struct stream *s, uint32_t n)
+{
+	uint32_t cap = s->cap ? s->cap : SLOTS_FIRST;
+	struct batch **slots;
+
+	while (cap < n)
+		cap *= 2;
+	if (cap == s->cap)
+		return 0;
+	slots = mem_realloc(s->slots, cap * sizeof *slots);
+	if (!slots)
+		return ERR_NOMEM;
+	s->slots = slots;
+	s->cap = cap;
+	return 0;
+}
+
 static int push(struct stream *s, struct batch *b)
 {
-	if (s->count == s->cap) {
-		uint32_t cap = s->cap ? s->cap * 2 : SLOTS_FIRST;
-		struct batch **slots = mem_realloc(s->slots, cap * sizeof *slots);
+	int rc = reserve(s, s->count + 1);
 
-		if (!slots)
-			return ERR_NOMEM;
-		s->slots = slots;
-		s->cap = cap;
-	}
-	s->slots[s->count++] = b;
-	return 0;
+	if (rc == 0)
+		s->slots[s->count++] = b;
+	return rc;
 }
 
 static uint32_t slot_of(const struct stream *s, const struct batch *b)
@@ -97,9 +123,19 @@ static void finish(struct stream *s, uint32_t i, int code, struct list *done)
 	for (uint32_t k = i + 1; k < s->count; k++)
 		s->slots[k - 1] = s->slots[k];
 	s->count--;
+	if (s->cutting == b)
+		s->cutting = NULL;
 	b->state = BATCH_ACKED;
 	b->error = code;
 	list_push_back(done, &b->node);
+}
+
+/* Half of all sequences are ahead, the other half behind. */
+static bool sequence_before(const struct batch *a, const struct batch *b)
+{
+	uint32_t ahead = ((uint32_t)b->base_sequence - (uint32_t)a->base_sequence) & 0x7fffffffu;
+
+	return same_identity(a, b) && ahead && ahead < 0x40000000u;
 }
 
 int stream_restore(struct stream *s, struct batch *b)
@@ -108,6 +144,11 @@ int stream_restore(struct stream *s, struct batch *b)
 
 	if (rc < 0)
 		return rc;
+	/* What took the place of another was recorded after those behind it. */
+	for (uint32_t i = s->count - 1; i > 0 && sequence_before(b, s->slots[i - 1]); i--) {
+		s->slots[i] = s->slots[i - 1];
+		s->slots[i - 1] = b;
+	}
 	b->topic = s->topic;
 	b->partition = s->partition;
 	b->state = BATCH_PLANNED;
@@ -119,7 +160,7 @@ int stream_restore(struct stream *s, struct batch *b)
 
 bool stream_can_take(const struct stream *s, const struct stream_id *fresh, uint64_t round)
 {
-	if (s->count >= STREAM_WINDOW || s->recovering || s->renumber || s->hold_code)
+	if (s->count >= STREAM_WINDOW || s->recovering || s->renumber || s->hold_code || s->cutting)
 		return false;
 	if (s->need_id && (s->count || fresh->producer_id == s->id.producer_id))
 		return false;
@@ -136,6 +177,12 @@ static void begin_identity(struct stream *s, struct stream_id id)
 	s->id = id;
 	s->next_sequence = 0;
 	s->warm = s->need_id = false;
+}
+
+static struct stream_id next_epoch(const struct stream *s)
+{
+	ASSERT(s->id.epoch < INT16_MAX);
+	return (struct stream_id){ s->id.producer_id, (int16_t)(s->id.epoch + 1) };
 }
 
 static void identify(struct stream *s, struct batch *b)
@@ -208,7 +255,7 @@ struct batch *stream_next(const struct stream *s, int64_t now_ms, int64_t *wake_
 {
 	struct batch *b;
 
-	if (s->count == 0 || s->voided || (s->need_id && !s->recovering))
+	if (s->count == 0 || s->voided || s->cutting || (s->need_id && !s->recovering))
 		return NULL;
 	b = s->recovering ? next_recovering(s) : next_flowing(s);
 	if (!b || b->state != BATCH_PLANNED)
@@ -238,9 +285,10 @@ static void back_off(struct stream *s, int64_t now_ms)
 	s->failures++;
 }
 
-static void hold(struct stream *s, int16_t code, int64_t now_ms)
+static void hold(struct stream *s, int16_t code, const char *why, int64_t now_ms)
 {
 	s->hold_code = code;
+	s->hold_why = why;
 	s->retry_at_ms = now_ms + stream_backoff(&s->conf->rng, s->conf->hold_ms, s->conf->hold_max_ms, s->failures);
 	s->failures++;
 }
@@ -290,18 +338,27 @@ static bool behind_one_gap(const struct stream *s)
 	return s->count > 0;
 }
 
-/* Proven not written: they wait for a fresh identity, to be recorded in place of the old one (stream_renew). */
-static void withdraw(struct stream *s)
+static void not_written(struct batch *b)
 {
-	for (uint32_t i = 0; i < s->count; i++) {
-		s->slots[i]->attempts = 0;
-		s->slots[i]->maybe_written = s->slots[i]->proven = false;
-		s->slots[i]->gaps = 0;
-	}
-	s->recovering = s->passing = s->progress = false;
+	b->attempts = 0;
+	b->maybe_written = b->proven = b->out_of_order = false;
+	b->gaps = 0;
+}
+
+static void settle(struct stream *s)
+{
+	s->recovering = s->passing = s->progress = s->renumber = false;
 	s->hold_code = 0;
 	s->failures = 0;
 	s->retry_at_ms = 0;
+}
+
+/* Proven not written: they wait for a fresh identity, to be recorded in place of the old one (stream_renew). */
+static void withdraw(struct stream *s)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		not_written(s->slots[i]);
+	settle(s);
 	s->need_id = true;
 }
 
@@ -314,7 +371,7 @@ static void judge_all_out_of_order(struct stream *s, int64_t now_ms)
 		s->progress = false;
 		back_off(s, now_ms);
 	} else if (s->conf->journaled && !behind_one_gap(s)) {
-		hold(s, CODE_OUT_OF_ORDER, now_ms);
+		hold(s, CODE_OUT_OF_ORDER, NULL, now_ms);
 	} else if (s->conf->journaled) {
 		withdraw(s);
 	} else {
@@ -330,7 +387,7 @@ static void judge(struct stream *s, int64_t now_ms)
 {
 	uint32_t ever, aside;
 
-	if (!s->recovering || s->sent)
+	if (!s->recovering || s->sent || s->cutting)
 		return;
 	if (!s->passing) {
 		/* All is quiet: the first pass begins. What answered 45 behind a failure only said "gap". */
@@ -350,7 +407,8 @@ static void judge(struct stream *s, int64_t now_ms)
 		renumber(s);
 }
 
-/* Slot i is in the log: so is everything of its identity before it. */
+/* Slot i is in the log: so is everything of its identity before it, if it may have been written at all. (If not, the broker
+ * has forgotten the identity and took slot i without looking: no proof of anything.) */
 static void prove_older(struct stream *s, uint32_t i, struct list *done)
 {
 	struct batch *b = s->slots[i];
@@ -359,7 +417,7 @@ static void prove_older(struct stream *s, uint32_t i, struct list *done)
 		struct batch *older = s->slots[k];
 
 		ASSERT(older->state != BATCH_SENT || !s->conf->idempotent);
-		if (!s->conf->idempotent || !same_identity(older, b)) {
+		if (!s->conf->idempotent || !same_identity(older, b) || !older->maybe_written) {
 			k++;
 		} else if (older->out_of_order && older->state == BATCH_PLANNED) {
 			older->offset = older->append_time = -1;
@@ -377,6 +435,7 @@ static void succeed(struct stream *s, struct batch *b, int64_t offset, int64_t a
 	s->failures = 0;
 	s->retry_at_ms = 0;
 	s->hold_code = 0;
+	s->taken_out = s->corrupt = 0;
 	s->last_ack_ms = now_ms;
 	s->progress = s->recovering;
 	if (b->producer_id == s->id.producer_id && b->producer_epoch == s->id.epoch)
@@ -409,10 +468,34 @@ static bool oldest(const struct stream *s, const struct batch *b)
 	return true;
 }
 
+/* Refused for what it holds. */
+static void refused(struct stream *s, struct batch *b, int16_t code, int64_t now_ms, struct list *done)
+{
+	if (b->maybe_written && s->conf->journaled) {
+		hold(s, code, uncertain, now_ms);
+	} else if (b->maybe_written || (!s->conf->journaled && b->count == 1)) {
+		refuse(s, b, code, done);
+	} else if (s->slots[0] != b) {
+		/* What is before it is to be judged first, and it proves as little as a 45. */
+		b->out_of_order = true;
+	} else {
+		s->cutting = b;
+		s->cut_code = code;
+		s->cut_at_ms = now_ms;
+	}
+}
+
+/* Worth no other answer than the same bytes again. True: but no longer without a word. */
+static bool tell_slowly(struct stream *s, const struct api_error *e)
+{
+	if (e->class == API_ERR_REBUILD)
+		return ++s->corrupt >= CORRUPT_TRIES;
+	return e->code == CODE_UNKNOWN && s->failures >= UNKNOWN_TRIES;
+}
+
 static void fail(struct stream *s, struct batch *b, const struct api_error *e, int16_t code, int64_t now_ms, struct list *done)
 {
-	bool final = e->class == API_ERR_RECORD || e->class == API_ERR_LANE || e->class == API_ERR_FENCED ||
-		     e->class == API_ERR_FATAL;
+	bool final = e->class == API_ERR_LANE || e->class == API_ERR_FENCED || e->class == API_ERR_FATAL;
 
 	b->maybe_written |= e->maybe_written;
 	s->recovering = true;
@@ -426,11 +509,13 @@ static void fail(struct stream *s, struct batch *b, const struct api_error *e, i
 	/* Only the oldest is judged: what stands behind something unsettled is sent again when its turn comes. */
 	if (!oldest(s, b)) {
 		back_off(s, now_ms);
+	} else if (e->class == API_ERR_SPLIT || e->class == API_ERR_RECORD) {
+		refused(s, b, code, now_ms, done);
 	} else if (!s->conf->journaled && (final || b->attempts > s->conf->retries)) {
 		s->need_id |= e->class == API_ERR_FENCED;
 		refuse(s, b, code, done);
-	} else if (final) {
-		hold(s, code, now_ms);
+	} else if (final || (tell_slowly(s, e) && s->conf->journaled)) {
+		hold(s, code, NULL, now_ms);
 	} else {
 		back_off(s, now_ms);
 	}
@@ -448,7 +533,7 @@ void stream_answer(struct stream *s, struct batch *b, int16_t code, int64_t offs
 	s->slow = now_ms - b->sent_ms > s->conf->slow_ms;
 	if (e->class == API_ERR_NONE || e->class == API_ERR_DUPLICATE)
 		succeed(s, b, offset, append_time, now_ms, done);
-	else if (code == CODE_OUT_OF_ORDER && b->proven)
+	else if (b->proven && (code == CODE_OUT_OF_ORDER || e->class == API_ERR_SPLIT || e->class == API_ERR_RECORD))
 		succeed(s, b, -1, -1, now_ms, done);
 	else
 		fail(s, b, e, code, now_ms, done);
@@ -501,12 +586,27 @@ void stream_fail_all(struct stream *s, int16_t code, struct list *done)
 	s->recovering = s->passing = s->renumber = false;
 }
 
+bool stream_can_renew(const struct stream *s, const struct stream_id *fresh)
+{
+	if (!s->conf->idempotent)
+		return true;
+	if (fresh->producer_id < 0)
+		return false;
+	return fresh->producer_id != s->id.producer_id || (!s->need_id && s->id.epoch < INT16_MAX);
+}
+
+/* stream_can_renew said so. */
+static void renew_identity(struct stream *s, const struct stream_id *fresh)
+{
+	begin_identity(s, fresh->producer_id != s->id.producer_id ? *fresh : next_epoch(s));
+}
+
 bool stream_renew(struct stream *s, const struct stream_id *fresh, int64_t now_ms)
 {
 	uint32_t aside;
 
-	if (!s->need_id || fresh->producer_id < 0 || fresh->producer_id == s->id.producer_id || s->sent || s->planning ||
-	    count_ever_sent(s, &aside))
+	if (!s->need_id || fresh->producer_id < 0 || fresh->producer_id == s->id.producer_id || s->cutting || s->sent ||
+	    s->planning || count_ever_sent(s, &aside))
 		return false;
 	for (uint32_t i = 0; i < s->count; i++)
 		if (s->slots[i]->state != BATCH_PLANNED)
@@ -522,6 +622,119 @@ bool stream_renew(struct stream *s, const struct stream_id *fresh, int64_t now_m
 		s->planning++;
 	}
 	return true;
+}
+
+/* --- cutting --- */
+
+bool stream_cut_ready(const struct stream *s)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		if (s->slots[i]->state != BATCH_PLANNED)
+			return false;
+	return true;
+}
+
+int stream_cut_reserve(struct stream *s, uint32_t n)
+{
+	return reserve(s, s->count + n);
+}
+
+void stream_cut_split(struct stream *s, struct list *parts)
+{
+	const struct batch *b = s->cutting;
+	int32_t sequence = b->base_sequence;
+
+	list_each(it, parts) {
+		struct batch *part = list_entry(it, struct batch, node);
+
+		part->producer_id = b->producer_id;
+		part->producer_epoch = b->producer_epoch;
+		part->base_sequence = sequence;
+		/* In recovery it goes before what stands behind it. */
+		part->attempts = 1;
+		if (sequence >= 0)
+			sequence = stream_sequence_after(sequence, part->count);
+	}
+}
+
+void stream_cut_recount(struct stream *s, struct list *parts, const struct stream_id *fresh)
+{
+	ASSERT(s->cutting && s->cutting == s->slots[0]);
+	if (!s->conf->idempotent) {
+		stream_cut_split(s, parts);
+		return;
+	}
+	renew_identity(s, fresh);
+	list_each(it, parts)
+		identify(s, list_entry(it, struct batch, node));
+	for (uint32_t i = 1; i < s->count; i++) {
+		not_written(s->slots[i]);
+		identify(s, s->slots[i]);
+		if (!s->conf->journaled)
+			continue;
+		s->slots[i]->state = BATCH_PLANNING;
+		s->planning++;
+	}
+}
+
+void stream_cut_done(struct stream *s, struct list *parts, int64_t now_ms)
+{
+	bool again = false;
+	uint32_t n = 0;
+
+	list_each(it, parts)
+		n++;
+	ASSERT(s->slots[0] == s->cutting && s->count - 1 + n <= s->cap);
+	memmove(s->slots + n, s->slots + 1, (s->count - 1) * sizeof *s->slots);
+	s->count += n;
+	s->count--;
+	n = 0;
+	list_each_safe(it, parts) {
+		struct batch *part = list_entry(it, struct batch, node);
+
+		list_remove(it);
+		part->state = BATCH_PLANNED;
+		s->slots[n++] = part;
+	}
+	for (uint32_t i = 0; i < s->count; i++) {
+		struct batch *b = s->slots[i];
+
+		if (b->state == BATCH_PLANNING)
+			b->state = BATCH_PLANNED;
+		b->out_of_order = false;
+		again |= b->attempts > 0;
+	}
+	s->planning = 0;
+	s->cutting = NULL;
+	settle(s);
+	s->recovering = s->passing = again;
+	s->retry_at_ms = now_ms;
+}
+
+void stream_cut_off(struct stream *s, const char *why, int64_t now_ms)
+{
+	s->cutting = NULL;
+	hold(s, s->cut_code, why, now_ms);
+}
+
+void stream_restamp(struct stream *s, int64_t wall_ms, uint64_t round)
+{
+	struct batch *b = s->cutting;
+
+	b->base_timestamp = b->max_timestamp = wall_ms;
+	b->state = BATCH_PLANNING;
+	s->cutting = NULL;
+	s->planning++;
+	s->planning_round = round;
+}
+
+const char *stream_hold_text(const struct stream *s, char *buf, size_t n)
+{
+	const struct api_error *e = api_error(s->hold_code);
+	const char *why = s->hold_why ? s->hold_why : e->words;
+
+	snprintf(buf, n, "%s%s%s%s%s", e->name, why ? ": " : "", why ? why : "", s->said[0] ? "; it says: " : "", s->said);
+	return buf;
 }
 
 void stream_nudge(struct stream *s)

@@ -8,13 +8,15 @@
  *	flowing     -> recovering	an attempt failed, or its connection was lost, or batches of an earlier life wait
  *	recovering  -> flowing		everything that was ever sent is resolved
  *	held	    a pause of a state, with Kafka's code as reason: the same again, slowly
+ *	cutting	    the oldest batch was refused for what it holds, for certain: others take its place (sender_cut.c)
  *
  * Invariants (stream_check)
  *  (1) slots are in sequence order; within one identity each begins where the one before ended (modulo 2^31).
  *  (2) flowing: the sent ones are a prefix of slots, at most in_flight, and one alone until the identity is warm.
  *  (3) recovering: at most one is sent, always the oldest that is not set aside as out of order; nothing new joins.
  *  (4) what may have been written is never given another identity.
- *  (5) a new identity is taken only when no slot is left (or, without a journal, when none may have been written).
+ *  (5) a new identity is taken only when no slot is left, or when none of them can have been written.
+ *  (6) while the oldest one is cut nothing is sent; it keeps its slot until what takes its place is recorded.
  * Threads: the sender's alone.
  */
 #ifndef SPILLWAY_STREAM_H
@@ -66,7 +68,14 @@ struct stream {
 	bool     progress;		/* the present pass of recovery had a success */
 	bool     renumber;		/* a batch was failed: what is left needs new sequences first */
 	bool     slow;			/* travels apart from others */
+	struct batch *cutting;		/* in slot 0: others are to take its place */
+	int16_t  cut_code;		/* why */
+	int64_t  cut_at_ms;		/* not before */
+	uint32_t taken_out;		/* records alone in their batch that were taken out, without a success in between */
+	uint32_t corrupt;		/* CORRUPT_MESSAGE in a row */
 	int16_t  hold_code;		/* Kafka's code of the hold, 0: not held */
+	const char *hold_why;		/* what people should know, NULL: nothing */
+	char     said[120];		/* the broker's words with last_code, or empty */
 	int16_t  last_code;		/* of the last answer */
 	uint32_t failures;		/* in a row */
 	int64_t  retry_at_ms;		/* nothing is sent before; 0: at once */
@@ -125,6 +134,25 @@ void stream_nudge(struct stream *s);
 /* The topic was made anew: the broker knows no identity there any more. */
 void stream_forgotten(struct stream *s);
 
+/* --- cutting: `cutting` was set by stream_answer --- */
+
+/* Quiet: nothing sent, and every slot the stream's own. */
+bool stream_cut_ready(const struct stream *s);
+/* Room for n batches in place of one. 0 or ERR_NOMEM. */
+int  stream_cut_reserve(struct stream *s, uint32_t n);
+/* Is there a new identity to be had for what is left when records are taken out? If not, a fresh producer id is needed. */
+bool stream_can_renew(const struct stream *s, const struct stream_id *fresh);
+/* The parts hold all of its records: they get its sequences. */
+void stream_cut_split(struct stream *s, struct list *parts);
+/* Some records are gone: parts and all behind them get a new identity; with a journal those behind are PLANNING then. */
+void stream_cut_recount(struct stream *s, struct list *parts, const struct stream_id *fresh);
+/* All is recorded: the parts take the slot. The batch is the caller's. */
+void stream_cut_done(struct stream *s, struct list *parts, int64_t now_ms);
+/* It cannot be done: the batch stays and is tried again slowly. why: static words. */
+void stream_cut_off(struct stream *s, const char *why, int64_t now_ms);
+/* With the time of now: to be recorded anew, state PLANNING. */
+void stream_restamp(struct stream *s, int64_t wall_ms, uint64_t round);
+
 /* stream_void.c: topic and cluster as they are now. A batch that is meant for others is in no log that is left: nothing is
  * sent until stream_void_settle took all identities off. True when that is news. */
 bool stream_void_check(struct stream *s, const uint8_t topic_id[16], const char *cluster_id);
@@ -133,6 +161,8 @@ bool stream_void_check(struct stream *s, const uint8_t topic_id[16], const char 
 bool stream_void_settle(struct stream *s, const uint8_t topic_id[16], const char *cluster_id);
 
 static inline bool stream_held(const struct stream *s) { return s->hold_code != 0; }
+/* Why it is held, for people. Returns buf. */
+const char *stream_hold_text(const struct stream *s, char *buf, size_t n);
 /* First sequence after a batch: modulo 2^31. */
 int32_t stream_sequence_after(int32_t base, int32_t count);
 /* min(max, base * 2^n) with 20 % jitter (KIP-580). */

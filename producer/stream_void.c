@@ -51,6 +51,7 @@ bool stream_void_settle(struct stream *s, const uint8_t topic_id[16], const char
 		memcpy(b->topic_id, topic_id, sizeof b->topic_id);
 		b->cluster_id = cluster_id;
 	}
+	s->cutting = NULL;		/* refused there again, if need be */
 	s->voided = s->recovering = s->passing = s->progress = s->renumber = false;
 	s->hold_code = 0;
 	s->failures = 0;

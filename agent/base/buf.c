@@ -162,6 +162,35 @@ static size_t utf8_len(const unsigned char *s, size_t n, size_t *ret_skip)
 	return want;
 }
 
+bool buf_is_utf8(const void *p, size_t n)
+{
+	const unsigned char *s = p;
+	size_t skip, len;
+
+	for (size_t i = 0; i < n; i += len) {
+		len = s[i] < 0x80 ? 1 : utf8_len(s + i, n - i, &skip);
+		if (!len)
+			return false;
+	}
+	return true;
+}
+
+int buf_put_base64(struct buf *b, const void *p, size_t n)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *s = p;
+
+	buf_put(b, "\"", 1);
+	for (; n > 0 && !b->failed; s += 3, n -= n < 3 ? n : 3) {
+		unsigned v = (unsigned)s[0] << 16 | (n > 1 ? (unsigned)s[1] << 8 : 0) | (n > 2 ? s[2] : 0);
+		char four[4] = { digits[v >> 18], digits[v >> 12 & 63], n > 1 ? digits[v >> 6 & 63] : '=',
+				 n > 2 ? digits[v & 63] : '=' };
+
+		buf_put(b, four, sizeof four);
+	}
+	return buf_put(b, "\"", 1);
+}
+
 static bool is_plain(unsigned char c)
 {
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';

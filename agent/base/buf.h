@@ -27,6 +27,9 @@ int   buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(prin
 int   buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 /* A JSON string with its quotes; n = SIZE_MAX means strlen. Invalid UTF-8 becomes U+FFFD. */
 int   buf_put_json(struct buf *b, const char *s, size_t n);
+/* Base64 with its quotes. */
+int   buf_put_base64(struct buf *b, const void *p, size_t n);
+bool  buf_is_utf8(const void *p, size_t n);
 /* Gives the storage away (mem_free it) and leaves b empty. NULL when nothing was put or it failed. */
 char *buf_detach(struct buf *b);
 

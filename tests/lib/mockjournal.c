@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "agent/base/clock.h"
+#include "producer/cut.h"
 
-enum kind { PLAN, ACKED, SPILL, LOAD, REFILL, REWIND };
+enum kind { PLAN, ACKED, SPILL, LOAD, REPLACE, REFILL, REWIND };
 
 struct command {
 	struct list node;
@@ -56,6 +57,15 @@ static void on_load(void *arg, struct batch *b)
 {
 	struct mock *m = arg;
 	struct command *c = command(m, LOAD, NULL);
+
+	c->b = b;
+	queue_push(&m->commands, &c->node);
+}
+
+static void on_replace(void *arg, struct batch *b)
+{
+	struct mock *m = arg;
+	struct command *c = command(m, REPLACE, NULL);
 
 	c->b = b;
 	queue_push(&m->commands, &c->node);
@@ -118,24 +128,26 @@ static void drop_row(struct mock_row *r)
 	free(r);
 }
 
+static void plan_one(struct mock *m, struct batch *b)
+{
+	if (m->plan_count == m->plan_cap) {
+		m->plan_cap = m->plan_cap ? m->plan_cap * 2 : 64;
+		m->plans = realloc(m->plans, m->plan_cap * sizeof *m->plans);
+	}
+	m->plans[m->plan_count++] = (struct mock_plan){ b->producer_id, b->producer_epoch, b->base_sequence, b->count };
+	b->ledger_id = m->next_ledger++;
+	if (b->row_id)
+		row_of(m, b->row_id)->identity = true;
+}
+
 static int plan(struct mock *m, struct list *batches)
 {
 	if (m->fail_plans > 0) {
 		m->fail_plans--;
 		return ERR_IO;
 	}
-	list_each(it, batches) {
-		struct batch *b = list_entry(it, struct batch, node);
-
-		if (m->plan_count == m->plan_cap) {
-			m->plan_cap = m->plan_cap ? m->plan_cap * 2 : 64;
-			m->plans = realloc(m->plans, m->plan_cap * sizeof *m->plans);
-		}
-		m->plans[m->plan_count++] = (struct mock_plan){ b->producer_id, b->producer_epoch, b->base_sequence, b->count };
-		b->ledger_id = m->next_ledger++;
-		if (b->row_id)
-			row_of(m, b->row_id)->identity = true;
-	}
+	list_each(it, batches)
+		plan_one(m, list_entry(it, struct batch, node));
 	return 0;
 }
 
@@ -183,6 +195,34 @@ static int spill(struct mock *m, struct list *batches)
 		m->first_spill_ms = clock_mono_ms();
 	list_each(it, batches)
 		add_row(m, list_entry(it, struct batch, node));
+	return 0;
+}
+
+static int replace(struct mock *m, struct batch *b)
+{
+	const struct cut *c = b->cut;
+	int32_t count = (int32_t)c->record_count;
+
+	m->replaces++;
+	if (m->fail_replaces > 0) {
+		m->fail_replaces--;
+		return ERR_SPOOL_FULL;
+	}
+	ASSERT(b->ledger_id && batch_absent(b));
+	if (b->row_id)
+		drop_row(row_of(m, b->row_id));
+	m->rejected += c->record_count;
+	list_each(it, &c->parts) {
+		struct batch *part = list_entry(it, struct batch, node);
+
+		batch_check(part);
+		count += part->count;
+		plan_one(m, part);
+		add_row(m, part);
+	}
+	ASSERT(count == b->count);
+	for (uint32_t i = 0; i < c->other_count; i++)
+		plan_one(m, c->others[i]);
 	return 0;
 }
 
@@ -254,6 +294,8 @@ static void carry_out(struct mock *m, struct command *c)
 		rc = spill(m, &c->batches);
 	else if (c->kind == LOAD)
 		rc = load(m, c->b);
+	else if (c->kind == REPLACE)
+		rc = replace(m, c->b);
 	else if (c->kind == REFILL)
 		refill(m, c, &out);
 	else {
@@ -269,6 +311,8 @@ static void carry_out(struct mock *m, struct command *c)
 		producer_spilled(m->p, &c->batches, rc, 100);
 	else if (c->kind == LOAD)
 		producer_loaded(m->p, c->b, rc);
+	else if (c->kind == REPLACE)
+		producer_replaced(m->p, c->b, rc, 50);
 	else if (c->kind == REFILL)
 		producer_returned(m->p, c->lane, &out, 0, 0);
 	free(c);
@@ -293,7 +337,8 @@ void mock_open(struct mock *m, struct producer_journal *ret)
 	list_init(&m->rows);
 	queue_init(&m->commands, NULL, NULL);
 	*ret = (struct producer_journal){
-		.arg = m, .plan = on_plan, .acked = on_acked, .spill = on_spill, .load = on_load, .refill = on_refill,
+		.arg = m, .plan = on_plan, .acked = on_acked, .spill = on_spill, .load = on_load,
+		.replace = on_replace, .refill = on_refill,
 		.rewind = on_rewind, .event = on_event,
 	};
 }

@@ -38,7 +38,8 @@ struct mock {
 	/* Atomic: tests look at them, and set the failures (so many calls). */
 	_Atomic uint64_t spilled, spill_calls, spilled_identity, refills, rewinds, loads, acked_records;
 	_Atomic int64_t first_spill_ms;
-	_Atomic int fail_spills, fail_plans, fail_loads;
+	_Atomic uint64_t replaces, rejected;
+	_Atomic int fail_spills, fail_plans, fail_loads, fail_replaces;
 	_Atomic uint64_t unplanned;	/* batches that the broker saw before they were recorded */
 };
 

@@ -456,6 +456,33 @@ static void produce_responses_are_read(void **state)
 	}
 }
 
+static void records_at_fault_are_named_with_words_or_without(void **state)
+{
+	static uint8_t data[GOLDEN_MAX];
+
+	(void)state;
+	for (int16_t v = 7; v <= 12; v++) {
+		size_t n = golden("responses", golden_name("produce", v), data), len;
+		struct answers s = { 0 };
+		struct api_record_errors *e = &s.v[1].records;
+		int32_t throttle = 0, index;
+		const char *words;
+
+		assert_int_equal(api_produce_response(data, n, v, CORRELATION, &throttle, note, &s), 0);
+		assert_false(api_next_record_error(&s.v[0].records, &index, &words, &len));
+		if (v >= 8) {
+			assert_true(api_next_record_error(e, &index, &words, &len));
+			assert_int_equal(index, 2);
+			assert_int_equal(len, 7);
+			assert_memory_equal(words, "bad one", 7);
+			assert_true(api_next_record_error(e, &index, &words, &len));
+			assert_int_equal(index, 4);
+			assert_null(words);
+		}
+		assert_false(api_next_record_error(e, &index, &words, &len));
+	}
+}
+
 /* --- nonsense --- */
 
 /* 0 or ERR_BAD_DATA; frees what a good answer brought. */
@@ -605,7 +632,7 @@ static void error_codes_have_names_and_classes(void **state)
 	static const struct { int16_t code; const char *name; enum api_error_class class; int maybe; } want[] = {
 		{ 0, "NONE", API_ERR_NONE, 1 }, { 3, "UNKNOWN_TOPIC_OR_PARTITION", API_ERR_REFRESH, 0 },
 		{ 6, "NOT_LEADER_OR_FOLLOWER", API_ERR_REFRESH, 1 }, { 7, "REQUEST_TIMED_OUT", API_ERR_RETRY, 1 },
-		{ 10, "MESSAGE_TOO_LARGE", API_ERR_RECORD, 0 }, { 19, "NOT_ENOUGH_REPLICAS", API_ERR_RETRY, 0 },
+		{ 10, "MESSAGE_TOO_LARGE", API_ERR_SPLIT, 0 }, { 19, "NOT_ENOUGH_REPLICAS", API_ERR_RETRY, 0 },
 		{ 20, "NOT_ENOUGH_REPLICAS_AFTER_APPEND", API_ERR_RETRY, 1 },
 		{ 29, "TOPIC_AUTHORIZATION_FAILED", API_ERR_LANE, 0 }, { 31, "CLUSTER_AUTHORIZATION_FAILED", API_ERR_FATAL, 0 },
 		{ 45, "OUT_OF_ORDER_SEQUENCE_NUMBER", API_ERR_SEQUENCE, 0 },
@@ -652,6 +679,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(producer_id_responses_are_read),
 	cmocka_unit_test(a_good_answer_without_an_id_is_bad_data),
 	cmocka_unit_test(produce_responses_are_read),
+	cmocka_unit_test(records_at_fault_are_named_with_words_or_without),
 	cmocka_unit_test(responses_cut_or_lengthened_anywhere_are_bad_data),
 	cmocka_unit_test(responses_with_changed_bytes_never_do_harm),
 	cmocka_unit_test(a_huge_count_is_bad_data_at_once),

@@ -5,6 +5,7 @@
 
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
+#include "producer/api.h"
 #include "producer/stream.h"
 
 #define BATCHES_MAX 24
@@ -373,30 +374,419 @@ static void restored_batches_go_first_then_the_stream_renews(void **state)
 	assert_int_equal(send_next(f), -1);	/* warm-up of the new one */
 }
 
-static void a_refused_record_holds_with_a_journal(void **state)
+/* --- refused for what they hold --- */
+
+/* Parts of these counts, for the slot that is being cut. */
+static void make_parts(struct fixture *f, struct list *parts, const int32_t *counts, int n)
+{
+	list_init(parts);
+	for (int i = 0; i < n; i++) {
+		struct batch *b = make(f, counts[i]);
+
+		b->topic = "t";
+		b->partition = 0;
+		list_push_back(parts, &b->node);
+	}
+	assert_int_equal(stream_cut_reserve(&f->s, (uint32_t)n), 0);
+}
+
+/* As sender_cut.c does it: the cutter has it, parts get an identity, all of it is recorded. */
+static void cut(struct fixture *f, const int32_t *counts, int n, bool recount)
+{
+	struct list parts;
+
+	assert_true(stream_cut_ready(&f->s));
+	f->s.cutting->state = BATCH_CUTTING;
+	make_parts(f, &parts, counts, n);
+	if (recount)
+		stream_cut_recount(&f->s, &parts, &f->id);
+	else
+		stream_cut_split(&f->s, &parts);
+	stream_check(&f->s);
+	assert_int_equal(send_next(f), -1);
+	stream_cut_done(&f->s, &parts, f->now);
+	stream_check(&f->s);
+}
+
+static void parts_of_a_large_batch_have_its_sequences_and_go_before_what_is_behind(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_and_send(f, 3);
+	answer(f, 1, 10);
+	assert_false(stream_cut_ready(&f->s));		/* the others are not answered */
+	answer(f, 2, 45);
+	answer(f, 3, 10);				/* its turn comes later */
+	assert_ptr_equal(f->s.cutting, f->b[1]);
+	assert_int_equal(send_next(f), -1);
+	f->now += 5000;
+	cut(f, (int32_t[]){ 4, 6 }, 2, false);
+	assert_int_equal(f->b[4]->base_sequence, 10);
+	assert_int_equal(f->b[5]->base_sequence, 14);
+	assert_int_equal(f->b[4]->producer_epoch, 0);
+	for (int i = 4; i <= 5; i++) {
+		assert_int_equal(send_next(f), i);
+		assert_int_equal(send_next(f), -1);
+		answer(f, i, 0);
+	}
+	assert_int_equal(send_next(f), 2);
+	answer(f, 2, 0);
+	assert_int_equal(send_next(f), 3);
+	answer(f, 3, 10);
+	assert_ptr_equal(f->s.cutting, f->b[3]);
+	cut(f, (int32_t[]){ 5, 5 }, 2, false);
+	for (int i = 6; i <= 7; i++) {
+		assert_int_equal(send_next(f), i);
+		answer(f, i, 0);
+	}
+	assert_true(stream_can_take(&f->s, &f->id, ++f->round));
+	join(f, 10);
+	assert_int_equal(f->b[8]->base_sequence, 40);
+	assert_int_equal(f->b[8]->producer_epoch, 0);
+}
+
+static void parts_wrap_their_sequences(void **state)
+{
+	struct fixture *f = *state;
+
+	join(f, 1);
+	send_next(f);
+	answer(f, 0, 0);
+	f->s.next_sequence = INT32_MAX - 3;
+	join(f, 10);
+	assert_int_equal(send_next(f), 1);
+	answer(f, 1, 18);
+	cut(f, (int32_t[]){ 2, 5, 3 }, 3, false);
+	assert_int_equal(f->b[2]->base_sequence, INT32_MAX - 3);
+	assert_int_equal(f->b[3]->base_sequence, INT32_MAX - 1);
+	assert_int_equal(f->b[4]->base_sequence, 3);
+}
+
+static void a_repeat_that_is_too_large_is_uncertain_and_held_with_words(void **state)
+{
+	struct fixture *f = *state;
+	char text[400];
+
+	warm_and_send(f, 1);
+	lose(f, 1);
+	assert_int_equal(send_next(f), 1);
+	answer(f, 1, 10);
+	assert_null(f->s.cutting);
+	assert_int_equal(f->s.hold_code, 10);
+	assert_non_null(strstr(stream_hold_text(&f->s, text, sizeof text), "nobody can tell"));
+	f->now += 60000;
+	assert_int_equal(send_next(f), 1);
+	assert_int_equal(f->b[1]->base_sequence, 10);
+	answer(f, 1, 0);
+	assert_false(stream_held(&f->s));
+}
+
+/* The topic's limit was lowered after it was written, and a later one has proven that it was. */
+static void a_repeat_that_is_proven_written_ends_well_whatever_is_said_of_it(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_and_send(f, 2);
+	answer(f, 1, 7);
+	answer(f, 2, 0);
+	f->now += 5000;
+	assert_int_equal(send_next(f), 1);
+	answer(f, 1, 10);
+	assert_true(finished(f, 1));
+	assert_int_equal(f->b[1]->error, 0);
+}
+
+static void what_was_refused_for_certain_is_not_proven_by_a_later_success(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_and_send(f, 2);
+	answer(f, 1, 19);
+	answer(f, 2, 0);	/* only a broker without memory of us says so */
+	f->now += 5000;
+	assert_int_equal(send_next(f), 1);
+	answer(f, 1, 45);
+	assert_false(finished(f, 1));
+	assert_true(stream_held(&f->s));
+}
+
+static void records_taken_out_give_all_that_is_left_a_new_identity(void **state)
 {
 	struct fixture *f = *state;
 
 	warm_and_send(f, 2);
 	answer(f, 1, 87);
 	answer(f, 2, 45);
-	assert_true(stream_held(&f->s));
+	assert_true(stream_can_renew(&f->s, &f->id));
+	cut(f, (int32_t[]){ 9 }, 1, true);
+	assert_int_equal(f->b[3]->producer_epoch, 1);
+	assert_int_equal(f->b[3]->base_sequence, 0);
+	assert_int_equal(f->b[2]->producer_epoch, 1);
+	assert_int_equal(f->b[2]->base_sequence, 9);
+	assert_int_equal(f->b[2]->state, BATCH_PLANNED);
+	assert_int_equal(send_next(f), 3);
+	assert_int_equal(send_next(f), -1);	/* warm-up of the new identity */
+	answer(f, 3, 0);
+	assert_int_equal(send_next(f), 2);
+	answer(f, 2, 0);
+}
+
+static void a_batch_of_which_nothing_is_left_leaves_its_stream_ready_for_more(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_and_send(f, 1);
+	answer(f, 1, 10);
+	cut(f, NULL, 0, true);
+	assert_int_equal(f->s.count, 0);
+	join(f, 5);
+	assert_int_equal(f->b[2]->base_sequence, 0);
+	assert_int_equal(f->b[2]->producer_epoch, 1);
+	assert_int_equal(send_next(f), 2);
+}
+
+static void behind_the_last_epoch_a_recount_needs_a_fresh_producer_id(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_and_send(f, 1);
+	f->s.id.epoch = INT16_MAX;
+	answer(f, 1, 87);
+	assert_false(stream_can_renew(&f->s, &f->id));
+	f->id = (struct stream_id){ 8, 0 };
+	cut(f, (int32_t[]){ 5 }, 1, true);
+	assert_int_equal(f->b[2]->producer_id, 8);
+	assert_int_equal(f->b[2]->producer_epoch, 0);
+}
+
+static void times_that_are_refused_are_renewed_under_the_same_identity(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_and_send(f, 1);
+	answer(f, 1, 32);
+	assert_ptr_equal(f->s.cutting, f->b[1]);
+	stream_restamp(&f->s, 123456789, ++f->round);
+	stream_check(&f->s);
+	assert_int_equal(send_next(f), -1);
+	stream_planned(&f->s, f->b[1], 0, f->now);
+	assert_int_equal(send_next(f), 1);
+	assert_int_equal(f->b[1]->base_timestamp, 123456789);
+	assert_int_equal(f->b[1]->base_sequence, 10);
+}
+
+static void what_cannot_be_cut_is_held_and_asked_again(void **state)
+{
+	struct fixture *f = *state;
+	char text[400];
+
+	warm_and_send(f, 1);
+	answer(f, 1, 87);
+	stream_cut_off(&f->s, "because", f->now);
 	assert_int_equal(f->s.hold_code, 87);
+	assert_string_equal(stream_hold_text(&f->s, text, sizeof text), "INVALID_RECORD: because");
+	assert_int_equal(send_next(f), -1);
+	f->now += 60000;
+	assert_int_equal(send_next(f), 1);
+}
+
+static void parts_of_an_earlier_life_stand_before_what_was_recorded_before_them(void **state)
+{
+	struct fixture *f = *state;
+	static const struct { int32_t sequence, count; } old[] = {
+		{ INT32_MAX - 1, 10 }, { 8, 5 },		/* the ones that stayed behind: recorded first */
+		{ INT32_MAX - 11, 6 }, { INT32_MAX - 5, 4 },	/* the parts */
+	};
+	static const int order[] = { 2, 3, 0, 1 };
+
+	for (int i = 0; i < 4; i++) {
+		struct batch *b = make(f, old[i].count);
+
+		b->producer_id = 3;
+		b->producer_epoch = 2;
+		b->base_sequence = old[i].sequence;
+		b->partition = 0;
+		assert_int_equal(stream_restore(&f->s, b), 0);
+	}
+	stream_check(&f->s);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(send_next(f), order[i]);
+		answer(f, order[i], 0);
+	}
+}
+
+/* --- every code, with and without a journal --- */
+
+enum fate { ENDS, AGAIN, SLOWLY, HELD, CUT, ASIDE, FAILS };
+struct row { int16_t code; enum fate journaled, plain; };
+
+static const struct row rows[] = {
+	{ -1, SLOWLY, AGAIN }, { 0, ENDS, ENDS }, { 2, SLOWLY, AGAIN }, { 3, AGAIN, AGAIN }, { 5, AGAIN, AGAIN },
+	{ 6, AGAIN, AGAIN }, { 7, AGAIN, AGAIN }, { 8, AGAIN, AGAIN }, { 9, AGAIN, AGAIN }, { 10, CUT, CUT },
+	{ 13, AGAIN, AGAIN }, { 14, AGAIN, AGAIN }, { 15, AGAIN, AGAIN }, { 16, AGAIN, AGAIN }, { 17, HELD, FAILS },
+	{ 18, CUT, CUT }, { 19, AGAIN, AGAIN }, { 20, AGAIN, AGAIN }, { 21, HELD, FAILS }, { 29, HELD, FAILS },
+	{ 31, HELD, FAILS }, { 32, CUT, CUT }, { 33, HELD, FAILS }, { 34, AGAIN, AGAIN }, { 35, HELD, FAILS },
+	{ 36, AGAIN, AGAIN }, { 42, HELD, FAILS }, { 43, HELD, FAILS }, { 44, HELD, FAILS }, { 45, ASIDE, ASIDE },
+	{ 46, ENDS, ENDS }, { 47, HELD, FAILS }, { 48, HELD, FAILS }, { 49, HELD, FAILS }, { 51, AGAIN, AGAIN },
+	{ 53, HELD, FAILS }, { 56, AGAIN, AGAIN }, { 58, HELD, FAILS }, { 59, HELD, ASIDE }, { 72, AGAIN, AGAIN },
+	{ 74, AGAIN, AGAIN }, { 75, AGAIN, AGAIN }, { 76, HELD, FAILS }, { 78, AGAIN, AGAIN }, { 87, CUT, CUT },
+	{ 89, AGAIN, AGAIN }, { 90, HELD, FAILS }, { 97, HELD, FAILS }, { 100, AGAIN, AGAIN }, { 103, AGAIN, AGAIN },
+	{ 120, HELD, FAILS }, { 129, AGAIN, AGAIN }, { 9999, SLOWLY, AGAIN },
+};
+
+/* The same bytes again, and the same answer, until it is told. */
+static void refuse_until_held(struct fixture *f, int16_t code, int times)
+{
+	int n = 1;
+
+	for (; !stream_held(&f->s); n++) {
+		f->now += 5000;
+		assert_int_equal(send_next(f), 1);
+		answer(f, 1, code);
+	}
+	assert_int_equal(n, times);
+}
+
+static void assert_again(struct fixture *f)
+{
+	int64_t wake = INT64_MAX;
+
+	assert_false(finished(f, 1));
+	assert_false(stream_held(&f->s));
+	assert_null(stream_next(&f->s, f->now, &wake));
+	assert_in_range(wake - f->now, 80, 120);
+	f->now = wake;
+	assert_int_equal(send_next(f), 1);
+	assert_int_equal(f->b[1]->base_sequence, 10);
+	assert_int_equal(f->b[1]->producer_epoch, 0);
+}
+
+static void assert_held(struct fixture *f, int16_t code)
+{
+	char text[400];
+
+	assert_false(finished(f, 1));
+	assert_int_equal(f->s.hold_code, code);
+	assert_false(stream_can_take(&f->s, &f->id, ++f->round));
+	stream_hold_text(&f->s, text, sizeof text);
+	assert_int_equal(strncmp(text, api_error(code)->name, strlen(api_error(code)->name)), 0);
+	if (code != 45)
+		assert_non_null(strchr(text, ':'));	/* and what to do */
+	assert_int_equal(send_next(f), -1);
 	f->now += 60000;
 	assert_int_equal(send_next(f), 1);
 	assert_int_equal(f->b[1]->base_sequence, 10);
 }
 
+static void assert_fate(struct fixture *f, int16_t code, enum fate fate)
+{
+	switch (fate) {
+	case ENDS:
+		assert_true(finished(f, 1));
+		assert_int_equal(f->b[1]->error, 0);
+		assert_true(stream_can_take(&f->s, &f->id, ++f->round));
+		break;
+	case AGAIN:
+		assert_again(f);
+		break;
+	case SLOWLY:
+		assert_false(stream_held(&f->s));
+		refuse_until_held(f, code, code == 2 ? 3 : 6);
+		assert_held(f, code);
+		break;
+	case HELD:
+		assert_held(f, code);
+		break;
+	case CUT:
+		assert_false(finished(f, 1));
+		assert_ptr_equal(f->s.cutting, f->b[1]);
+		assert_int_equal(f->s.cut_code, code);
+		break;
+	case ASIDE:
+		assert_false(finished(f, 1));
+		assert_int_equal(f->b[1]->error, 0);
+		break;
+	case FAILS:
+		assert_true(finished(f, 1));
+		assert_int_equal(f->b[1]->error, code);
+		break;
+	}
+}
+
+/* A batch of ten behind one that was taken is answered with each code in turn. */
+static void each_code(bool journaled)
+{
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		void *state;
+		struct fixture *f;
+
+		open_(&state, journaled);
+		f = state;
+		warm_and_send(f, 1);
+		answer(f, 1, rows[i].code);
+		assert_fate(f, rows[i].code, journaled ? rows[i].journaled : rows[i].plain);
+		close_(&state);
+	}
+}
+
+static void every_code_does_what_the_table_says_with_a_journal(void **state)
+{
+	(void)state;
+	each_code(true);
+}
+
+static void every_code_does_what_the_table_says_without_one(void **state)
+{
+	(void)state;
+	each_code(false);
+}
+
+/* No row of the one table is missing above. */
+static void every_code_of_the_table_is_tried(void **state)
+{
+	(void)state;
+	for (int code = -1; code < 400; code++) {
+		bool known = code == -1 || api_error((int16_t)code)->code == code, tried = false;
+
+		for (size_t i = 0; i < COUNT(rows); i++)
+			tried |= rows[i].code == code;
+		assert_int_equal(tried, known);
+	}
+}
+
+/* What may be written is never cut, whatever was answered before. */
+static void a_refusal_after_every_uncertain_code_is_uncertain(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const struct api_error *e = api_error(rows[i].code);
+		void *inner;
+		struct fixture *f;
+
+		if (rows[i].journaled != AGAIN)
+			continue;
+		open_(&inner, true);
+		f = inner;
+		warm_and_send(f, 1);
+		answer(f, 1, rows[i].code);
+		f->now += 5000;
+		assert_int_equal(send_next(f), 1);
+		answer(f, 1, 10);
+		assert_int_equal(f->s.cutting == NULL, e->maybe_written != 0);
+		close_(&inner);
+	}
+}
+
 /* --- without a journal --- */
 
-static void a_refused_record_fails_and_the_rest_gets_a_new_epoch(void **state)
+static void a_refused_batch_fails_and_the_rest_gets_a_new_epoch(void **state)
 {
 	struct fixture *f = *state;
 
 	warm_and_send(f, 3);
-	answer(f, 1, 87);
+	answer(f, 1, 29);
 	assert_true(finished(f, 1));
-	assert_int_equal(f->b[1]->error, 87);
+	assert_int_equal(f->b[1]->error, 29);
 	assert_int_equal(send_next(f), -1);	/* not before the others are answered */
 	answer(f, 2, 45);
 	answer(f, 3, 45);
@@ -413,6 +803,46 @@ static void a_refused_record_fails_and_the_rest_gets_a_new_epoch(void **state)
 	assert_int_equal(send_next(f), 3);
 	answer(f, 3, 0);
 	assert_true(finished(f, 2) && finished(f, 3));
+}
+
+static void a_single_record_that_is_too_large_fails_without_a_journal(void **state)
+{
+	struct fixture *f = *state;
+
+	join(f, 1);
+	send_next(f);
+	answer(f, 0, 10);
+	assert_true(finished(f, 0));
+	assert_int_equal(f->b[0]->error, 10);
+}
+
+static void without_a_journal_parts_and_what_is_behind_go_on_as_well(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_and_send(f, 2);
+	answer(f, 1, 87);
+	answer(f, 2, 45);
+	cut(f, (int32_t[]){ 3, 6 }, 2, true);
+	assert_int_equal(f->b[2]->base_sequence, 9);
+	assert_int_equal(f->b[2]->producer_epoch, 1);
+	assert_int_equal(send_next(f), 3);
+	answer(f, 3, 0);
+	assert_int_equal(send_next(f), 4);
+	assert_int_equal(send_next(f), 2);
+}
+
+static void what_expires_while_it_waits_to_be_cut_is_forgotten(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_and_send(f, 1);
+	answer(f, 1, 10);
+	stream_expire(&f->s, f->now + 1, f->now, &f->done);
+	assert_true(finished(f, 1));
+	assert_null(f->s.cutting);
+	join(f, 3);
+	assert_int_equal(send_next(f), 2);
 }
 
 static void expiry_fails_the_oldest_only_when_it_is_on_no_socket(void **state)
@@ -439,7 +869,7 @@ static void the_last_epoch_is_followed_by_a_new_producer_id(void **state)
 	warm_and_send(f, 1);
 	join(f, 10);
 	f->s.id.epoch = INT16_MAX;
-	answer(f, 1, 87);
+	answer(f, 1, 29);
 	assert_true(f->s.need_id);
 	assert_int_equal(send_next(f), -1);
 	f->id = (struct stream_id){ 8, 0 };
@@ -468,8 +898,25 @@ int main(int argc, char **argv)
 		J(what_never_left_is_not_part_of_recovery),
 		J(backoff_grows_and_a_new_leader_ends_it),
 		J(restored_batches_go_first_then_the_stream_renews),
-		J(a_refused_record_holds_with_a_journal),
-		P(a_refused_record_fails_and_the_rest_gets_a_new_epoch),
+		J(parts_of_a_large_batch_have_its_sequences_and_go_before_what_is_behind),
+		J(parts_wrap_their_sequences),
+		J(a_repeat_that_is_too_large_is_uncertain_and_held_with_words),
+		J(a_repeat_that_is_proven_written_ends_well_whatever_is_said_of_it),
+		J(what_was_refused_for_certain_is_not_proven_by_a_later_success),
+		J(records_taken_out_give_all_that_is_left_a_new_identity),
+		J(a_batch_of_which_nothing_is_left_leaves_its_stream_ready_for_more),
+		J(behind_the_last_epoch_a_recount_needs_a_fresh_producer_id),
+		J(times_that_are_refused_are_renewed_under_the_same_identity),
+		J(what_cannot_be_cut_is_held_and_asked_again),
+		J(parts_of_an_earlier_life_stand_before_what_was_recorded_before_them),
+		cmocka_unit_test(every_code_does_what_the_table_says_with_a_journal),
+		cmocka_unit_test(every_code_does_what_the_table_says_without_one),
+		cmocka_unit_test(every_code_of_the_table_is_tried),
+		cmocka_unit_test(a_refusal_after_every_uncertain_code_is_uncertain),
+		P(a_refused_batch_fails_and_the_rest_gets_a_new_epoch),
+		P(a_single_record_that_is_too_large_fails_without_a_journal),
+		P(without_a_journal_parts_and_what_is_behind_go_on_as_well),
+		P(what_expires_while_it_waits_to_be_cut_is_forgotten),
 		P(expiry_fails_the_oldest_only_when_it_is_on_no_socket),
 		P(the_last_epoch_is_followed_by_a_new_producer_id),
 	};
