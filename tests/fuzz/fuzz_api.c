@@ -72,6 +72,24 @@ static void produce(const void *data, size_t n, int16_t version)
 	CHECK(calls <= n);
 }
 
+static void sasl_handshake(const void *data, size_t n, int16_t version)
+{
+	struct api_sasl_handshake h;
+
+	if (api_sasl_handshake_response(data, n, version, CORRELATION, &h) == 0)
+		sink += strlen(h.mechanisms);
+}
+
+static void sasl_authenticate(const void *data, size_t n, int16_t version)
+{
+	struct api_sasl_authenticate a;
+
+	if (api_sasl_authenticate_response(data, n, version, CORRELATION, &a) < 0)
+		return;
+	look_at(a.message, a.message_len);
+	look_at(a.auth, a.auth_len);
+}
+
 static const struct {
 	enum api_key key;
 	void (*fn)(const void *data, size_t n, int16_t version);
@@ -80,6 +98,8 @@ static const struct {
 	{ API_METADATA, metadata },
 	{ API_INIT_PRODUCER_ID, init_producer_id },
 	{ API_PRODUCE, produce },
+	{ API_SASL_HANDSHAKE, sasl_handshake },
+	{ API_SASL_AUTHENTICATE, sasl_authenticate },
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -6,7 +6,7 @@
 
 #include "agent/base/mem.h"
 #include "conf/conf.h"
-#include "producer/producer.h"
+#include "producer/config.h"
 #include "tests/fuzz/fuzz.h"
 
 #define PRINTED_MAX (1u << 20)
@@ -19,18 +19,34 @@ static int set(void *arg, const char *name, const char *value, struct err *ret_e
 	return rc < 0 ? err_set(ret_err, rc, "%s", e.text) : 0;
 }
 
-static int finish(void *arg, struct err *ret_err)
-{
-	struct producer_error e;
-	int rc = producer_config_check(arg, &e);
+struct saying { conf_say_fn *say; void *arg; };
 
-	return rc < 0 ? err_set(ret_err, rc, "%s", e.text) : 0;
+static void say_error(void *arg, const struct producer_error *e)
+{
+	struct saying *s = arg;
+
+	s->say(s->arg, e->text);
+}
+
+static int finish(void *arg, conf_say_fn *say, void *say_arg)
+{
+	struct saying s = { say, say_arg };
+
+	producer_config_check_all(arg, say_error, &s);
+	return 0;
+}
+
+static bool takes_json(void *arg, const char *name)
+{
+	(void)arg;
+	return producer_config_takes_json(name);
 }
 
 static int load(const char *text, size_t n, struct conf **ret)
 {
 	struct producer_config *producer = producer_config_new();
-	struct conf_hooks hooks = { set, finish, producer };
+	struct conf_hooks hooks = { .producer_set = set, .producer_finish = finish, .arg = producer,
+				    .producer_takes_json = takes_json };
 	struct conf_problems problems = { 0 };
 	int rc = conf_load_text("f.yaml", text, n, &hooks, ret, &problems);
 

@@ -101,13 +101,22 @@ def conf():
     yield "document", b"%YAML 1.1\n---\n? a\n: !!str b\n...\n---\nc\n"
 
 
+def record():
+    for name, codec, data in payloads():
+        if codec == 0:
+            yield name, data
+    for name, data in golden("batches"):
+        if name.endswith("none"):
+            yield name, data[BATCH_HEAD:]
+
+
 def units():
     for i, text in enumerate((b"10GiB", b"1048576", b"500ms", b"7d", b"9223372036854775807", b"batch.sise", b"1.5MiB", b"-5s", b"")):
         yield str(i), text
 
 
 def main():
-    for name in ("api", "decompress", "compress", "wire", "conf", "units"):
+    for name in ("api", "decompress", "compress", "wire", "conf", "units", "record"):
         folder = os.path.join(HERE, "corpus", name)
         os.makedirs(folder, exist_ok=True)
         for seed, data in globals()[name]():

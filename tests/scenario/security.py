@@ -69,13 +69,13 @@ def fails_then_ships(t, agent, kafka, topic, words, **repair):
     agent.start()
     s = agent.until(lambda s: any(words in r for r in s["reasons"]), 20, f"a reason says {words!r}")
     assert s["records"]["acked"] == 0, s["records"]
+    procs.until(lambda: words in agent.log_text(), 20, "the log says it too")
     no_secrets(t, agent, PASSWORD, "wrong-Passw0rd")
     for key, value in repair.items():
         agent.settings["producer"][key.replace("_", ".")] = value
     agent.write_config()
     agent.signal(signal.SIGHUP)
     agent.until_acked(t.ledger.total(), 30)
-    assert words in agent.log_text(), "the log does not say it"
     agent.stop()
     t.expect_all(kafka, topic)
 
