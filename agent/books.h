@@ -19,7 +19,8 @@
 struct books {
 	pthread_mutex_t mu;
 	struct producer *producer;	/* set once, before the threads start */
-	uint64_t read;			/* Lock: mu. By the tail thread, and at start for what earlier lives read. */
+	uint64_t read;			/* Lock: mu. By the tail thread; at start for what earlier lives read; by the state
+					 * thread for lines that go straight to the rejected ones. */
 	struct spool_totals totals;	/* Lock: mu. As of the state database's last commit. */
 };
 

@@ -7,6 +7,7 @@
 #include "agent/base/mem.h"
 #include "agent/base/units.h"
 #include "agent/load.h"
+#include "agent/recipe.h"
 #include "conf/template.h"
 #include "producer/config.h"
 
@@ -164,6 +165,17 @@ static bool is_masked(const struct loaded *l, const char *name)
 	return false;
 }
 
+static void print_value(const struct loaded *l, const char *name, const char *value, struct buf *out)
+{
+	struct buf line;
+	bool is_json;
+
+	buf_init(&line, 16u << 20);
+	is_json = producer_config_takes_json(name) && recipe_json_line(value, &line) == 0;
+	conf_print_producer(l->conf, name, is_json ? line.data : value, is_json, out);
+	buf_release(&line);
+}
+
 void loaded_print(const struct loaded *l, struct buf *out)
 {
 	const char *name, *value;
@@ -173,6 +185,6 @@ void loaded_print(const struct loaded *l, struct buf *out)
 	for (size_t i = 0; (name = producer_config_name(i)); i++) {
 		value = producer_config_get(l->producer, name);
 		if (value && *value)
-			conf_print_producer(l->conf, name, is_masked(l, name) ? "***" : value, out);
+			print_value(l, name, is_masked(l, name) ? "***" : value, out);
 	}
 }

@@ -9,6 +9,7 @@
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/pipeline.h"
+#include "agent/recipe.h"
 #include "agent/restore.h"
 
 #define DRAIN_SLICE_MS 100
@@ -33,6 +34,11 @@ static void hook_route_put(void *arg, const struct spool_route *r)
 static void hook_finished(void *arg, const struct spool_range *r)
 {
 	state_finished(((struct pipeline *)arg)->state, r);
+}
+
+static int hook_rejected(void *arg, const struct spool_rejected *r)
+{
+	return state_rejected(((struct pipeline *)arg)->state, r);
 }
 
 static void hook_run_begin(void *arg, struct lane *l, int64_t now_ms, int64_t wall_ms)
@@ -81,8 +87,9 @@ static int open_tail(struct pipeline *p, const struct restored *r, struct err *r
 {
 	struct tail_conf c = {
 		.conf = p->conf->conf,
+		.key_serializer = producer_config_get(p->conf->producer, "key.serializer"),
 		.producer = p->producer,
-		.hooks = { p, hook_file_put, hook_file_forget, hook_route_put, hook_finished, hook_run_begin,
+		.hooks = { p, hook_file_put, hook_file_forget, hook_route_put, hook_finished, hook_rejected, hook_run_begin,
 			   hook_run_end, hook_safe, hook_all_read },
 		.known = r->files, .known_count = r->file_count,
 		.routes = r->routes, .route_count = r->route_count,
@@ -91,6 +98,9 @@ static int open_tail(struct pipeline *p, const struct restored *r, struct err *r
 		.hostname = p->hostname,
 	};
 
+	if (recipe_spec(p->conf->producer, &p->spec) < 0)
+		return err_set(ret_err, ERR_NOMEM, "out of memory");
+	c.spec = p->spec.data;
 	return tail_open(&c, &p->tail, ret_err);
 }
 
@@ -128,6 +138,7 @@ int pipeline_open(struct pipeline *p, const struct loaded *conf, bool once, stru
 
 	*p = (struct pipeline){ .conf = conf, .once = once, .started_ms = clock_mono_ms() };
 	books_init(&p->books);
+	buf_init(&p->spec, 16u << 20);
 	gethostname(p->hostname, sizeof p->hostname - 1);	/* stays empty when it fails */
 	rc = spool_open(&sc, &s, ret_err);
 	if (rc >= 0)
@@ -202,4 +213,5 @@ void pipeline_close(struct pipeline *p)
 	tail_close(p->tail);
 	state_close(p->state);
 	books_release(&p->books);
+	buf_release(&p->spec);
 }

@@ -26,6 +26,7 @@ struct pipeline {
 	void            *all_read_arg;
 	int64_t          started_ms;	/* CLOCK_MONOTONIC */
 	char             hostname[256];
+	struct buf       spec;		/* how lines become records (recipe.h) */
 	struct books     books;
 	struct state    *state;
 	struct producer *producer;

@@ -12,6 +12,12 @@
 
 #define PAGE_BYTES (4u << 20)
 
+/* Kafka's, or our own of a line that its serializer refused. */
+static const char *reason(int16_t code)
+{
+	return code == PRODUCER_ERR_SERIALIZATION ? "SERIALIZATION" : api_error(code)->name;
+}
+
 static void put_time(struct buf *o, int64_t ms)
 {
 	time_t seconds = (time_t)(ms / 1000);
@@ -80,7 +86,7 @@ static void put_object(struct buf *o, const struct spool_rejected *r, bool whole
 	buf_puts(o, "\"");
 	put_text(o, "topic", r->topic);
 	buf_printf(o, ",\"partition\":%d,\"code\":%d", r->partition, r->code);
-	put_text(o, "reason", api_error(r->code)->name);
+	put_text(o, "reason", reason(r->code));
 	put_text(o, "message", r->message);
 	buf_printf(o, ",\"bytes\":%zu", r->size);
 	if (!r->bytes || (whole && record_read(r->bytes, r->size, &v) < 0)) {
@@ -103,7 +109,7 @@ static void put_row(struct buf *o, const struct spool_rejected *r)
 {
 	buf_printf(o, "%10" PRId64 "  ", r->id);
 	put_time(o, r->ms);
-	buf_printf(o, " %10zu  %s/%d  %s%s", r->size, r->topic, r->partition, api_error(r->code)->name,
+	buf_printf(o, " %10zu  %s/%d  %s%s", r->size, r->topic, r->partition, reason(r->code),
 		   r->message ? ": " : "");
 	for (const char *p = r->message; p && *p; p++)
 		buf_put(o, (unsigned char)*p < 0x20 || *p == 0x7f ? "?" : p, 1);

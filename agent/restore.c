@@ -45,12 +45,13 @@ static int add_route(void *arg, const struct spool_route *from)
 	*v = *from;
 	v->key = NULL;
 	v->topic = mem_strdup(from->topic);
+	v->spec = mem_strdup(from->spec);
 	if (!from->key_null) {
 		v->key = key = mem_alloc(from->key_len + 1);
 		if (key)
 			memcpy(key, from->key, from->key_len);
 	}
-	return v->topic && (from->key_null || key) ? 0 : ERR_NOMEM;
+	return v->topic && v->spec && (from->key_null || key) ? 0 : ERR_NOMEM;
 }
 
 int restored_read(struct spool *s, struct restored *ret, struct err *ret_err)
@@ -77,6 +78,7 @@ void restored_release(struct restored *r)
 	}
 	for (size_t i = 0; i < r->route_count; i++) {
 		mem_free((char *)r->routes[i].topic);
+		mem_free((char *)r->routes[i].spec);
 		mem_free((void *)r->routes[i].key);
 	}
 	mem_free(r->files);

@@ -17,6 +17,7 @@
 
 #define ACK_DELAY_MS  10
 #define IDLE_DELAY_MS 200
+#define REJECTED_MAX  (1u << 20)
 
 static void work_init(struct work *w)
 {
@@ -72,6 +73,7 @@ int state_open(struct spool *s, const struct conf *conf, struct books *books, st
 	pthread_condattr_destroy(&attr);
 	work_init(&st->in);
 	work_init(&st->todo);
+	list_init(&st->held);
 	map_init(&st->safe);
 	map_init(&st->cursors);
 	*ret_st = st;
@@ -104,6 +106,8 @@ void state_close(struct state *st)
 	list_each_safe(it, &st->todo.notes)
 		state_note_free(list_entry(it, struct note, node));
 	list_each_safe(it, &st->in.notes)
+		state_note_free(list_entry(it, struct note, node));
+	list_each_safe(it, &st->held)
 		state_note_free(list_entry(it, struct note, node));
 	spool_close(st->spool);
 	map_free_values(&st->safe);
@@ -140,6 +144,8 @@ void state_trouble(struct state *st, char *buf, size_t n)
 {
 	pthread_mutex_lock(&st->mu);
 	snprintf(buf, n, "%s", st->trouble);
+	if (!st->trouble[0] && atomic_load(&st->rejected_full))
+		snprintf(buf, n, STATE_REJECTED_FULL);
 	pthread_mutex_unlock(&st->mu);
 }
 
@@ -198,6 +204,8 @@ static int64_t next_deadline(const struct state *st, int64_t now)
 		at = now + IDLE_DELAY_MS;
 	if (st->acks_since_ms && (at < 0 || st->acks_since_ms + ACK_DELAY_MS < at))
 		at = st->acks_since_ms + ACK_DELAY_MS;
+	if (!list_empty(&st->held) && (at < 0 || st->held_at_ms < at))
+		at = st->held_at_ms;
 	if (st->retry_at_ms && (at < 0 || st->retry_at_ms < at || st->acks_since_ms))
 		at = st->retry_at_ms;
 	return at;
@@ -234,6 +242,8 @@ static bool ledger_due(const struct state *st, int64_t now)
 	if (st->retry_at_ms && now < st->retry_at_ms)
 		return !list_empty(&w->plans);		/* they must be answered, good or bad */
 	if (!list_empty(&w->plans) || !list_empty(&w->notes) || !list_empty(&w->lost))
+		return true;
+	if (!list_empty(&st->held) && now >= st->held_at_ms)
 		return true;
 	return !list_empty(&w->acks) && (now >= st->acks_since_ms + ACK_DELAY_MS || st->stopping);
 }
@@ -378,11 +388,13 @@ void state_route_put(struct state *st, const struct spool_route *r)
 	n->route = *r;
 	n->text = mem_strdup(r->topic);
 	n->key = r->key_null ? NULL : mem_alloc(r->key_len + 1);
-	ASSERT(n->text && (r->key_null || n->key));
+	n->origin = mem_strdup(r->spec ? r->spec : "");
+	ASSERT(n->text && n->origin && (r->key_null || n->key));
 	if (!r->key_null)
 		memcpy(n->key, r->key, r->key_len);
 	n->route.topic = n->text;
 	n->route.key = n->key;
+	n->route.spec = n->origin;
 	push(st, &st->in.notes, &n->node);
 }
 
@@ -393,6 +405,36 @@ void state_finished(struct state *st, const struct spool_range *r)
 	n->kind = NOTE_FINISHED;
 	n->range = *r;
 	push(st, &st->in.notes, &n->node);
+}
+
+int state_rejected(struct state *st, const struct spool_rejected *r)
+{
+	struct note *n;
+
+	ASSERT(r->range_count == 1);
+	if (atomic_load(&st->rejected_full))
+		return ERR_SPOOL_FULL;
+	if (atomic_load(&st->rejected_bytes) > REJECTED_MAX)
+		return ERR_AGAIN;
+	n = note_new();
+	n->kind = NOTE_REJECTED;
+	n->rejected.record = *r;
+	n->rejected.range = r->ranges[0];
+	n->text = mem_strdup(r->topic);
+	n->origin = mem_strdup(r->message ? r->message : "");
+	n->key = mem_alloc(r->size);
+	if (!n->text || !n->origin || !n->key) {
+		state_note_free(n);
+		return ERR_AGAIN;
+	}
+	memcpy(n->key, r->bytes, r->size);
+	n->rejected.record.topic = n->text;
+	n->rejected.record.message = n->origin;
+	n->rejected.record.bytes = n->key;
+	n->rejected.record.ranges = &n->rejected.range;
+	atomic_fetch_add(&st->rejected_bytes, r->size);
+	push(st, &st->in.notes, &n->node);
+	return 0;
 }
 
 void state_ask(struct state *st, void (*fn)(void *arg, struct spool *s), void *arg)

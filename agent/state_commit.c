@@ -4,6 +4,7 @@
  * notes and acks stay queued and are tried again after RETRY_MS: an unrecorded ack only means that its batch would be
  * repeated, and recognised, after a crash. Spilled batches go back to their lane.
  */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "agent/base/clock.h"
@@ -15,6 +16,15 @@
 #define FULL_EVERY_MS     5000		/* what NORMAL commits wrote is made durable at least that often */
 #define SPILL_BYTES_MAX   (8u << 20)
 
+/* Counted as rejected by spool_reject. */
+static int set_aside(struct spool *s, const struct note *n, struct err *e)
+{
+	struct spool_rejected r = n->rejected.record;
+	int rc = spool_reject(s, &r, e);
+
+	return rc < 0 ? rc : spool_finish(s, &n->rejected.range, 1, SPOOL_REJECTED, 0, e);
+}
+
 static int apply_note(struct spool *s, const struct note *n, struct err *e)
 {
 	switch (n->kind) {
@@ -22,8 +32,23 @@ static int apply_note(struct spool *s, const struct note *n, struct err *e)
 	case NOTE_FORGET:   return spool_file_forget(s, n->file_id, e);
 	case NOTE_ROUTE:    return spool_route_put(s, &n->route, e);
 	case NOTE_FINISHED: return spool_finish(s, &n->range, 1, SPOOL_FILTERED, n->range.count, e);
+	case NOTE_REJECTED: return set_aside(s, n, e);
 	}
 	return ERR_INTERNAL;
+}
+
+/* Rejected lines that find no room are left out: the transaction goes on without them. */
+static int apply_notes(struct state *st, struct err *e)
+{
+	list_each(it, &st->todo.notes) {
+		struct note *n = list_entry(it, struct note, node);
+		int rc = apply_note(st->spool, n, e);
+
+		n->refused = n->kind == NOTE_REJECTED && rc == ERR_SPOOL_FULL;
+		if (rc < 0 && !n->refused)
+			return rc;
+	}
+	return 0;
 }
 
 struct spool_range *state_ranges(const struct batch *b)
@@ -34,7 +59,7 @@ struct spool_range *state_ranges(const struct batch *b)
 		const struct source_range *from = &b->ranges[i];
 
 		r[i] = (struct spool_range){ .file_id = from->file_id, .from = from->from, .to = from->to,
-			.marker = from->marker, .count = from->count, .route = from->route };
+			.marker = from->marker, .count = from->count, .route = from->route, .filtered = from->filtered };
 	}
 	return r;
 }
@@ -96,9 +121,9 @@ static int apply_ledger(struct state *st, struct err *e)
 	struct work *w = &st->todo;
 	int rc = 0;
 
-	list_each(it, &w->notes)
-		if ((rc = apply_note(st->spool, list_entry(it, struct note, node), e)) < 0)
-			return rc;
+	rc = apply_notes(st, e);
+	if (rc < 0)
+		return rc;
 	list_each(it, &w->acks)
 		if ((rc = spool_acked(st->spool, list_entry(it, struct batch, node)->ledger_id, e)) < 0)
 			return rc;
@@ -129,26 +154,45 @@ static int commit_ledger(struct state *st, int64_t now, struct err *e)
 	return rc;
 }
 
-static void notes_done(struct state *st)
+/* Returns how many lines were set aside. */
+static uint64_t notes_done(struct state *st, int64_t now)
 {
+	uint64_t rejected = 0;
+
 	list_each_safe(it, &st->todo.notes) {
 		struct note *n = list_entry(it, struct note, node);
 
 		list_remove(&n->node);
+		if (n->refused) {
+			list_push_back(&st->held, &n->node);
+			st->held_at_ms = now + RETRY_MS;
+			continue;
+		}
+		if (n->kind == NOTE_REJECTED) {
+			rejected++;
+			atomic_fetch_sub(&st->rejected_bytes, n->rejected.record.size);
+			state_publish_file(st, n->rejected.range.file_id);
+		}
 		if (n->kind == NOTE_FILE)
 			state_publish_file(st, n->file.id);
 		if (n->kind == NOTE_FINISHED)
 			state_publish_file(st, n->range.file_id);
 		state_note_free(n);
 	}
+	if (atomic_exchange(&st->rejected_full, !list_empty(&st->held)) == list_empty(&st->held))
+		log_warn(list_empty(&st->held) ? "there is room for rejected lines again" : STATE_REJECTED_FULL);
+	return rejected;
 }
 
 bool state_commit_ledger(struct state *st, int64_t now)
 {
 	struct work *w = &st->todo;
+	uint64_t rejected;
 	struct err e;
 	int rc;
 
+	if (now >= st->held_at_ms)
+		list_splice_back(&w->notes, &st->held);
 	if (list_empty(&w->notes) && list_empty(&w->acks) && list_empty(&w->lost) && list_empty(&w->plans))
 		return true;
 	rc = commit_ledger(st, now, &e);
@@ -163,12 +207,13 @@ bool state_commit_ledger(struct state *st, int64_t now)
 	state_say(st, NULL, NULL);
 	st->retry_at_ms = 0;
 	st->acks_since_ms = 0;
-	notes_done(st);
+	rejected = notes_done(st, now);
 	list_splice_back(&w->acks, &w->lost);		/* from here on their end is the same */
 	list_each(it, &w->acks)
 		state_publish(st, list_entry(it, struct batch, node));
 	books_lock(st->books);
 	spool_totals(st->spool, &st->books->totals);
+	st->books->read += rejected;		/* no run of a lane has counted them */
 	if (!list_empty(&w->acks))
 		producer_recorded(st->producer, &w->acks);
 	books_unlock(st->books);

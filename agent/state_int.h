@@ -8,19 +8,24 @@
 #include "agent/base/map.h"
 #include "agent/state.h"
 
+#define STATE_REJECTED_FULL "no room for rejected lines (a sixteenth of spool.max_size), their files wait; " \
+			    "`spillway spool purge --rejected` makes some"
+
 /* Something the tail thread wants written down. */
 struct note {
 	struct list node;
-	enum { NOTE_FILE, NOTE_FORGET, NOTE_ROUTE, NOTE_FINISHED } kind;
+	enum { NOTE_FILE, NOTE_FORGET, NOTE_ROUTE, NOTE_FINISHED, NOTE_REJECTED } kind;
+	bool   refused;		/* NOTE_REJECTED: found no room in this transaction */
 	union {
 		struct spool_file file;
 		int64_t file_id;
 		struct spool_route route;
 		struct spool_range range;
+		struct { struct spool_rejected record; struct spool_range range; } rejected;
 	};
-	char *text;		/* owns file.path or route.topic */
-	char *origin;		/* owns file.origin */
-	void *key;		/* owns route.key */
+	char *text;		/* owns file.path, route.topic, rejected.record.topic */
+	char *origin;		/* owns file.origin, route.spec, rejected.record.message */
+	void *key;		/* owns route.key, rejected.record.bytes */
 };
 
 /* Bytes that the sender wants back. */
@@ -60,6 +65,8 @@ struct state {
 	struct work     in;
 	bool            stopping, running;
 	char            trouble[480];
+	_Atomic size_t  rejected_bytes;	/* of notes */
+	_Atomic bool    rejected_full;	/* some found no room */
 
 	/* Lock: safe_mu: the map; the cells themselves are atomic. */
 	pthread_mutex_t safe_mu;
@@ -72,6 +79,8 @@ struct state {
 	int64_t         acks_since_ms;	/* when the oldest waiting ack came; 0: none */
 	int64_t         retry_at_ms;	/* after a failed commit; 0: none */
 	int64_t         full_at_ms;	/* of the last FULL commit */
+	struct list     held;		/* notes of rejected lines that found no room */
+	int64_t         held_at_ms;	/* when they are tried again */
 	bool            idle_more;
 	pthread_t       thread;
 };

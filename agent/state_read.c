@@ -206,7 +206,8 @@ static int restore_row(void *arg, const struct spool_ledger *l)
 		const struct spool_range *from = &l->ranges[i];
 
 		if (batch_add_source(b, &(struct source_range){ .file_id = from->file_id, .from = from->from,
-				.to = from->to, .marker = from->marker, .count = from->count, .route = from->route }) < 0) {
+				.to = from->to, .marker = from->marker, .count = from->count, .route = from->route,
+				.filtered = from->filtered }) < 0) {
 			batch_free(b, NULL);
 			return ERR_NOMEM;
 		}

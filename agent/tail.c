@@ -230,7 +230,7 @@ static void init_tables(struct tail *t)
 {
 	struct list *lists[] = { &t->files, &t->away, &t->ready, &t->dests, &t->known, &t->looks, &t->calls };
 	struct map *maps[] = { &t->by_path, &t->by_home, &t->by_inode, &t->by_id, &t->known_by_inode, &t->routes_by_id,
-			       &t->routes_by_text, &t->dests_by_name, &t->looks_by_path };
+			       &t->routes_by_text, &t->dests_by_name, &t->looks_by_path, &t->recipes };
 
 	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
 		list_init(lists[i]);
@@ -346,6 +346,7 @@ void tail_close(struct tail *t)
 	find_release(t);
 	known_release(t);
 	route_release(t);
+	recipe_release(t);
 	for (size_t i = 0; t->inputs && i < t->conf.conf->input_count; i++) {
 		glob_strings_release(&t->inputs[i].paths);
 		glob_strings_release(&t->inputs[i].exclude);

@@ -38,8 +38,11 @@ struct tail_hooks {
 	void (*file_put)(void *arg, const struct spool_file *f);
 	void (*file_forget)(void *arg, int64_t file_id);
 	void (*route_put)(void *arg, const struct spool_route *r);
-	/* Bytes that make no record (NULs at offset 0): finished as FILTERED, records 0. */
+	/* Bytes that make no record (NULs at offset 0, dropped lines without a record behind them): finished as FILTERED. */
 	void (*finished)(void *arg, const struct spool_range *r);
+	/* A line that makes no record (one range, its own): set aside and finished as REJECTED. Copied. 0; ERR_AGAIN: too many
+	 * are not recorded yet; ERR_SPOOL_FULL: there is no room for them. */
+	int (*rejected)(void *arg, const struct spool_rejected *r);
 	/* Records go to lane `l` from lane_begin to lane_end through these, so that read and in_memory move together. */
 	void (*run_begin)(void *arg, struct lane *l, int64_t now_ms, int64_t wall_ms);
 	void (*run_end)(void *arg, struct lane *l, uint32_t records);	/* records: counted here, by the reader */
@@ -66,6 +69,8 @@ struct tail_conf {
 	int64_t next_file_id;
 	bool    once;
 	const char *hostname;
+	const char *spec;		/* how lines become records now (recipe_spec); NULL: as they are */
+	const char *key_serializer;	/* what makes bytes of the key template's text; NULL: they are */
 };
 
 int  tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_err);

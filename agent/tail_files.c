@@ -290,6 +290,7 @@ bool files_open(struct tail *t, struct file *f)
 	}
 	if (rc < 0) {
 		files_failed(t, f, rc, rc == ERR_BAD_DATA ? "no legal topic for this file, its lines wait" :
+			    rc == ERR_CONFIG ? "the key is not what key.serializer takes, the lines of this file wait" :
 			    rc == ERR_LANES ? "too many topics, the lines of this file wait" : "cannot open file, trying again");
 		return false;
 	}

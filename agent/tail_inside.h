@@ -6,6 +6,7 @@
  *	tail_known.c	 files of an earlier life, and rows of files that are gone
  *	tail_read.c	 turns: bytes -> records, waiting for memory
  *	tail_route.c	 topic, key, lane of a file
+ *	tail_recipe.c	 lines that are changed or dropped on their way into records
  *	tail_rebuild.c	 an absent batch out of its ranges
  *	tail_show.c	 what people see: rows, reasons, check
  */
@@ -19,6 +20,7 @@
 #include "agent/base/thread.h"
 #include "agent/file.h"
 #include "agent/glob.h"
+#include "agent/recipe.h"
 #include "agent/tail.h"
 #include "agent/watch.h"
 
@@ -53,7 +55,8 @@ struct dest {
 /* How lines of a file become records. The twin says the same under another id: what follows a record that time ended
  * (a last line without LF) must not join its range, or splitting the range again would give other records. */
 struct route {
-	struct spool_route row;		/* topic and key are ours */
+	struct spool_route row;		/* topic, key and spec are ours */
+	const struct recipe *recipe;	/* NULL: lines as they are */
 	struct route *twin;
 };
 
@@ -93,6 +96,9 @@ struct tail {
 	struct list files, away, ready, dests, known;
 	struct map by_path, by_home, by_inode, by_id, known_by_inode;
 	struct map routes_by_id, routes_by_text, dests_by_name;
+	struct map recipes;		/* by spec */
+	struct recipe_room *room;	/* from the first recipe on */
+	struct seldom { int64_t said_ms; uint64_t count; } step_failures, refusals;	/* of lines; count: not said yet */
 	struct list looks;		/* names to look at, in the order of events */
 	struct map  looks_by_path;
 	struct { uint32_t cookie; char *home; } moved;
@@ -104,7 +110,7 @@ struct tail {
 	bool     first_walk;		/* during the first one */
 	bool     first_start;		/* the state database knows no file */
 	bool     all_read;		/* --once: said so */
-	bool     warned_limit, warned_fds, warned_overlap, warned_dir;
+	bool     warned_limit, warned_fds, warned_overlap, warned_dir, warned_spec;
 	_Atomic uint64_t split_lines;
 };
 
@@ -153,14 +159,26 @@ void read_turns(struct tail *t);
 /* Dry destinations are tried again: all when memory came, otherwise those whose last try is long ago. */
 void read_retry(struct tail *t, bool memory_came);
 void read_restart(struct tail *t, struct file *f, const char *why);
+/* The file is handed over up to here; end: its bytes there. */
+void read_moved_to(struct file *f, int64_t offset, const uint8_t *end);
+/* So many pieces of long lines were cut, the first one at that offset. */
+void read_count_pieces(struct tail *t, struct file *f, int64_t first, uint64_t pieces);
 
 /* --- tail_route.c --- */
-/* 0, f->route and f->dest; ERR_BAD_DATA: no legal topic; ERR_NOMEM. */
+/* 0, f->route and f->dest; ERR_BAD_DATA: no legal topic, or a key that its serializer does not take; ERR_NOMEM. */
 int  route_file(struct tail *t, struct file *f);
 struct route *route_twin(struct tail *t, struct route *r);	/* NULL: out of memory */
 const struct spool_route *route_by_id(const struct tail *t, uint32_t id);
 int  route_load(struct tail *t, const struct spool_route *r);
 void route_release(struct tail *t);
+
+/* --- tail_recipe.c --- */
+/* The recipe of a spec, made once; t->room is there then. *ret NULL: of the empty one. 0, ERR_CONFIG (said once), ERR_NOMEM. */
+int  recipe_of(struct tail *t, const char *spec, const struct recipe **ret);
+/* Hands over what is complete in the n bytes at p, for a route with a recipe. 0; 1: there is more, but others wait too;
+ * what lane_append said; ERR_NOMEM; ERR_SPOOL_FULL: the next line makes no record, and there is no room to set it aside. */
+int  recipe_lines(struct tail *t, struct file *f, const uint8_t *p, size_t n, bool final);
+void recipe_release(struct tail *t);
 
 /* --- tail_rebuild.c --- */
 void rebuild_batch(struct tail *t, struct batch *b);

@@ -106,7 +106,7 @@ static int jump_skips(struct file *f)
 	return rc;
 }
 
-static void moved_to(struct file *f, int64_t offset, const uint8_t *end)
+void read_moved_to(struct file *f, int64_t offset, const uint8_t *end)
 {
 	f->offset = offset;
 	f->mark = identity_marker(end, offset);
@@ -124,7 +124,7 @@ static size_t skip_nuls(struct tail *t, struct file *f, const uint8_t *p, size_t
 	f->leading = k == n;
 	if (!k)
 		return 0;
-	moved_to(f, f->offset + (int64_t)k, p + k);
+	read_moved_to(f, f->offset + (int64_t)k, p + k);
 	r.to = f->offset;
 	r.marker = f->mark;
 	log_debug("NULs at the beginning of a file are skipped", KS("path", f->path), KI("bytes", k));
@@ -132,7 +132,7 @@ static size_t skip_nuls(struct tail *t, struct file *f, const uint8_t *p, size_t
 	return k;
 }
 
-static void count_pieces(struct tail *t, struct file *f, int64_t first, uint64_t pieces)
+void read_count_pieces(struct tail *t, struct file *f, int64_t first, uint64_t pieces)
 {
 	if (!pieces)
 		return;
@@ -178,8 +178,8 @@ static int append_lines(struct tail *t, struct file *f, const uint8_t *p, size_t
 	}
 	t->hooks->run_end(t->hooks->arg, lane, count);
 	if (count)
-		moved_to(f, rc < 0 ? s.from : s.to, p);
-	count_pieces(t, f, first_piece, pieces);
+		read_moved_to(f, rc < 0 ? s.from : s.to, p);
+	read_count_pieces(t, f, first_piece, pieces);
 	return rc;
 }
 
@@ -220,6 +220,12 @@ static enum turn_end refused(struct tail *t, struct file *f, int rc)
 	if (rc == ERR_TOO_LARGE) {
 		if (!f->error)
 			log_error("a line fits no request (max.request.size, buffer.memory), the file waits",
+				  KS("path", f->path), KI("offset", f->offset));
+		f->error = rc;
+		f->blocked = true;
+	} else if (rc == ERR_SPOOL_FULL) {
+		if (!f->error)
+			log_error("a line is not what value.serializer takes and there is no room to set it aside, the file waits",
 				  KS("path", f->path), KI("offset", f->offset));
 		f->error = rc;
 		f->blocked = true;
@@ -269,9 +275,12 @@ static enum turn_end read_lines(struct tail *t, struct file *f, size_t need)
 	end = p + n;
 	if (f->leading)
 		p += skip_nuls(t, f, p, n);
-	rc = p < end ? append_lines(t, f, p, (size_t)(end - p), final) : 0;
+	if (p < end)
+		rc = (f->route->recipe ? recipe_lines : append_lines)(t, f, p, (size_t)(end - p), final);
 	if (rc < 0)
 		return refused(t, f, rc);
+	if (rc > 0)
+		return TURN_MORE;
 	rest = (size_t)(end - window_at(w, f->offset));
 	if (final && !rest && f->offset && end[-1] != '\n')
 		end_range(t, f);

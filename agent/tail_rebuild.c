@@ -1,7 +1,7 @@
 /* tail_rebuild.c - an absent batch out of its source ranges: the same lines, laid out in the same way.
  *
  * Why it gives the same bytes: ranges begin and end where records do, the splitting rules depend on nothing but bytes
- * (line.c), key and max_line come from the route that the ranges name, time is the batch's own. Count and CRC of the
+ * (line.c), key, max_line and recipe come from the route that the ranges name, time is the batch's own. Count and CRC of the
  * record section prove it; where they do not fit, the file no longer holds these lines.
  *
  * The batch is built beside the absent one, which stays as it is when something fails.
@@ -24,6 +24,7 @@ struct rebuild {
 	int64_t now_ms;
 	struct window window;
 	size_t max_line;		/* the window's */
+	const struct recipe *recipe;	/* of the range's route */
 };
 
 static int fit_window(struct rebuild *r, size_t max_line)
@@ -37,17 +38,35 @@ static int fit_window(struct rebuild *r, size_t max_line)
 	return window_open(&r->window, need);
 }
 
+/* It was said when the line was read. */
+static void step_failed(void *arg, const char *text)
+{
+	(void)arg, (void)text;
+}
+
+static int lay_line(struct rebuild *r, const struct spool_route *route, const struct line *ln)
+{
+	struct lane_record record = { .key = route->key_null ? NULL : route->key, .key_len = route->key_len,
+				      .value = ln->value, .value_len = ln->value_len };
+	int rc = 0;
+
+	if (r->recipe)
+		rc = recipe_apply(r->recipe, r->t->room, route->topic, &record, step_failed, NULL, NULL);
+	if (rc)
+		return rc;
+	return batch_append(r->b, r->m, BUDGET_REFILL, r->now_ms, record.key, record.key_len, record.value, record.value_len,
+			    record.headers, record.header_count, -1);
+}
+
 /* Lays out what is complete in n bytes at p. Returns bytes used up, or the error. */
 static int64_t lay_lines(struct rebuild *r, const struct spool_route *route, const uint8_t *p, size_t n, bool final)
 {
-	const void *key = route->key_null ? NULL : route->key;
 	size_t used = 0;
 	struct line ln;
 	int rc;
 
 	while (line_next(p + used, n - used, (size_t)route->max_line, final, &ln)) {
-		rc = batch_append(r->b, r->m, BUDGET_REFILL, r->now_ms, key, route->key_len, ln.value, ln.value_len,
-				  NULL, 0, -1);
+		rc = lay_line(r, route, &ln);
 		if (rc < 0)
 			return rc;
 		used += ln.span;
@@ -63,7 +82,9 @@ static int lay_from(struct rebuild *r, const struct source_range *s, const struc
 
 	if (!route || f->fd < 0 || s->from < 0 || s->to < s->from)
 		return ERR_BAD_DATA;
-	rc = fit_window(r, (size_t)route->max_line);
+	rc = recipe_of(r->t, route->spec, &r->recipe);
+	if (rc == 0)
+		rc = fit_window(r, (size_t)route->max_line);
 	while (rc == 0 && at < s->to) {
 		size_t want = s->to - at < (int64_t)(r->window.cap - IDENTITY_TAIL) ? (size_t)(s->to - at) :
 			      r->window.cap - IDENTITY_TAIL;

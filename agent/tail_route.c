@@ -1,15 +1,19 @@
 /* tail_route.c - which topic, key and lane the lines of a file go to: templates, evaluated once for each file.
  *
  * A route is written down (route_put) before the first record that names it, so that a batch can be built again by a
- * later process with another configuration. Routes are few: one for each distinct (topic, key, max_line), kept over
- * restarts, and its twin.
+ * later process with another configuration. Routes are few: one for each distinct (topic, key, max_line, spec), kept over
+ * restarts, and its twin. Interceptors may rename the topic: the lane is that of the new one, and the only one of the file, for
+ * a new name depends on nothing but the old one.
  * Threads: tail. Routes and destinations live as long as the tail thread's struct.
  */
 #include <string.h>
 
+#include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/tail_inside.h"
 #include "conf/template.h"
+
+#define ROUTE_TEXT_MAX (4u << 20)	/* a configuration's list takes 1 MiB at most */
 
 static int dest_new(struct tail *t, const char *name, const char *topic, int32_t partition, struct dest **ret_d)
 {
@@ -49,6 +53,7 @@ static void route_free(struct route *r)
 	if (!r)
 		return;
 	mem_free((char *)r->row.topic);
+	mem_free((char *)r->row.spec);
 	mem_free((void *)r->row.key);
 	mem_free(r);
 }
@@ -68,7 +73,8 @@ static struct route *route_copy(const struct spool_route *row)
 	r->row = *row;
 	r->row.key = key;
 	r->row.topic = mem_strdup(row->topic);
-	if (r->row.topic)
+	r->row.spec = mem_strdup(row->spec ? row->spec : "");
+	if (r->row.topic && r->row.spec)
 		return r;
 	route_free(r);
 	return NULL;
@@ -79,7 +85,9 @@ static int route_text(struct buf *b, const struct spool_route *r)
 {
 	buf_printf(b, "%lld %d %zu ", (long long)r->max_line, r->key_null, r->key_len);
 	buf_put(b, r->key, r->key_len);
-	return buf_puts(b, r->topic);
+	buf_puts(b, r->topic);
+	buf_puts(b, " ");
+	return buf_puts(b, r->spec ? r->spec : "");
 }
 
 /* Puts a copy of the row into the tables: the first that says so, or its twin. NULL: out of memory. */
@@ -89,7 +97,7 @@ static struct route *route_add(struct tail *t, const struct spool_route *row)
 	struct buf text;
 	int rc = ERR_NOMEM;
 
-	buf_init(&text, 1u << 20);
+	buf_init(&text, ROUTE_TEXT_MAX);
 	if (r && route_text(&text, row) == 0 && map_put(&t->routes_by_id, &row->id, sizeof row->id, r) == 0) {
 		first = map_get(&t->routes_by_text, text.data, text.len);
 		rc = first ? 0 : map_put(&t->routes_by_text, text.data, text.len, r);
@@ -115,7 +123,7 @@ static struct route *route_find(const struct tail *t, const struct spool_route *
 	struct route *r = NULL;
 	struct buf text;
 
-	buf_init(&text, 1u << 20);
+	buf_init(&text, ROUTE_TEXT_MAX);
 	if (route_text(&text, row) == 0)
 		r = map_get(&t->routes_by_text, text.data, text.len);
 	buf_release(&text);
@@ -135,7 +143,11 @@ static struct route *route_new(struct tail *t, struct spool_route row)
 
 struct route *route_twin(struct tail *t, struct route *r)
 {
-	return r->twin ? r->twin : route_new(t, r->row);
+	struct route *twin = r->twin ? r->twin : route_new(t, r->row);
+
+	if (twin)
+		twin->recipe = r->recipe;
+	return twin;
 }
 
 const struct spool_route *route_by_id(const struct tail *t, uint32_t id)
@@ -145,33 +157,70 @@ const struct spool_route *route_by_id(const struct tail *t, uint32_t id)
 	return r ? &r->row : NULL;
 }
 
+/* An empty key is no key. The serializer's bytes are the route's: they are the same for all lines. */
+static int expand_key(const struct tail *t, const struct file *f, const struct template_values *v, const char *topic,
+		      struct buf *key)
+{
+	const struct conf_input *in = t->inputs[f->input].conf;
+	int rc = in->key ? template_expand(in->key, v, key) : 0;
+	struct err e;
+
+	if (rc < 0 || !key->len)
+		return rc;
+	rc = recipe_key(t->conf.key_serializer, topic, key, &e);
+	if (rc != ERR_BAD_DATA)
+		return rc;
+	if (f->error != ERR_CONFIG)
+		log_error("no key for the lines of this file", KS("path", f->path), KS("error", e.text));
+	return ERR_CONFIG;
+}
+
+/* The lane of the topic that the recipe makes of the template's. */
+static int find_dest(struct tail *t, const struct file *f, const struct recipe *recipe, const char *topic, struct dest **ret)
+{
+	const char *to = recipe_topic(recipe, topic);
+
+	return template_topic_legal(to) ? dest_get(t, to, t->inputs[f->input].conf->partition, ret) : ERR_BAD_DATA;
+}
+
+static int set_route(struct tail *t, struct file *f, const struct spool_route *want)
+{
+	const struct recipe *recipe;
+	int rc = recipe_of(t, want->spec, &recipe);
+
+	if (rc == 0)
+		rc = find_dest(t, f, recipe, want->topic, &f->dest);
+	if (rc < 0)
+		return rc;
+	f->route = route_find(t, want);
+	if (!f->route)
+		f->route = route_new(t, *want);
+	if (!f->route)
+		return ERR_NOMEM;
+	f->route->recipe = recipe;
+	return 0;
+}
+
 int route_file(struct tail *t, struct file *f)
 {
 	const struct tail_input *in = &t->inputs[f->input];
 	struct template_values v = { .path = f->home, .host = t->conf.hostname, .input = in->conf->name };
-	struct spool_route want = { .max_line = in->conf->max_line };
+	struct spool_route want = { .max_line = in->conf->max_line, .spec = t->conf.spec };
 	struct buf topic, key;
 	int rc;
 
 	buf_init(&topic, 4096);
 	buf_init(&key, 65536);
 	rc = template_expand_topic(in->conf->topic, &v, &topic);
-	if (rc == 0 && in->conf->key)
-		rc = template_expand(in->conf->key, &v, &key);
-	if (rc < 0)
-		goto out;
-	want.topic = topic.data;
-	want.key = key.data;
-	want.key_len = key.len;
-	want.key_null = key.len == 0;		/* an empty key is no key */
-	rc = dest_get(t, want.topic, in->conf->partition, &f->dest);
-	if (rc < 0)
-		goto out;
-	f->route = route_find(t, &want);
-	if (!f->route)
-		f->route = route_new(t, want);
-	rc = f->route ? 0 : ERR_NOMEM;
-out:
+	if (rc == 0)
+		rc = expand_key(t, f, &v, topic.data, &key);
+	if (rc == 0) {
+		want.topic = topic.data;
+		want.key = key.data;
+		want.key_len = key.len;
+		want.key_null = key.len == 0;
+		rc = set_route(t, f, &want);
+	}
 	buf_release(&topic);
 	buf_release(&key);
 	return rc;

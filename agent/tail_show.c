@@ -24,8 +24,13 @@ static bool is_waiting(const struct file *f)
 
 static void say_reason(const struct file *f, char *buf, size_t n)
 {
-	if (f->blocked)
+	if (f->blocked && f->error == ERR_SPOOL_FULL)
+		snprintf(buf, n, "the line at offset %lld is not what value.serializer takes, no room to set it aside",
+			 (long long)f->offset);
+	else if (f->blocked)
 		snprintf(buf, n, "a line at offset %lld fits no request", (long long)f->offset);
+	else if (f->state == FILE_FAILED && f->error == ERR_CONFIG)
+		snprintf(buf, n, "the key is not what key.serializer takes");
 	else if (f->state == FILE_FAILED)
 		snprintf(buf, n, "%s", err_text(f->error));
 	else if (is_waiting(f))

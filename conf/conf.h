@@ -97,7 +97,7 @@ int  conf_problem_add(struct conf_problems *p, const char *path, int line, int c
  * what came from ${file:} prints as ***. */
 void conf_print(const struct conf *c, struct buf *out);
 /* One value of the `producer:` section, quoted where YAML needs it, or *** when it is secret. */
-void conf_print_producer(const struct conf *c, const char *name, const char *value, struct buf *out);
+void conf_print_producer(const struct conf *c, const char *name, const char *value, bool is_json, struct buf *out);
 const char *conf_yaml_version(void);	/* of libyaml */
 
 #endif

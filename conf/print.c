@@ -193,13 +193,26 @@ static void put_section(const struct conf *c, struct buf *out, const struct key_
 			put_key(c, out, k, base, indent);
 }
 
-void conf_print_producer(const struct conf *c, const char *name, const char *value, struct buf *out)
+static bool is_ascii(const char *s)
+{
+	while (*s >= 0x20 && *s < 0x7f)
+		s++;
+	return !*s;
+}
+
+/* JSON in one line is YAML, but for characters that YAML takes for ends of lines: then it is a text, which reads back too. */
+void conf_print_producer(const struct conf *c, const char *name, const char *value, bool is_json, struct buf *out)
 {
 	for (size_t i = 0; i < c->producer_masked.n; i++)
-		if (!strcmp(c->producer_masked.v[i], name))
+		if (!strcmp(c->producer_masked.v[i], name)) {
 			value = "***";
+			is_json = false;
+		}
 	buf_printf(out, "  %s: ", name);
-	put_text(out, value);
+	if (is_json && is_ascii(value))
+		buf_puts(out, value);
+	else
+		put_text(out, value);
 	buf_puts(out, "\n");
 }
 

@@ -101,6 +101,7 @@ int batch_add_source(struct batch *b, const struct source_range *r)
 		last->to = r->to;
 		last->marker = r->marker;
 		last->count += r->count;
+		last->filtered += r->filtered;
 		return 0;
 	}
 	if (batch_reserve_source(b) < 0)

@@ -35,6 +35,7 @@ struct source_range {
 	uint64_t marker;		/* hash of the bytes just before `to`; the journal's business */
 	uint32_t count;
 	uint32_t route;			/* how the lines became records; the journal's business */
+	uint32_t filtered;		/* lines among them that made no record; the journal's business */
 };
 
 struct batch_callback { producer_done_fn *fn; void *arg; int64_t timestamp; int32_t key_size, value_size; };	/* -1: null */

@@ -6,7 +6,8 @@
  *  (1) a step either changes the record whole or leaves it as it was.
  *  (2) nothing a step makes overwrites what an earlier one made: two buffers take turns.
  * Threads: see intercept.h. PCRE2's match data, context and stack lie in the scratch.
- * Failure a pattern out of steps or stack, or no memory: the step counts as failed and is told.
+ * Failure a pattern out of steps or stack: the step counts as failed and is told. No memory is no verdict about the record, and
+ *	what should have been redacted must not go on as it is: ERR_NOMEM for the record.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "producer/intercept.h"
@@ -58,12 +59,11 @@ static int run_header(const struct step *st, struct producer_record *r, struct i
 	size_t need = r->header_count + 1;
 	struct producer_header *h = s->headers;
 
+	(void)why, (void)n;
 	if (need > s->header_cap) {
 		h = mem_array(struct producer_header, 2 * need);
-		if (!h) {
-			snprintf(why, n, "out of memory");
+		if (!h)
 			return ERR_NOMEM;
-		}
 	}
 	if (r->header_count && r->headers != h)
 		memcpy(h, r->headers, r->header_count * sizeof *h);
@@ -89,6 +89,8 @@ static int pattern_failed(int code, char *why, size_t n)
 {
 	PCRE2_UCHAR text[120] = "";
 
+	if (code == PCRE2_ERROR_NOMEMORY)
+		return ERR_NOMEM;
 	pcre2_get_error_message(code, text, sizeof text);
 	snprintf(why, n, "%s", (char *)text);
 	return code;
@@ -129,6 +131,10 @@ static int run_redact(const struct step *st, struct producer_record *r, struct i
 		need = len;
 		if (rc != PCRE2_ERROR_NOMEMORY || need <= b->cap)
 			break;
+		if (need > VALUE_MAX) {
+			snprintf(why, n, "the value would be larger than 1 GiB");
+			return ERR_TOO_LARGE;
+		}
 		rc = buf_reserve(b, need) < 0 ? PCRE2_ERROR_NOMEMORY : 1;
 	}
 	if (rc < 0)
@@ -184,10 +190,22 @@ int intercept_apply(const struct intercept *c, struct producer_record *r, struct
 			return 1;
 		if (rc == 0)
 			continue;
+		if (rc == ERR_NOMEM)
+			return rc;
 		snprintf(text, sizeof text, KEY "[%zu].%s: %s; topic \"%.40s\"", i, st->kind->name, why, r->topic);
 		failed(arg, text);
 	}
 	return 0;
+}
+
+const char *intercept_topic(const struct intercept *c, const char *topic)
+{
+	struct producer_record r = { .topic = topic };
+
+	for (size_t i = 0; c && i < c->count; i++)
+		if (c->steps[i].kind->run == run_rename)
+			run_rename(&c->steps[i], &r, NULL, NULL, 0);
+	return r.topic;
 }
 
 /* --- out of JSON --- */
@@ -324,6 +342,7 @@ void intercept_free(struct intercept *c)
 struct intercept_scratch *intercept_scratch_new(void)
 {
 	struct intercept_scratch *s = mem_new(struct intercept_scratch);
+	uint32_t jit = 0;
 
 	if (!s)
 		return NULL;
@@ -332,11 +351,12 @@ struct intercept_scratch *intercept_scratch_new(void)
 	s->match = pcre2_match_data_create(1, NULL);
 	s->context = pcre2_match_context_create(NULL);
 	s->stack = pcre2_jit_stack_create(STACK_MIN, STACK_MAX, NULL);
-	if (!s->match || !s->context) {
+	/* With less stack than another time a pattern could fail where it did not: the same record must give the same. */
+	pcre2_config(PCRE2_CONFIG_JIT, &jit);
+	if (!s->match || !s->context || (jit && !s->stack)) {
 		intercept_scratch_free(s);
 		return NULL;
 	}
-	/* Without a stack of its own PCRE2 takes 32 KiB of the thread's, which is fine too. */
 	if (s->stack)
 		pcre2_jit_stack_assign(s->context, NULL, s->stack);
 	return s;

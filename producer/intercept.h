@@ -25,8 +25,11 @@ void intercept_scratch_free(struct intercept_scratch *s);
 typedef void intercept_failed_fn(void *arg, const char *text);
 
 /* Runs the record through the chain. 0: go on with it, what it points to lives until the next call with this scratch.
- * 1: dropped. An interceptor that fails leaves the record as it was before it, is told to `failed`, and the next goes on. */
+ * 1: dropped. ERR_NOMEM: nothing is to be done with the record now. An interceptor that fails leaves the record as it was before
+ * it, is told to `failed`, and the next goes on. */
 int  intercept_apply(const struct intercept *c, struct producer_record *r, struct intercept_scratch *s,
 		     intercept_failed_fn *failed, void *arg);
+/* The topic that every record for this one gets; it depends on nothing else. */
+const char *intercept_topic(const struct intercept *c, const char *topic);
 
 #endif

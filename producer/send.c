@@ -92,8 +92,11 @@ static int run_functions(struct sending *s)
 
 static int intercept(struct sending *s, struct intercept_scratch *scratch)
 {
-	int rc = intercept_apply(s->p->intercept, &s->r, scratch, log_text, s->p->config) ? PRODUCER_ERR_DROPPED : run_functions(s);
+	int rc = intercept_apply(s->p->intercept, &s->r, scratch, log_text, s->p->config);
 
+	if (rc < 0)
+		return code_fail(s->err, rc, NULL);
+	rc = rc ? PRODUCER_ERR_DROPPED : run_functions(s);
 	return rc < 0 ? code_fail(s->err, rc, "dropped by an interceptor") : 0;
 }
 

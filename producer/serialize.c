@@ -16,6 +16,7 @@
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
 #include "producer/code.h"
+#include "producer/config_keys.h"
 #include "producer/json.h"
 
 #define BYTES_MAX INT32_MAX		/* Kafka's lengths are signed */
@@ -64,6 +65,18 @@ int producer_bytes_put(struct producer_bytes *b, const void *data, size_t n)
 }
 
 /* --- by name --- */
+
+int serialize_named(const char *name, enum serializer *ret)
+{
+	const struct key_word *w = config_keys[config_key_find("key.serializer")].words;
+
+	for (; w->word; w++)
+		if (!strcmp(w->word, name)) {
+			*ret = (enum serializer)w->value;
+			return 0;
+		}
+	return PRODUCER_ERR_CONFIG;
+}
 
 static void put_big_endian(const void *data, size_t n, struct producer_bytes *out)
 {

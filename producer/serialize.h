@@ -19,6 +19,9 @@ struct producer_bytes {
 void serialize_init(struct producer_bytes *b);
 void serialize_release(struct producer_bytes *b);
 
+/* A word that key.serializer takes. 0, or PRODUCER_ERR_CONFIG. */
+int  serialize_named(const char *name, enum serializer *ret);
+
 struct serialize_part {
 	enum serializer how;
 	const struct producer_serializer *fn;	/* fn->serialize set: instead of `how` */

@@ -184,6 +184,7 @@ int spool_route_put(struct spool *s, const struct spool_route *r, struct err *re
 	else	/* a NULL pointer would bind NULL, an empty key is a key */
 		sqlite3_bind_blob(q, 3, r->key_len ? r->key : "", (int)r->key_len, SQLITE_STATIC);
 	sqlite3_bind_int64(q, 4, r->max_line);
+	sqlite3_bind_text(q, 5, r->spec && r->spec[0] ? r->spec : NULL, -1, SQLITE_STATIC);
 	rc = db_run(&s->db, q, ret_err);
 	return rc < 0 ? spool_lost(s, rc) : 0;
 }
@@ -200,9 +201,12 @@ int spool_routes_each(struct spool *s, int (*fn)(void *arg, const struct spool_r
 			.key_len = (size_t)sqlite3_column_bytes(q, 2),
 			.key_null = sqlite3_column_type(q, 2) == SQLITE_NULL,
 			.max_line = sqlite3_column_int64(q, 3),
+			.spec = "",
 		};
 
 		rc = db_text(&s->db, q, 1, &r.topic);
+		if (rc == 0 && sqlite3_column_type(q, 4) != SQLITE_NULL)
+			rc = db_text(&s->db, q, 4, &r.spec);
 		rc = rc == 0 ? fn(arg, &r) : unreadable(s, rc, "routes", ret_err);
 		if (rc)
 			break;

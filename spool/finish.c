@@ -9,9 +9,11 @@
 
 int finish_ranges(struct spool *s, const struct spool_range *r, size_t n, struct err *ret_err)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		if (positions_finish(&s->positions, r[i].file_id, r[i].from, r[i].to, r[i].marker) < 0)
 			return err_set(ret_err, ERR_NOMEM, "out of memory");
+		s->now[TOTAL_FILTERED] += r[i].filtered;
+	}
 	return 0;
 }
 

@@ -2,21 +2,24 @@
  *
  *	count v | count times:
  *	    file id s (minus the one before) | from s (minus the one before's to) | length v | marker 8 |
- *	    records v | route s (minus the one before)
+ *	    records v | route s (minus the one before) | filtered v (if RANGES_FILTERED is in count)
  *
  * v: varint, s: signed varint, 8: little endian. The first range's "one before" is all zero. A batch of one file whose
- * ranges touch costs about 14 bytes a range, 8 of them the marker.
+ * ranges touch costs about 14 bytes a range, 8 of them the marker. Where no line was filtered nothing is said about it.
  */
 #ifndef SPILLWAY_SPOOL_RANGES_H
 #define SPILLWAY_SPOOL_RANGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "spool/spool.h"
 
+#define RANGES_FILTERED (1u << 27)	/* far above any count */
+
 /* Room that n ranges may need. */
-#define RANGES_ROOM(n) (10 + (size_t)(n) * 58)
+#define RANGES_ROOM(n) (10 + (size_t)(n) * 68)
 
 /* Returns the end of what it wrote. */
 uint8_t *ranges_put(uint8_t *p, const struct spool_range *r, size_t n);
@@ -24,6 +27,7 @@ uint8_t *ranges_put(uint8_t *p, const struct spool_range *r, size_t n);
 struct ranges_reader {
 	const uint8_t *p, *end;
 	uint64_t left;
+	bool filtered;
 	struct spool_range last;
 };
 

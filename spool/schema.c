@@ -63,7 +63,8 @@ const char *const schema_migrations[SCHEMA_VERSION] = {
 	"ALTER TABLE totals ADD COLUMN next_rejected INTEGER;"
 	"UPDATE totals SET rejected_bytes = 0, next_rejected = 1;"
 	"CREATE TABLE rejected (id INTEGER PRIMARY KEY, ms INTEGER, topic TEXT, partition INTEGER, code INTEGER, message TEXT,"
-	" timestamp INTEGER, crc INTEGER, ranges BLOB, bytes BLOB);",
+	" timestamp INTEGER, crc INTEGER, ranges BLOB, bytes BLOB);"
+	"ALTER TABLE routes ADD COLUMN spec TEXT;",
 };
 
 static_assert(TOTAL_COUNT == 21, "STMT_TOTALS_* name the columns one by one");
@@ -92,7 +93,7 @@ const char *const schema_sql[STMT_COUNT] = {
 	[STMT_POSITION_PUT]    = "REPLACE INTO positions VALUES (?,?,?,?)",
 	[STMT_POSITION_DELETE] = "DELETE FROM positions WHERE file = ?",
 	[STMT_POSITIONS_EACH]  = "SELECT * FROM positions ORDER BY file",
-	[STMT_ROUTE_PUT]       = "REPLACE INTO routes VALUES (?,?,?,?)",
+	[STMT_ROUTE_PUT]       = "REPLACE INTO routes VALUES (?,?,?,?,?)",
 	[STMT_ROUTES_EACH]     = "SELECT * FROM routes ORDER BY id",
 
 	[STMT_STREAM_ADD]      = "INSERT INTO streams VALUES (?,?,?,?,?)",

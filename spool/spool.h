@@ -82,13 +82,20 @@ int  spool_file_forget(struct spool *s, int64_t id, struct err *ret_err);
 int  spool_files_each(struct spool *s, int (*fn)(void *arg, const struct spool_file *f), void *arg, struct err *ret_err);
 
 /* How lines of a file become records, kept so that a batch can be built again after the configuration changed. */
-struct spool_route { uint32_t id; const char *topic; const void *key; size_t key_len; bool key_null; int64_t max_line; };
+struct spool_route {
+	uint32_t    id;
+	const char *topic;		/* of the template; the recipe may give another */
+	const void *key; size_t key_len; bool key_null;
+	int64_t     max_line;
+	const char *spec;		/* the caller's words on how; "" (or NULL when putting): the line as it is */
+};
 int  spool_route_put(struct spool *s, const struct spool_route *r, struct err *ret_err);
 int  spool_routes_each(struct spool *s, int (*fn)(void *arg, const struct spool_route *r), void *arg, struct err *ret_err);
 
 /* --- finished bytes --- */
 
-struct spool_range { int64_t file_id, from, to; uint64_t marker; uint32_t count, route; };
+/* count: records out of these lines. filtered: lines of them that made none; counted when the range is finished. */
+struct spool_range { int64_t file_id, from, to; uint64_t marker; uint32_t count, route, filtered; };
 
 enum spool_fate { SPOOL_ACKED, SPOOL_REJECTED, SPOOL_DROPPED, SPOOL_FILTERED };
 /* Ranges that no batch carries (skipped NULs, filtered lines) are finished by themselves. Adds `records` to the fate's

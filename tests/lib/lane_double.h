@@ -23,6 +23,7 @@ struct double_record {
 	const struct lane *lane;
 	char  *value; size_t n;
 	char   key[64]; bool key_null;
+	struct producer_header headers[4]; size_t header_count;
 	struct source_range source;
 	char   place[256];
 };
@@ -51,8 +52,13 @@ struct producer {
 	size_t          file_count;
 	struct spool_route routes[64];
 	size_t          route_count;
-	struct spool_range finished[16];
+	struct spool_range finished[64];
 	size_t          finished_count;
+	uint64_t        filtered;		/* lines, of records' ranges too */
+	struct double_rejected { char why[160]; char bytes[256]; size_t size; struct spool_range range; char topic[250]; int code;
+	} rejected[16];
+	size_t          rejected_count;
+	int             rejected_rc;		/* what the hook answers, if not 0 */
 	bool            safe_is_read;		/* everything handed over is finished at once */
 	int             all_read;
 	int             loaded, loaded_rc;
@@ -100,10 +106,16 @@ static inline void double_dry(struct producer *p, bool dry)
 static inline void double_free(struct producer *p)
 {
 	double_dry(p, false);
-	for (size_t i = 0; i < p->record_count; i++)
+	for (size_t i = 0; i < p->record_count; i++) {
 		free(p->records[i].value);
+		for (size_t k = 0; k < p->records[i].header_count; k++) {
+			free((char *)p->records[i].headers[k].name);
+			free((void *)p->records[i].headers[k].value);
+		}
+	}
 	for (size_t i = 0; i < p->route_count; i++) {
 		free((char *)p->routes[i].topic);
+		free((char *)p->routes[i].spec);
 		free((void *)p->routes[i].key);
 	}
 	free(p->records);
@@ -128,6 +140,16 @@ struct lane *producer_lane(struct producer *p, const char *topic, int32_t partit
 	l->partition = partition;
 	p->lane_count++;
 	return l;
+}
+
+const char *lane_topic(const struct lane *l)
+{
+	return l->topic;
+}
+
+int32_t lane_partition(const struct lane *l)
+{
+	return l->partition;
 }
 
 static struct producer *double_of_run;		/* lane_append is not told; the benchmark and each test have one at a time */
@@ -163,6 +185,13 @@ static inline int double_keep(struct producer *p, struct lane *l, const struct l
 	*r = (struct double_record){ .lane = l, .n = in->value_len, .source = *in->source, .key_null = !in->key };
 	if (in->key)
 		snprintf(r->key, sizeof r->key, "%.*s", (int)in->key_len, (const char *)in->key);
+	if (in->header_count > sizeof r->headers / sizeof r->headers[0])
+		abort();
+	r->header_count = in->header_count;
+	for (size_t i = 0; i < in->header_count; i++)
+		r->headers[i] = (struct producer_header){ strdup(in->headers[i].name), strdup(in->headers[i].value),
+							  in->headers[i].value_len };
+	p->filtered += in->source->filtered;
 	snprintf(r->place, sizeof r->place, "%.*s", (int)in->place_len, (const char *)in->place);
 	r->value = malloc(in->value_len + 1);
 	if (!r->value)
@@ -261,8 +290,9 @@ static inline void double_route_put(void *arg, const struct spool_route *r)
 	to = &p->routes[p->route_count++];
 	*to = *r;
 	to->topic = strdup(r->topic);
+	to->spec = strdup(r->spec);
 	to->key = malloc(r->key_len + 1);
-	if (!to->topic || !to->key)
+	if (!to->topic || !to->spec || !to->key)
 		abort();
 	memcpy((void *)to->key, r->key, r->key_len);
 	pthread_mutex_unlock(&p->mu);
@@ -275,8 +305,31 @@ static inline void double_finished(void *arg, const struct spool_range *r)
 	pthread_mutex_lock(&p->mu);
 	if (p->finished_count < sizeof p->finished / sizeof p->finished[0])
 		p->finished[p->finished_count++] = *r;
+	p->filtered += r->filtered;
 	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->mu);
+}
+
+static inline int double_rejected(void *arg, const struct spool_rejected *r)
+{
+	struct producer *p = arg;
+	struct double_rejected *d;
+	int rc;
+
+	pthread_mutex_lock(&p->mu);
+	rc = p->rejected_rc;
+	if (rc == 0 && p->rejected_count < sizeof p->rejected / sizeof p->rejected[0]) {
+		d = &p->rejected[p->rejected_count++];
+		*d = (struct double_rejected){ .size = r->size, .range = r->ranges[0], .code = r->code };
+		snprintf(d->why, sizeof d->why, "%s", r->message);
+		snprintf(d->topic, sizeof d->topic, "%s", r->topic);
+		memcpy(d->bytes, r->bytes, r->size < sizeof d->bytes ? r->size : sizeof d->bytes);
+	}
+	if (rc < 0)
+		p->refused++;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->mu);
+	return rc;
 }
 
 static inline void double_run_begin(void *arg, struct lane *l, int64_t now_ms, int64_t wall_ms)
@@ -326,7 +379,8 @@ static inline struct tail_hooks double_hooks(struct producer *p)
 {
 	double_of_run = p;
 	return (struct tail_hooks){ .arg = p, .file_put = double_file_put, .file_forget = double_file_forget,
-				    .route_put = double_route_put, .finished = double_finished, .run_begin = double_run_begin,
+				    .route_put = double_route_put, .finished = double_finished,
+				    .rejected = double_rejected, .run_begin = double_run_begin,
 				    .run_end = double_run_end, .safe = double_safe, .all_read = double_all_read };
 }
 

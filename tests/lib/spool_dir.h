@@ -163,7 +163,7 @@ static inline uint64_t marker_at(int64_t file, int64_t to) { return (uint64_t)to
 
 static inline struct spool_range range_of(int64_t file, int64_t from, int64_t to)
 {
-	return (struct spool_range){ file, from, to, marker_at(file, to), (uint32_t)(to - from), 7 };
+	return (struct spool_range){ file, from, to, marker_at(file, to), (uint32_t)(to - from), 7, 0 };
 }
 
 static inline void put_file(struct spool_dir *d, int64_t id, int64_t safe)

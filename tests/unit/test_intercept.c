@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/err.h"
 #include "agent/base/mem.h"
 #include "producer/intercept.h"
 
@@ -166,18 +167,29 @@ static void a_pattern_cannot_hang(void **state)
 	assert_non_null(strstr(f->words, "limit"));
 }
 
-static void short_memory_fails_a_step_and_leaves_the_record(void **state)
+static void short_memory_refuses_the_record_and_leaves_it_as_it_was(void **state)
 {
 	struct fixture *f = fixture(state, "[{\"header\":{\"name\":\"a\",\"value\":\"b\"}}]");
 	struct producer_record r = record("t", "v");
 
 	mem_fail_nth(1);
-	assert_int_equal(intercept_apply(f->c, &r, f->s, failed, f), 0);
+	assert_int_equal(intercept_apply(f->c, &r, f->s, failed, f), ERR_NOMEM);
 	mem_fail_nth(0);
-	assert_int_equal(f->failures, 1);
+	assert_int_equal(f->failures, 0);
 	assert_int_equal(r.header_count, 0);
 	assert_int_equal(intercept_apply(f->c, &r, f->s, failed, f), 0);
 	assert_int_equal(r.header_count, 1);
+}
+
+static void the_topic_of_a_chain_follows_its_renames(void **state)
+{
+	struct fixture *f = fixture(state, "[{\"rename\":{\"topic\":\"a\",\"to\":\"b\"}},{\"drop\":{\"pattern\":\".\"}},"
+				    "{\"rename\":{\"topic\":\"b\",\"to\":\"c\"}},{\"rename\":{\"topic\":\"a\",\"to\":\"d\"}}]");
+
+	assert_string_equal(intercept_topic(f->c, "a"), "c");
+	assert_string_equal(intercept_topic(f->c, "b"), "c");
+	assert_string_equal(intercept_topic(f->c, "x"), "x");
+	assert_string_equal(intercept_topic(NULL, "x"), "x");
 }
 
 static void mistakes_name_their_place(void **state)
@@ -252,7 +264,8 @@ int main(int argc, char **argv)
 		T(records_are_dropped_by_pattern_and_topic),
 		T(they_run_in_their_order),
 		T(a_pattern_cannot_hang),
-		T(short_memory_fails_a_step_and_leaves_the_record),
+		T(short_memory_refuses_the_record_and_leaves_it_as_it_was),
+		T(the_topic_of_a_chain_follows_its_renames),
 		cmocka_unit_test(mistakes_name_their_place),
 		cmocka_unit_test(nothing_is_an_empty_chain),
 		cmocka_unit_test(short_memory_at_creation_leaves_nothing),

@@ -1,5 +1,6 @@
 /* test_load.c - the configuration as the whole agent reads it: producer and conf together, from a file. */
 #include "agent/load.h"
+#include "agent/recipe.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +124,45 @@ static void lists_and_blocks_arrive_and_secrets_do_not_come_back(void **state)
 	loaded_release(&l);
 }
 
+/* As a block, and as a text with characters that YAML takes for ends of lines. */
+static void interceptors_are_printed_as_yaml_that_reads_back(void **state)
+{
+	static const struct { const char *conf, *printed; } cases[] = {
+		{ "\n    - redact: { pattern: '^\"\\d{16}: #$', with: \"a\\tb\" }\n    - drop: { pattern: \"x y\" }\n",
+		  "  interceptor.classes: [{\"redact\": {\"pattern\": \"^\\\"\\\\d{16}: #$\", \"with\": \"a\\tb\"}}, "
+		  "{\"drop\": {\"pattern\": \"x y\"}}]\n" },
+		{ " '[{\"drop\": {\"pattern\": \"\xe2\x80\xa8\xc3\xa4\"}}]'\n", "  interceptor.classes: \"[{" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct loaded l = { 0 }, again = { 0 };
+		struct buf problems, problems2, out;
+		char text[1000];
+
+		snprintf(text, sizeof text, INPUT "producer:\n  bootstrap.servers: a:1\n  interceptor.classes:%s", cases[i].conf);
+		if (load(text, &l, &problems) < 0)
+			fail_msg("%s", problems.data);
+		buf_init(&out, 1 << 20);
+		loaded_print(&l, &out);
+		if (!strstr(out.data, cases[i].printed))
+			fail_msg("%s", strstr(out.data, "  interceptor.classes"));
+		if (load(out.data, &again, &problems2) < 0)
+			fail_msg("%s", problems2.data);
+		buf_clear(&out);
+		recipe_spec(l.producer, &out);
+		buf_release(&problems);
+		buf_init(&problems, 1 << 20);
+		recipe_spec(again.producer, &problems);
+		assert_string_equal(out.data, problems.data);
+		buf_release(&out);
+		buf_release(&problems);
+		buf_release(&problems2);
+		loaded_release(&l);
+		loaded_release(&again);
+	}
+}
+
 static void a_small_memory_lowers_the_longest_line(void **state)
 {
 	struct loaded l = { 0 };
@@ -139,6 +179,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup_teardown(every_problem_of_both_parts_is_told_in_one_run, setup, teardown),
 	cmocka_unit_test_setup_teardown(a_key_that_is_refused_is_not_asked_for_too, setup, teardown),
 	cmocka_unit_test_setup_teardown(lists_and_blocks_arrive_and_secrets_do_not_come_back, setup, teardown),
+	cmocka_unit_test_setup_teardown(interceptors_are_printed_as_yaml_that_reads_back, setup, teardown),
 	cmocka_unit_test_setup_teardown(a_small_memory_lowers_the_longest_line, setup, teardown),
 };
 

@@ -20,6 +20,7 @@ static int compare(void *arg, const struct spool_ledger *l)
 		assert_true(l->ranges[i].file_id == want->ranges[i].file_id && l->ranges[i].from == want->ranges[i].from);
 		assert_true(l->ranges[i].to == want->ranges[i].to && l->ranges[i].marker == want->ranges[i].marker);
 		assert_true(l->ranges[i].count == want->ranges[i].count && l->ranges[i].route == want->ranges[i].route);
+		assert_int_equal(l->ranges[i].filtered, want->ranges[i].filtered);
 	}
 	return 0;
 }
@@ -30,6 +31,7 @@ static void a_plan_comes_back_whole_after_a_kill(void **state)
 	struct spool_range r[3] = { range_of(1, 0, 10), range_of(2, 5, 25), range_of(1, 10, 1LL << 40) };
 	struct spool_ledger l = ledger_of(r, 3, 77);
 
+	r[1].filtered = 9;
 	txn(d);
 	assert_int_equal(spool_plan(d->s, &l, NULL), 0);
 	commit(d);
@@ -37,6 +39,61 @@ static void a_plan_comes_back_whole_after_a_kill(void **state)
 	spool_dir_kill(d);
 	assert_int_equal(spool_ledger_each(d->s, compare, &l, NULL), 0);
 	assert_ledger(d, "1");
+}
+
+/* Goal: a filtered line counts in the transaction that finishes its range, whoever does, and never twice. */
+static void filtered_lines_are_counted_when_their_range_is_finished(void **state)
+{
+	struct spool_dir *d = *state;
+	struct spool_range r[2] = { range_of(1, 0, 10), range_of(1, 10, 30) };
+	struct spool_ledger l = ledger_of(r, 2, 30);
+	int64_t row;
+
+	r[0].filtered = 3;
+	r[1].filtered = 200;
+	txn(d);
+	put_file(d, 1, 0);
+	assert_int_equal(spool_plan(d->s, &l, NULL), 0);
+	commit(d);
+	assert_int_equal(totals_of(d).filtered, 0);
+	spool_dir_kill(d);
+	txn(d);
+	assert_int_equal(spool_acked(d->s, l.id, NULL), 0);
+	spool_rollback(d->s);
+	assert_int_equal(totals_of(d).filtered, 0);
+	txn(d);
+	assert_int_equal(spool_acked(d->s, l.id, NULL), 0);
+	commit(d);
+	assert_int_equal(totals_of(d).filtered, 203);
+	assert_int_equal(safe_of(d, 1), 30);
+
+	/* planned, withdrawn, planned again and spilled: finished once, by the row */
+	r[0] = range_of(1, 30, 40);
+	r[0].filtered = 5;
+	l = ledger_of(r, 1, 10);
+	txn(d);
+	assert_int_equal(spool_plan(d->s, &l, NULL), 0);
+	assert_int_equal(spool_unplan(d->s, l.id, NULL), 0);
+	assert_int_equal(spool_plan(d->s, &l, NULL), 0);
+	assert_int_equal(add_row_sized(d, "logs", 1, 30, 40, 100, l.id, &row), 0);
+	commit(d);
+	assert_int_equal(totals_of(d).filtered, 208);
+	spool_dir_kill(d);
+	txn(d);
+	assert_int_equal(spool_acked(d->s, l.id, NULL), 0);
+	commit(d);
+	assert_int_equal(totals_of(d).filtered, 208);
+
+	/* by themselves, and given up */
+	r[0] = (struct spool_range){ .file_id = 1, .from = 40, .to = 50, .filtered = 2 };
+	txn(d);
+	assert_int_equal(spool_finish(d->s, r, 1, SPOOL_FILTERED, 0, NULL), 0);
+	r[0] = (struct spool_range){ .file_id = 1, .from = 50, .to = 60, .count = 1, .filtered = 1 };
+	assert_int_equal(spool_finish(d->s, r, 1, SPOOL_DROPPED, 1, NULL), 0);
+	commit(d);
+	assert_int_equal(totals_of(d).filtered, 211);
+	assert_int_equal(totals_of(d).dropped, 1);
+	assert_int_equal(safe_of(d, 1), 60);
 }
 
 static void unresolved_batches_come_oldest_first(void **state)
@@ -247,6 +304,7 @@ static void a_round_of_acks_in_file_order_writes_few_pages(void **state)
 #define T(f) cmocka_unit_test_setup_teardown(f, spool_dir_setup, spool_dir_teardown)
 static const struct CMUnitTest tests[] = {
 	T(a_plan_comes_back_whole_after_a_kill),
+	T(filtered_lines_are_counted_when_their_range_is_finished),
 	T(unresolved_batches_come_oldest_first),
 	T(freed_slots_are_taken_again),
 	T(a_withdrawn_batch_leaves_its_bytes_unfinished),

@@ -204,6 +204,7 @@ static int see_route(void *arg, const struct spool_route *r)
 	if (r->id == 3)
 		assert_memory_equal(r->key, "a\0b", 3);
 	assert_int_equal(r->max_line, 1 << 20);
+	assert_string_equal(r->spec, r->id == 2 ? "{\"value\":\"json\"}" : "");
 	++*n;
 	return 0;
 }
@@ -216,9 +217,9 @@ static void routes_tell_no_key_from_an_empty_one(void **state)
 
 	txn(d);
 	assert_int_equal(spool_route_put(d->s, &r, NULL), 0);
-	r = (struct spool_route){ .id = 2, .topic = "t", .max_line = 1 << 20 };
+	r = (struct spool_route){ .id = 2, .topic = "t", .max_line = 1 << 20, .spec = "{\"value\":\"json\"}" };
 	assert_int_equal(spool_route_put(d->s, &r, NULL), 0);
-	r = (struct spool_route){ .id = 3, .topic = "t", .key = "a\0b", .key_len = 3, .max_line = 1 << 20 };
+	r = (struct spool_route){ .id = 3, .topic = "t", .key = "a\0b", .key_len = 3, .max_line = 1 << 20, .spec = "" };
 	assert_int_equal(spool_route_put(d->s, &r, NULL), 0);
 	commit(d);
 	spool_dir_kill(d);

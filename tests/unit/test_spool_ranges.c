@@ -40,8 +40,8 @@ static void numbers_come_back_and_small_ones_are_one_byte(void **state)
 }
 
 static const struct spool_range sample[] = {
-	{ 5, 0, 100, 0x1122334455667788, 3, 9 }, { 5, 100, 250, 1, 4, 9 }, { 2, 7, 7, 0, 0, UINT32_MAX },
-	{ INT64_MAX, INT64_MAX - 1, INT64_MAX, UINT64_MAX, UINT32_MAX, 0 }, { -1, 0, 1, 0, 1, 1 },
+	{ 5, 0, 100, 0x1122334455667788, 3, 9, 0 }, { 5, 100, 250, 1, 4, 9, 0 }, { 2, 7, 7, 0, 0, UINT32_MAX, 0 },
+	{ INT64_MAX, INT64_MAX - 1, INT64_MAX, UINT64_MAX, UINT32_MAX, 0, 0 }, { -1, 0, 1, 0, 1, 1, 0 },
 };
 
 static void ranges_come_back_as_they_were(void **state)
@@ -63,6 +63,29 @@ static void ranges_come_back_as_they_were(void **state)
 	mem_free(r);
 }
 
+static void filtered_lines_come_back_and_cost_nothing_where_there_are_none(void **state)
+{
+	struct spool_range some[COUNT(sample)], *r;
+	uint8_t b[RANGES_ROOM(COUNT(sample))], *end;
+	const uint8_t *behind;
+	size_t n, plain;
+
+	(void)state;
+	plain = (size_t)(ranges_put(b, sample, COUNT(sample)) - b);
+	assert_int_equal(b[0], COUNT(sample));		/* as it was before there were any */
+	memcpy(some, sample, sizeof some);
+	some[1].filtered = 300;
+	some[3].filtered = UINT32_MAX;
+	end = ranges_put(b, some, COUNT(some));
+	assert_int_equal(end - b, plain + 3 + 1 + 2 + 1 + 5 + 1);	/* of the count, and one of each range */
+	assert_int_equal(ranges_get(b, (size_t)(end - b), &r, &n, &behind), 0);
+	assert_int_equal(n, COUNT(some));
+	assert_ptr_equal(behind, end);
+	for (size_t i = 0; i < n; i++)
+		assert_true(r[i].filtered == some[i].filtered && r[i].to == some[i].to && r[i].route == some[i].route);
+	mem_free(r);
+}
+
 static void touching_ranges_of_one_file_cost_14_bytes(void **state)
 {
 	struct spool_range r[100];
@@ -70,19 +93,18 @@ static void touching_ranges_of_one_file_cost_14_bytes(void **state)
 
 	(void)state;
 	for (int i = 0; i < 100; i++)
-		r[i] = (struct spool_range){ 1, i * 100, i * 100 + 100, UINT64_MAX, 1, 1 };
+		r[i] = (struct spool_range){ 1, i * 100, i * 100 + 100, UINT64_MAX, 1, 1, 0 };
 	assert_in_range(ranges_put(b, r, 100) - b, 1300, 1410);
 }
 
 /* Goal: no damaged byte leads past the end or to a range that runs backwards. Method: cut at every length, flip every bit. */
-static void damaged_ranges_are_refused_or_sane(void **state)
+static void check_damage(const struct spool_range *from)
 {
 	uint8_t b[RANGES_ROOM(COUNT(sample))];
-	size_t len = (size_t)(ranges_put(b, sample, COUNT(sample)) - b), n;
+	size_t len = (size_t)(ranges_put(b, from, COUNT(sample)) - b), n;
 	const uint8_t *behind;
 	struct spool_range *r;
 
-	(void)state;
 	for (size_t i = 0; i < len; i++) {
 		uint8_t *cut = malloc(i ? i : 1);	/* of its own, so that ASan sees a byte too far */
 
@@ -99,6 +121,17 @@ static void damaged_ranges_are_refused_or_sane(void **state)
 		}
 		b[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
+}
+
+static void damaged_ranges_are_refused_or_sane(void **state)
+{
+	struct spool_range some[COUNT(sample)];
+
+	(void)state;
+	check_damage(sample);
+	memcpy(some, sample, sizeof some);
+	some[4].filtered = 1 << 20;
+	check_damage(some);
 }
 
 static void sets_join_what_touches_and_keep_the_last_marker(void **state)
@@ -188,6 +221,7 @@ static void damaged_sets_are_refused(void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(numbers_come_back_and_small_ones_are_one_byte),
 	cmocka_unit_test(ranges_come_back_as_they_were),
+	cmocka_unit_test(filtered_lines_come_back_and_cost_nothing_where_there_are_none),
 	cmocka_unit_test(touching_ranges_of_one_file_cost_14_bytes),
 	cmocka_unit_test(damaged_ranges_are_refused_or_sane),
 	cmocka_unit_test(sets_join_what_touches_and_keep_the_last_marker),

@@ -255,6 +255,15 @@ static int see_row(void *arg, const struct spool_row *r, const void *data, int r
 	return 0;
 }
 
+static int see_route(void *arg, const struct spool_route *r)
+{
+	(*(int *)arg)++;
+	assert_true(r->id == 7 && r->max_line == 1000 && r->key_null);
+	assert_string_equal(r->topic, "logs");
+	assert_string_equal(r->spec, "");		/* the line as it is */
+	return 0;
+}
+
 static int see_batch(void *arg, const struct spool_ledger *l)
 {
 	(*(int *)arg)++;
@@ -268,7 +277,7 @@ static void a_database_of_version_1_goes_on_with_all_it_holds(void **state)
 	struct spool_dir *d = *state;
 	struct spool_totals t;
 	int64_t version = 0;
-	int rows, batches;
+	int rows, batches, routes;
 
 	build_version_1(d);
 	for (int life = 0; life < 2; life++) {
@@ -280,10 +289,11 @@ static void a_database_of_version_1_goes_on_with_all_it_holds(void **state)
 		assert_int_equal(t.rejected, life);
 		assert_int_equal(safe_of(d, 1), 100);
 		assert_skips(d, 1, "100-250 300-400");
-		rows = batches = 0;
+		rows = batches = routes = 0;
 		assert_int_equal(spool_rows_read(d->s, "logs", -1, 0, see_row, &rows, NULL), 0);
 		assert_int_equal(spool_ledger_each(d->s, see_batch, &batches, NULL), 0);
-		assert_true(rows == 1 && batches == 1);
+		assert_int_equal(spool_routes_each(d->s, see_route, &routes, NULL), 0);
+		assert_true(rows == 1 && batches == 1 && routes == 1);
 		if (life == 0) {
 			txn(d);
 			assert_int_equal(reject(d, "x", 1, NULL), 0);
