@@ -246,6 +246,8 @@ static void finish(struct sender *s, struct stream *st, struct batch *b)
 			c->others[i]->lane->planning_rows -= c->others[i]->row_id != 0;
 	if (b->lane)
 		b->lane->in_streams += left - 1;
+	if (left > 1)
+		sampled_add(&s->metrics.batch_splits, 1, s->now_ms);
 	st->taken_out += c->all;
 	stream_cut_done(st, &c->parts, s->now_ms);
 	batch_free(b, s->budget);

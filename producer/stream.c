@@ -27,6 +27,7 @@
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
 #include "producer/api.h"
+#include "producer/stream_inside.h"
 
 #define CODE_OUT_OF_ORDER 45
 #define CODE_TIMED_OUT 7
@@ -79,7 +80,7 @@ static bool same_identity(const struct batch *a, const struct batch *b)
 	return a->producer_id == b->producer_id && a->producer_epoch == b->producer_epoch;
 }
 
-static int reserve(struct stream *s, uint32_t n)
+int stream_reserve(struct stream *s, uint32_t n)
 {
 	uint32_t cap = s->cap ? s->cap : SLOTS_FIRST;
 	struct batch **slots;
@@ -98,7 +99,7 @@ static int reserve(struct stream *s, uint32_t n)
 
 static int push(struct stream *s, struct batch *b)
 {
-	int rc = reserve(s, s->count + 1);
+	int rc = stream_reserve(s, s->count + 1);
 
 	if (rc == 0)
 		s->slots[s->count++] = b;
@@ -185,7 +186,7 @@ static struct stream_id next_epoch(const struct stream *s)
 	return (struct stream_id){ s->id.producer_id, (int16_t)(s->id.epoch + 1) };
 }
 
-static void identify(struct stream *s, struct batch *b)
+void stream_identify(struct stream *s, struct batch *b)
 {
 	b->topic = s->topic;
 	b->partition = s->partition;
@@ -206,7 +207,7 @@ int stream_take(struct stream *s, struct batch *b, const struct stream_id *fresh
 		begin_identity(s, *fresh);
 	if (s->count == 1 && now_ms - s->last_ack_ms > s->conf->forget_ms)
 		s->warm = false;
-	identify(s, b);
+	stream_identify(s, b);
 	b->attempts = 0;
 	b->maybe_written = b->out_of_order = b->proven = false;
 	b->state = s->conf->journaled ? BATCH_PLANNING : BATCH_PLANNED;
@@ -285,7 +286,7 @@ static void back_off(struct stream *s, int64_t now_ms)
 	s->failures++;
 }
 
-static void hold(struct stream *s, int16_t code, const char *why, int64_t now_ms)
+void stream_hold(struct stream *s, int16_t code, const char *why, int64_t now_ms)
 {
 	s->hold_code = code;
 	s->hold_why = why;
@@ -313,7 +314,7 @@ static void renumber(struct stream *s)
 	s->id.epoch++;
 	s->next_sequence = 0;
 	for (uint32_t i = 0; i < s->count; i++)
-		identify(s, s->slots[i]);
+		stream_identify(s, s->slots[i]);
 }
 
 static uint32_t count_ever_sent(const struct stream *s, uint32_t *ret_aside)
@@ -338,14 +339,14 @@ static bool behind_one_gap(const struct stream *s)
 	return s->count > 0;
 }
 
-static void not_written(struct batch *b)
+void stream_not_written(struct batch *b)
 {
 	b->attempts = 0;
 	b->maybe_written = b->proven = b->out_of_order = false;
 	b->gaps = 0;
 }
 
-static void settle(struct stream *s)
+void stream_settle(struct stream *s)
 {
 	s->recovering = s->passing = s->progress = s->renumber = false;
 	s->hold_code = 0;
@@ -357,8 +358,8 @@ static void settle(struct stream *s)
 static void withdraw(struct stream *s)
 {
 	for (uint32_t i = 0; i < s->count; i++)
-		not_written(s->slots[i]);
-	settle(s);
+		stream_not_written(s->slots[i]);
+	stream_settle(s);
 	s->need_id = true;
 }
 
@@ -371,7 +372,7 @@ static void judge_all_out_of_order(struct stream *s, int64_t now_ms)
 		s->progress = false;
 		back_off(s, now_ms);
 	} else if (s->conf->journaled && !behind_one_gap(s)) {
-		hold(s, CODE_OUT_OF_ORDER, NULL, now_ms);
+		stream_hold(s, CODE_OUT_OF_ORDER, NULL, now_ms);
 	} else if (s->conf->journaled) {
 		withdraw(s);
 	} else {
@@ -472,7 +473,7 @@ static bool oldest(const struct stream *s, const struct batch *b)
 static void refused(struct stream *s, struct batch *b, int16_t code, int64_t now_ms, struct list *done)
 {
 	if (b->maybe_written && s->conf->journaled) {
-		hold(s, code, uncertain, now_ms);
+		stream_hold(s, code, uncertain, now_ms);
 	} else if (b->maybe_written || (!s->conf->journaled && b->count == 1)) {
 		refuse(s, b, code, done);
 	} else if (s->slots[0] != b) {
@@ -515,7 +516,7 @@ static void fail(struct stream *s, struct batch *b, const struct api_error *e, i
 		s->need_id |= e->class == API_ERR_FENCED;
 		refuse(s, b, code, done);
 	} else if (final || (tell_slowly(s, e) && s->conf->journaled)) {
-		hold(s, code, NULL, now_ms);
+		stream_hold(s, code, NULL, now_ms);
 	} else {
 		back_off(s, now_ms);
 	}
@@ -595,8 +596,7 @@ bool stream_can_renew(const struct stream *s, const struct stream_id *fresh)
 	return fresh->producer_id != s->id.producer_id || (!s->need_id && s->id.epoch < INT16_MAX);
 }
 
-/* stream_can_renew said so. */
-static void renew_identity(struct stream *s, const struct stream_id *fresh)
+void stream_renew_identity(struct stream *s, const struct stream_id *fresh)
 {
 	begin_identity(s, fresh->producer_id != s->id.producer_id ? *fresh : next_epoch(s));
 }
@@ -615,7 +615,7 @@ bool stream_renew(struct stream *s, const struct stream_id *fresh, int64_t now_m
 	s->retry_at_ms = now_ms;
 	begin_identity(s, *fresh);
 	for (uint32_t i = 0; i < s->count; i++) {
-		identify(s, s->slots[i]);
+		stream_identify(s, s->slots[i]);
 		if (!s->conf->journaled)
 			continue;
 		s->slots[i]->state = BATCH_PLANNING;
@@ -624,109 +624,7 @@ bool stream_renew(struct stream *s, const struct stream_id *fresh, int64_t now_m
 	return true;
 }
 
-/* --- cutting --- */
-
-bool stream_cut_ready(const struct stream *s)
-{
-	for (uint32_t i = 0; i < s->count; i++)
-		if (s->slots[i]->state != BATCH_PLANNED)
-			return false;
-	return true;
-}
-
-int stream_cut_reserve(struct stream *s, uint32_t n)
-{
-	return reserve(s, s->count + n);
-}
-
-void stream_cut_split(struct stream *s, struct list *parts)
-{
-	const struct batch *b = s->cutting;
-	int32_t sequence = b->base_sequence;
-
-	list_each(it, parts) {
-		struct batch *part = list_entry(it, struct batch, node);
-
-		part->producer_id = b->producer_id;
-		part->producer_epoch = b->producer_epoch;
-		part->base_sequence = sequence;
-		/* In recovery it goes before what stands behind it. */
-		part->attempts = 1;
-		if (sequence >= 0)
-			sequence = stream_sequence_after(sequence, part->count);
-	}
-}
-
-void stream_cut_recount(struct stream *s, struct list *parts, const struct stream_id *fresh)
-{
-	ASSERT(s->cutting && s->cutting == s->slots[0]);
-	if (!s->conf->idempotent) {
-		stream_cut_split(s, parts);
-		return;
-	}
-	renew_identity(s, fresh);
-	list_each(it, parts)
-		identify(s, list_entry(it, struct batch, node));
-	for (uint32_t i = 1; i < s->count; i++) {
-		not_written(s->slots[i]);
-		identify(s, s->slots[i]);
-		if (!s->conf->journaled)
-			continue;
-		s->slots[i]->state = BATCH_PLANNING;
-		s->planning++;
-	}
-}
-
-void stream_cut_done(struct stream *s, struct list *parts, int64_t now_ms)
-{
-	bool again = false;
-	uint32_t n = 0;
-
-	list_each(it, parts)
-		n++;
-	ASSERT(s->slots[0] == s->cutting && s->count - 1 + n <= s->cap);
-	memmove(s->slots + n, s->slots + 1, (s->count - 1) * sizeof *s->slots);
-	s->count += n;
-	s->count--;
-	n = 0;
-	list_each_safe(it, parts) {
-		struct batch *part = list_entry(it, struct batch, node);
-
-		list_remove(it);
-		part->state = BATCH_PLANNED;
-		s->slots[n++] = part;
-	}
-	for (uint32_t i = 0; i < s->count; i++) {
-		struct batch *b = s->slots[i];
-
-		if (b->state == BATCH_PLANNING)
-			b->state = BATCH_PLANNED;
-		b->out_of_order = false;
-		again |= b->attempts > 0;
-	}
-	s->planning = 0;
-	s->cutting = NULL;
-	settle(s);
-	s->recovering = s->passing = again;
-	s->retry_at_ms = now_ms;
-}
-
-void stream_cut_off(struct stream *s, const char *why, int64_t now_ms)
-{
-	s->cutting = NULL;
-	hold(s, s->cut_code, why, now_ms);
-}
-
-void stream_restamp(struct stream *s, int64_t wall_ms, uint64_t round)
-{
-	struct batch *b = s->cutting;
-
-	b->base_timestamp = b->max_timestamp = wall_ms;
-	b->state = BATCH_PLANNING;
-	s->cutting = NULL;
-	s->planning++;
-	s->planning_round = round;
-}
+/* --- small things --- */
 
 const char *stream_hold_text(const struct stream *s, char *buf, size_t n)
 {
