@@ -113,7 +113,7 @@ static const struct option_row option_rows[] = {
 	{ "rejected", 0, NULL, TAKES_REJECTED, OPT_FLAG, AT(rejected), "the records that Kafka never takes" },
 	{ "metrics", 0, NULL, TAKES_METRICS, OPT_FLAG, AT(metrics), "the running agent's metrics, as Prometheus reads them" },
 	{ "json", 0, NULL, TAKES_JSON, OPT_FLAG, AT(json), "for programs" },
-	{ "log-level", 0, "L", TAKES_CONFIG, OPT_LOG_LEVEL, AT(log_level), "error, warn, info or debug" },
+	{ "log-level", 0, "L", TAKES_CONFIG | TAKES_BROKERS, OPT_LOG_LEVEL, AT(log_level), "error, warn, info or debug" },
 	{ "help", 'h', NULL, 0, OPT_FLAG, AT(help), NULL },
 };
 #define OPTION_COUNT (sizeof option_rows / sizeof option_rows[0])

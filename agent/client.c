@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/properties.h"
 #include "conf/interpolate.h"
@@ -38,6 +39,14 @@ static bool is_secret(struct producer_config *c, const char *name)
 	return shown && !strcmp(shown, "***");
 }
 
+/* Nothing but one reference, and a default would stand there to be read. */
+static bool is_reference(const char *value)
+{
+	const char *end = strchr(value, '}');
+
+	return !strncmp(value, "${", 2) && end && !end[1] && !strstr(value, ":-");
+}
+
 static int set_argument(struct producer_config *c, const char *pair, struct err *ret_err)
 {
 	const char *equals = strchr(pair, '=');
@@ -53,7 +62,7 @@ static int set_argument(struct producer_config *c, const char *pair, struct err 
 	rc = name ? interpolate(equals + 1, &value, &masked, ret_err) : ERR_NOMEM;
 	if (rc == 0)
 		rc = set(c, name, value.data ? value.data : "", ret_err);
-	if (rc == 0 && is_secret(c, name) && !interpolate_needed(equals + 1))
+	if (rc == 0 && is_secret(c, name) && !is_reference(equals + 1))
 		rc = err_set(ret_err, ERR_USAGE, "-X %s: everyone on this host can read a secret that stands on the command "
 			     "line: put it into a file for -F, or write '%s=${env:NAME}' or '%s=${file:/path}'", name, name, name);
 	else if (rc < 0 && rc != ERR_USAGE)
@@ -87,7 +96,8 @@ static int configure(const struct options *o, struct producer_config *c, struct 
 static void on_log(void *arg, const char *text)
 {
 	(void)arg;
-	fprintf(stderr, "spillway: %s\n", text);
+	if (log_enabled(LOG_LEVEL_WARN))
+		fprintf(stderr, "spillway: %s\n", text);
 }
 
 int client_open(const struct options *o, struct client *ret)
@@ -102,6 +112,8 @@ int client_open(const struct options *o, struct client *ret)
 		producer_config_free(c.config);
 		return cli_exit_code(rc);
 	}
+	if (o->log_level >= 0)
+		log_setup((enum log_level)o->log_level, false);
 	producer_config_set_log(c.config, on_log, NULL);
 	rc = producer_open(c.config, &c.producer, &e);
 	if (rc < 0) {
@@ -130,13 +142,37 @@ int client_exit_code(int code)
 		{ PRODUCER_ERR_NOMEM, EXIT_INTERNAL }, { PRODUCER_ERR_SYSTEM, EXIT_INTERNAL },
 		/* Kafka's: rights. */
 		{ 29, EXIT_PERMISSION }, { 31, EXIT_PERMISSION }, { 58, EXIT_PERMISSION },
-		{ 10, EXIT_BAD_DATA }, { 87, EXIT_BAD_DATA },
+		{ 10, EXIT_BAD_DATA }, { 17, EXIT_BAD_DATA }, { 87, EXIT_BAD_DATA },
 	};
 
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
 		if (table[i].code == code)
 			return table[i].exit_code;
 	return EXIT_UNAVAILABLE;
+}
+
+void client_count(struct client_counts *c, int32_t partition)
+{
+	if (partition < 0)
+		return;
+	if ((size_t)partition >= c->n) {
+		size_t n = (size_t)partition + 64;
+		uint64_t *v = mem_realloc(c->v, n * sizeof *v);
+
+		if (!v)
+			return;
+		memset(v + c->n, 0, (n - c->n) * sizeof *v);
+		c->v = v;
+		c->n = n;
+	}
+	c->v[partition]++;
+}
+
+void client_counts_print(const struct client_counts *c, FILE *f)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->v[i])
+			fprintf(f, "partition %zu: %llu records\n", i, (unsigned long long)c->v[i]);
 }
 
 static void on_signal(int number)

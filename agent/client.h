@@ -2,6 +2,8 @@
 #ifndef SPILLWAY_CLIENT_H
 #define SPILLWAY_CLIENT_H
 
+#include <stdio.h>
+
 #include "agent/cli.h"
 #include "producer/producer.h"
 
@@ -16,6 +18,12 @@ int  client_open(const struct options *o, struct client *ret);
 void client_close(struct client *c, int64_t timeout_ms);
 /* Of an error of the producer. */
 int  client_exit_code(int code);
+
+/* Records by partition. */
+struct client_counts { uint64_t *v; size_t n; };
+void client_count(struct client_counts *c, int32_t partition);	/* -1: not counted */
+void client_counts_print(const struct client_counts *c, FILE *f);
+
 /* TERM and INT make client_stopped true from now on; a second one ends the process. */
 void client_catch_signals(void);
 bool client_stopped(void);

@@ -41,8 +41,7 @@ struct bench {
 
 	pthread_mutex_t mu;		/* all below; leaf */
 	struct figures all, window;
-	uint64_t *counts;		/* by partition */
-	size_t count_cap;
+	struct client_counts counts;
 	int failed_code;
 	char failed_text[256];
 };
@@ -51,23 +50,6 @@ struct bench {
 struct flight { struct bench *b; int64_t sent_ns; size_t bytes; };
 
 /* --- the sender's thread --- */
-
-static void count(struct bench *b, int32_t partition)
-{
-	if (partition < 0)
-		return;
-	if ((size_t)partition >= b->count_cap) {
-		size_t cap = (size_t)partition + 64;
-		uint64_t *counts = mem_realloc(b->counts, cap * sizeof *counts);
-
-		if (!counts)
-			return;
-		memset(counts + b->count_cap, 0, (cap - b->count_cap) * sizeof *counts);
-		b->counts = counts;
-		b->count_cap = cap;
-	}
-	b->counts[partition]++;
-}
 
 static void add(struct figures *f, int64_t us, size_t bytes)
 {
@@ -89,7 +71,7 @@ static void on_done(void *arg, const struct producer_metadata *md, const struct 
 	} else {
 		add(&b->all, us, f->bytes);
 		add(&b->window, us, f->bytes);
-		count(b, md->partition);
+		client_count(&b->counts, md->partition);
 	}
 	pthread_mutex_unlock(&b->mu);
 	mem_free(f);
@@ -142,10 +124,10 @@ static int read_payloads(struct bench *b)
 	char *file = (char *)b->o->payload_file;
 	const char *line;
 	size_t n;
-	int rc = client_lines_open(&lines, &file, 1, 1u << 20) < 0 ? EXIT_INTERNAL : 0;
+	int rc = 0;
 
 	b->text = mem_alloc(PAYLOAD_MAX);
-	if (!b->text || rc)
+	if (!b->text || client_lines_open(&lines, &file, 1, 1u << 20) < 0)
 		return EXIT_INTERNAL;
 	for (bool more = true; more && rc == 0; ) {
 		switch (client_lines_next(&lines, &line, &n)) {
@@ -216,9 +198,7 @@ static void print_text(const struct bench *b, double seconds)
 	       "%.2f ms 95th, %.2f ms 99th, %.2f ms 99.9th.\n", (unsigned long long)h->count, (double)h->count / seconds,
 	       (double)b->all.bytes / MB / seconds, mean_ms(h), ms(h->max), ms(hist_quantile(h, 0.5)),
 	       ms(hist_quantile(h, 0.95)), ms(hist_quantile(h, 0.99)), ms(hist_quantile(h, 0.999)));
-	for (size_t i = 0; i < b->count_cap; i++)
-		if (b->counts[i])
-			printf("partition %zu: %llu records\n", i, (unsigned long long)b->counts[i]);
+	client_counts_print(&b->counts, stdout);
 }
 
 static void print_json(const struct bench *b, double seconds)
@@ -231,10 +211,10 @@ static void print_json(const struct bench *b, double seconds)
 	       (unsigned long long)h->count, (unsigned long long)b->all.failed, (unsigned long long)b->all.bytes, seconds,
 	       (double)h->count / seconds, (double)b->all.bytes / MB / seconds, mean_ms(h), ms(h->max),
 	       ms(hist_quantile(h, 0.5)), ms(hist_quantile(h, 0.95)), ms(hist_quantile(h, 0.99)), ms(hist_quantile(h, 0.999)));
-	for (size_t i = 0; i < b->count_cap; i++) {
-		if (!b->counts[i])
+	for (size_t i = 0; i < b->counts.n; i++) {
+		if (!b->counts.v[i])
 			continue;
-		printf("%s\"%zu\":%llu", comma, i, (unsigned long long)b->counts[i]);
+		printf("%s\"%zu\":%llu", comma, i, (unsigned long long)b->counts.v[i]);
 		comma = ",";
 	}
 	printf("}}\n");
@@ -248,7 +228,7 @@ static void keep_pace(const struct bench *b, int64_t i)
 	int64_t at_ns = b->all.began_ns + (int64_t)((double)i * 1e9 / (double)b->o->throughput);
 	struct timespec ts = { .tv_sec = at_ns / 1000000000, .tv_nsec = at_ns % 1000000000 };
 
-	if (b->o->throughput > 0 && at_ns > clock_mono_ns())
+	if (at_ns > clock_mono_ns())
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 }
 
@@ -282,7 +262,8 @@ static int send_all(struct bench *b)
 
 	b->all.began_ns = b->window.began_ns = now;
 	for (int64_t i = 0; i < b->o->num_records && rc == 0 && !client_stopped(); i++) {
-		keep_pace(b, i);
+		if (b->o->throughput > 0)
+			keep_pace(b, i);
 		rc = send_one(b);
 		now = clock_mono_ns();
 		if (now >= next) {
@@ -301,6 +282,10 @@ static int check(const struct options *o)
 	}
 	if ((o->record_size < 0) == !o->payload_file) {
 		fprintf(stderr, "spillway: give either --record-size N or --payload-file FILE\n");
+		return EXIT_USAGE;
+	}
+	if (!o->throughput) {
+		fprintf(stderr, "spillway: --throughput 0 would never send; -1, or leaving it out, is no limit\n");
 		return EXIT_USAGE;
 	}
 	if (o->record_size > PAYLOAD_MAX) {
@@ -364,7 +349,7 @@ int cmd_bench(const struct options *o)
 		rc = run(b);
 	}
 	pthread_mutex_destroy(&b->mu);
-	mem_free(b->counts);
+	mem_free(b->counts.v);
 	mem_free(b->payloads);
 	mem_free(b->text);
 	mem_free(b);

@@ -1,7 +1,7 @@
 /* cmd_send.c - `spillway send`: the producer on the command line, a record for each line.
  *
- * Threads: main reads and sends; callbacks run on the sender thread and own `counts`, stdout of --report and `first_error`;
- *	main looks at them after the producer is closed. acked and failed are atomic, for the progress line.
+ * Threads: main reads and sends; callbacks run on the sender thread and own `counts` and `report`; main looks at them after
+ *	the producer is closed. acked and failed are atomic, for the progress line. `out` writes what --report says.
  * Failure a line that cannot become a record is said with its place and counted, the rest goes on; when no broker can be
  *	reached within max.block.ms, or rights are missing, it ends. Exit 0 only if every line was acknowledged.
  */
@@ -18,6 +18,7 @@
 #include "agent/base/units.h"
 #include "agent/client.h"
 #include "agent/client_lines.h"
+#include "agent/client_out.h"
 #include "agent/text_value.h"
 
 #define PROGRESS_MS 500
@@ -35,9 +36,9 @@ struct send {
 	int exit_code;			/* of the first thing that went wrong */
 
 	/* Thread: sender's. */
-	uint64_t *counts;		/* records acknowledged, by partition */
-	size_t count_cap;
+	struct client_counts counts;	/* records acknowledged */
 	struct buf report;
+	struct client_out out;		/* with --report */
 	_Atomic uint64_t acked, failed;
 	_Atomic int failed_code;	/* of the first failed record */
 };
@@ -50,21 +51,6 @@ static void went_wrong(struct send *s, int exit_code)
 
 /* --- the sender's thread --- */
 
-static void count(struct send *s, int32_t partition)
-{
-	if ((size_t)partition >= s->count_cap) {
-		size_t cap = (size_t)partition + 64;
-		uint64_t *counts = mem_realloc(s->counts, cap * sizeof *counts);
-
-		if (!counts)
-			return;
-		memset(counts + s->count_cap, 0, (cap - s->count_cap) * sizeof *counts);
-		s->counts = counts;
-		s->count_cap = cap;
-	}
-	s->counts[partition]++;
-}
-
 static void report(struct send *s, const struct producer_metadata *md)
 {
 	buf_clear(&s->report);
@@ -72,7 +58,7 @@ static void report(struct send *s, const struct producer_metadata *md)
 	buf_put_json(&s->report, md->topic, SIZE_MAX);
 	buf_printf(&s->report, ",\"partition\":%d,\"offset\":%lld,\"timestamp\":%lld}\n", md->partition, (long long)md->offset,
 		   (long long)md->timestamp);
-	fwrite(s->report.data, 1, s->report.len, stdout);
+	client_out_put(&s->out, s->report.data, s->report.len);
 }
 
 static void on_done(void *arg, const struct producer_metadata *md, const struct producer_error *err)
@@ -87,8 +73,8 @@ static void on_done(void *arg, const struct producer_metadata *md, const struct 
 		return;
 	}
 	atomic_fetch_add(&s->acked, 1);
-	if (s->o->stats && md->partition >= 0)
-		count(s, md->partition);
+	if (s->o->stats)
+		client_count(&s->counts, md->partition);
 	if (s->o->report)
 		report(s, md);
 }
@@ -106,18 +92,18 @@ static void show_progress(struct send *s)
 		(double)s->acked * 1000 / (double)(now - s->began_ms + 1));
 }
 
-static void bad_line(struct send *s, const char *what)
+static void bad_line(struct send *s, int exit_code, const char *what)
 {
 	fprintf(stderr, "spillway: %s:%lu: %s\n", s->lines.name, s->lines.number, what);
 	s->refused++;
-	went_wrong(s, EXIT_BAD_DATA);
+	went_wrong(s, exit_code);
 }
 
 /* False: there is no use in going on. */
 static bool send_record(struct send *s, const struct producer_record *r)
 {
 	struct producer_error err;
-	int rc = producer_send(s->client.producer, r, on_done, s, &err);
+	int rc = producer_send(s->client.producer, r, on_done, s, &err), exit_code;
 
 	if (rc == 0) {
 		s->sent++;
@@ -125,9 +111,9 @@ static bool send_record(struct send *s, const struct producer_record *r)
 	}
 	if (rc == PRODUCER_ERR_DROPPED)
 		return true;
-	bad_line(s, err.text);
-	s->exit_code = client_exit_code(rc);
-	return s->exit_code == EXIT_BAD_DATA && rc != PRODUCER_ERR_INVALID_TOPIC && rc != PRODUCER_ERR_INVALID_PARTITION;
+	exit_code = client_exit_code(rc);
+	bad_line(s, exit_code, err.text);
+	return exit_code == EXIT_BAD_DATA && rc != PRODUCER_ERR_INVALID_TOPIC && rc != PRODUCER_ERR_INVALID_PARTITION;
 }
 
 static bool send_line(struct send *s, const char *line, size_t n)
@@ -146,11 +132,11 @@ static bool send_line(struct send *s, const char *line, size_t n)
 		text = delimiter + strlen(o->delimiter);
 	}
 	if (key_text && text_value(s->key_serializer, key_text, key_n, &key) < 0) {
-		bad_line(s, "the key is not what key.serializer takes");
+		bad_line(s, EXIT_BAD_DATA, "the key is not what key.serializer takes");
 		return true;
 	}
 	if (text_value(s->value_serializer, text, n - (size_t)(text - line), &value) < 0) {
-		bad_line(s, "the value is not what value.serializer takes");
+		bad_line(s, EXIT_BAD_DATA, "the value is not what value.serializer takes");
 		return true;
 	}
 	if (key_text) {
@@ -173,9 +159,11 @@ static void send_all(struct send *s)
 		case LINES_LINE:
 			go_on = send_line(s, line, n);
 			show_progress(s);
+			if (s->o->report)
+				client_out_wait(&s->out);
 			break;
 		case LINES_TOO_LONG:
-			bad_line(s, "longer than max.request.size");
+			bad_line(s, EXIT_BAD_DATA, "longer than max.request.size");
 			break;
 		case LINES_ERROR:
 			fprintf(stderr, "spillway: %s: %s\n", s->lines.name, strerror(errno));
@@ -234,16 +222,6 @@ static int check(const struct options *o)
 	return 0;
 }
 
-/* With --report stdout belongs to it. */
-static void print_stats(const struct send *s)
-{
-	FILE *f = s->o->report ? stderr : stdout;
-
-	for (size_t i = 0; i < s->count_cap; i++)
-		if (s->counts[i])
-			fprintf(f, "partition %zu: %llu records\n", i, (unsigned long long)s->counts[i]);
-}
-
 static void finish(struct send *s)
 {
 	uint64_t failed = s->failed;
@@ -261,8 +239,8 @@ static void finish(struct send *s)
 		went_wrong(s, client_exit_code(s->failed_code));
 	if (client_stopped())
 		went_wrong(s, EXIT_TRY_AGAIN);
-	if (s->o->stats)
-		print_stats(s);
+	if (s->o->stats)		/* with --report stdout belongs to it */
+		client_counts_print(&s->counts, s->o->report ? stderr : stdout);
 }
 
 static int64_t number_of(struct producer_config *c, const char *name)
@@ -271,6 +249,16 @@ static int64_t number_of(struct producer_config *c, const char *name)
 
 	units_parse_size(producer_config_get(c, name), &n);
 	return n;
+}
+
+static void close_report(struct send *s)
+{
+	int error = client_out_close(&s->out);
+
+	if (!error)
+		return;
+	fprintf(stderr, "spillway: cannot write the output: %s\n", strerror(error));
+	went_wrong(s, EXIT_IO);
 }
 
 static int run(struct send *s)
@@ -288,6 +276,8 @@ static int run(struct send *s)
 		return EXIT_INTERNAL;
 	s->progress = isatty(STDERR_FILENO) && !isatty(STDIN_FILENO);
 	s->began_ms = s->progress_ms = clock_mono_ms();
+	if (s->o->report && client_out_open(&s->out, STDOUT_FILENO) < 0)
+		return EXIT_INTERNAL;
 	client_catch_signals();
 	send_all(s);
 	return 0;
@@ -309,6 +299,8 @@ int cmd_send(const struct options *o)
 		rc = run(s);
 		/* delivery.timeout.ms ends every record. */
 		client_close(&s->client, -1);
+		if (rc == 0 && o->report)
+			close_report(s);
 		if (rc == 0)
 			finish(s);
 		client_lines_close(&s->lines);
@@ -320,7 +312,7 @@ out:
 		mem_free((char *)s->value_serializer);
 		release_headers(s);
 		buf_release(&s->report);
-		mem_free(s->counts);
+		mem_free(s->counts.v);
 		mem_free(s);
 	}
 	return rc;

@@ -161,6 +161,9 @@ static int read_number(const struct key *k, const char *value, int64_t *ret, str
 		rc = units_parse_time(value, 1, &v);
 	if (rc < 0)
 		return config_error(ret_err, ERR_CONFIG, "%s: \"%.40s\" is not %s", k->name, value, kinds[k->type]);
+	/* Java writes "for ever" as the largest long. */
+	if (k->type == KEY_TIME && k->max == MS_MAX && v > MS_MAX)
+		v = MS_MAX;
 	if (v < k->min || v > k->max)
 		return config_error(ret_err, ERR_CONFIG, "%s: %.40s is out of range, it must be from %s to %s", k->name, value,
 				    print_number(k, k->min, low, sizeof low), print_number(k, k->max, high, sizeof high));

@@ -10,7 +10,6 @@
 #include "producer/codec.h"
 
 #define INT_MAX_ 2147483647
-#define MS_MAX   ((int64_t)1 << 53)
 #define FIELD(f) offsetof(struct producer_config, f)
 
 static const struct key_word acks_words[] = {

@@ -41,6 +41,7 @@ static inline bool key_is_text(enum key_type t)
 }
 
 #define KEYS_MAX 128
+#define MS_MAX ((int64_t)1 << 53)	/* for ever: what is more is taken for it */
 #define PRESET_KEYS_MAX 8
 
 extern const struct key config_keys[];		/* ends with name NULL; at most KEYS_MAX */

@@ -71,6 +71,8 @@ bool producer_on_sender(const struct producer *p);
 /* As producer_send, within producer_enter; waits until at_ms. */
 int  producer_send_until(struct producer *p, const struct producer_record *r, producer_done_fn *cb, void *arg, int64_t at_ms,
 			 struct producer_error *ret_err);
+/* Tells the interceptors a record's end. */
+void core_acknowledge(const struct producer_config *c, const struct producer_metadata *md, const struct producer_error *err);
 /* CLOCK_MONOTONIC ms; -1: never. */
 int64_t producer_deadline(int64_t timeout_ms);
 /* cond, until at_ms (CLOCK_MONOTONIC; -1: for ever). mu held. False when the time has come. */

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/base/clock.h"
 #include "agent/base/mem.h"
 #include "producer/code.h"
 #include "producer/core.h"
@@ -241,7 +240,7 @@ static int ask(struct producer *p, struct describe *d, int64_t timeout_ms, struc
 	pthread_mutex_lock(&p->mu);
 	list_push_back(&p->describes, &d->node);
 	loop_wake(&p->sender.loop);
-	wait_for_answer(p, d, timeout_ms < 0 ? -1 : clock_mono_ms() + timeout_ms);
+	wait_for_answer(p, d, producer_deadline(timeout_ms));
 	list_remove(&d->node);
 	pthread_mutex_unlock(&p->mu);
 	if (!d->done)

@@ -186,7 +186,11 @@ bool producer_wait(struct producer *p, int64_t at_ms)
 
 int64_t producer_deadline(int64_t timeout_ms)
 {
-	return timeout_ms < 0 ? -1 : clock_mono_ms() + timeout_ms;
+	int64_t now_ms = clock_mono_ms();
+
+	if (timeout_ms < 0)
+		return -1;
+	return timeout_ms > INT64_MAX - now_ms ? INT64_MAX : now_ms + timeout_ms;	/* Java's "for ever" is the largest */
 }
 
 bool producer_on_sender(const struct producer *p)

@@ -5,8 +5,8 @@
  *	(enable.idempotence, the default), in the order of the sends for each partition. (Records that something places - a
  *	key, a partition, a partitioner - and records that go wherever there is room are two flows: each is in order, between
  *	them there is none.) Each accepted record has one end: success or an error, told once. No call except producer_send,
- *	producer_send_wait, producer_flush, producer_describe and producer_close ever waits, and producer_send waits no longer
- *	than max.block.ms for metadata and memory together.
+ *	producer_send_wait, producer_flush, producer_describe, producer_metrics and producer_close ever waits, and producer_send
+ *	waits no longer than max.block.ms for metadata and memory together.
  * Calling sequence
  *	producer_config_new, producer_config_set*, producer_open, producer_send*, producer_flush?, producer_close,
  *	producer_config_free.
@@ -14,7 +14,8 @@
  *	producer_send, _send_wait, _flush, _describe and _metrics: any thread, at once. producer_open, _reload and _close:
  *	one thread at a time. A configuration belongs to one thread; once it was given to producer_open it is only read, and
  *	must live until producer_close returned. Serializers, partitioners and on_send run on the thread that sends, callbacks
- *	and on_acknowledgement on the sender thread, in batch order for each partition: they must be short. What waits for
+ *	and on_acknowledgement on the sender thread, in batch order for each partition (of a refused record: on the thread
+ *	that sends): they must be short. What waits for
  *	that thread (_send_wait, _flush, _describe, _close) answers PRODUCER_ERR_SYSTEM there. producer_send from a callback
  *	is fine, but does not wait: what does not fit at once is refused.
  * Ownership
@@ -126,7 +127,8 @@ struct producer_interceptor {
 	 * (producer_send returns PRODUCER_ERR_DROPPED and no callback runs); negative: it failed, which is logged, and the
 	 * record goes on as it was before. */
 	int  (*on_send)(void *arg, struct producer_record *r);
-	/* The record's end, before its callback. Negative: it failed, which is logged. */
+	/* The end of a record that on_send saw and did not drop, once: before its callback, or, when producer_send refuses the
+	 * record, before that returns (partition -1 unless the record names one). Negative: it failed, which is logged. */
 	int  (*on_acknowledgement)(void *arg, const struct producer_metadata *md, const struct producer_error *err);
 	void (*close)(void *arg);
 	void *arg;
@@ -232,7 +234,8 @@ struct producer_metric {
 	const double *bounds; const uint64_t *counts; size_t bucket_count;	/* histogram: counts[i] <= bounds[i], cumulative;
 										 * the last bound is infinite */
 };
-/* Calls fn for each metric, those of one name together. A snapshot made by the sender thread's next round. */
+/* Calls fn for each metric, those of one name together. A snapshot made by the sender thread's next round; when a callback
+ * keeps that from coming for 5 s: PRODUCER_ERR_TIMEOUT, and fn is not called. */
 int  producer_metrics(struct producer *p, void (*fn)(void *arg, const struct producer_metric *m), void *arg);
 
 #ifdef __GNUC__

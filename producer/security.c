@@ -28,7 +28,7 @@
 #define EXTENSIONS_MAX 4096
 
 enum text {
-	TRUST_FILE, TRUST_PEM, STORE_FILE, CHAIN_FILE, CHAIN_PEM, KEY_FILE, KEY_PEM, KEY_PASSWORD, STORE_PASSWORD, NAME_CHECK,
+	TRUST_FILE, TRUST_PEM, STORE_FILE, CHAIN_FILE, CHAIN_PEM, KEY_FILE, KEY_PEM, KEY_PASSWORD, NAME_CHECK,
 	PROTOCOLS, CIPHERS, USERNAME, PASSWORD, TOKEN_URL, TOKEN_FILE, CLIENT_ID, CLIENT_SECRET, SCOPE, EXTENSIONS, TEXTS
 };
 #define FIELD(f) offsetof(struct producer_config, f)
@@ -37,7 +37,7 @@ static const size_t fields[TEXTS] = {
 	[STORE_FILE] = FIELD(ssl_keystore_location), [CHAIN_FILE] = FIELD(ssl_certificate_location),
 	[CHAIN_PEM] = FIELD(ssl_keystore_certificate_chain), [KEY_FILE] = FIELD(ssl_key_location),
 	[KEY_PEM] = FIELD(ssl_keystore_key), [KEY_PASSWORD] = FIELD(ssl_key_password),
-	[STORE_PASSWORD] = FIELD(ssl_keystore_password), [NAME_CHECK] = FIELD(ssl_endpoint_identification_algorithm),
+	[NAME_CHECK] = FIELD(ssl_endpoint_identification_algorithm),
 	[PROTOCOLS] = FIELD(ssl_enabled_protocols), [CIPHERS] = FIELD(ssl_cipher_suites),
 	[USERNAME] = FIELD(sasl_username), [PASSWORD] = FIELD(sasl_password),
 	[TOKEN_URL] = FIELD(oauth_token_url), [TOKEN_FILE] = FIELD(oauth_token_file), [CLIENT_ID] = FIELD(oauth_client_id),
@@ -127,7 +127,7 @@ static struct tls_conf tls_conf_of(const struct security *s)
 			   "ssl.keystore.location", t[CHAIN_FILE] ? t[CHAIN_FILE] : t[STORE_FILE], t[CHAIN_PEM] },
 		.own_key = { t[KEY_PEM] ? "ssl.keystore.key" : t[KEY_FILE] ? "ssl.key.location" : "ssl.keystore.location",
 			     t[KEY_FILE] ? t[KEY_FILE] : t[STORE_FILE], t[KEY_PEM] },
-		.password = t[KEY_PASSWORD] ? t[KEY_PASSWORD] : t[STORE_PASSWORD],
+		.password = t[KEY_PASSWORD],
 		.protocols = t[PROTOCOLS], .ciphers = t[CIPHERS],
 		.any_name = !name_check || !strcmp(name_check, "none"),
 	};

@@ -112,11 +112,11 @@ static int check_record(const struct sending *s)
 		return code_fail(s->err, PRODUCER_ERR_INVALID_TOPIC, "topic \"%.40s\" is no name for a topic: it has 1 to 249 of "
 				 "the characters a-z, A-Z, 0-9, '.', '_' and '-'", r->topic);
 	if (r->partition < -1)
-		return code_fail(s->err, PRODUCER_ERR_INVALID_PARTITION, "partition %" PRId32 " of topic \"%s\": must be 0 or "
+		return code_fail(s->err, PRODUCER_ERR_INVALID_PARTITION, "partition %" PRId32 " of topic \"%.60s\": must be 0 or "
 				 "more, or -1", r->partition, r->topic);
 	for (size_t i = 0; i < r->header_count; i++)
 		if (!r->headers[i].name)
-			return code_fail(s->err, PRODUCER_ERR_SERIALIZATION, "header %zu for topic \"%s\" has no name", i,
+			return code_fail(s->err, PRODUCER_ERR_SERIALIZATION, "header %zu for topic \"%.60s\" has no name", i,
 					 r->topic);
 	return 0;
 }
@@ -144,8 +144,8 @@ static int check_size(const struct sending *s)
 	if (n <= max)
 		return 0;
 	if (n == SIZE_MAX)
-		return code_fail(s->err, ERR_TOO_LARGE, "a record for topic \"%s\" has a part of more than 2 GiB", r->topic);
-	return code_fail(s->err, ERR_TOO_LARGE, "a record for topic \"%s\" takes %zu bytes, %s allows %zu", r->topic,
+		return code_fail(s->err, ERR_TOO_LARGE, "a record for topic \"%.60s\" has a part of more than 2 GiB", r->topic);
+	return code_fail(s->err, ERR_TOO_LARGE, "a record for topic \"%.60s\" takes %zu bytes, %s allows %zu", r->topic,
 			 n + BATCH_HEAD, limit, max + BATCH_HEAD);
 }
 
@@ -172,14 +172,14 @@ static int topic_timeout(const struct sending *s, const struct topic *t)
 	bool auth = false;
 
 	if (count > 0)
-		return code_fail(s->err, ERR_PARTITION, "partition %" PRId32 " does not exist: the topic \"%s\" has %" PRId32
+		return code_fail(s->err, ERR_PARTITION, "partition %" PRId32 " does not exist: the topic \"%.60s\" has %" PRId32
 				 ", and got no more within max.block.ms (%" PRId64 " ms)", s->r.partition, t->name, count,
 				 waited(s));
 	sender_trouble(&s->p->sender, why, sizeof why, &auth);
 	if (why[0])
 		return code_fail(s->err, auth ? PRODUCER_ERR_AUTHENTICATION : ERR_TIMEOUT, "topic \"%.60s\" not in metadata "
 				 "within max.block.ms (%" PRId64 " ms): %s", t->name, waited(s), why);
-	return code_fail(s->err, ERR_TIMEOUT, "topic \"%s\" not in metadata within max.block.ms (%" PRId64 " ms): %s",
+	return code_fail(s->err, ERR_TIMEOUT, "topic \"%.60s\" not in metadata within max.block.ms (%" PRId64 " ms): %s",
 			 t->name, waited(s),
 			 code ? api_error(code)->name : "no answer yet");
 }
@@ -212,7 +212,7 @@ static int wait_for_topic(const struct sending *s, struct lane *l)
 	if (atomic_load(&p->accum.closed))
 		return code_fail(s->err, ERR_CLOSED, NULL);
 	if (rc != ERR_AGAIN)
-		return code_fail(s->err, rc, "topic \"%s\": %s", t->name, api_error(atomic_load(&t->error))->name);
+		return code_fail(s->err, rc, "topic \"%.60s\": %s", t->name, api_error(atomic_load(&t->error))->name);
 	return topic_timeout(s, t);
 }
 
@@ -321,7 +321,8 @@ static int append(const struct sending *s, struct lane *l)
 		if (rc == 0)
 			return 0;
 		if (rc == ERR_PARTITION)
-			return code_fail(s->err, rc, "the partitioner chose a partition that topic \"%s\" does not have", r->topic);
+			return code_fail(s->err, rc, "the partitioner chose a partition that topic \"%.60s\" does not have",
+					 r->topic);
 		if (rc != ERR_AGAIN)
 			return code_fail(s->err, rc, NULL);
 		rc = wait_for_memory(s);
@@ -362,6 +363,18 @@ static int deliver(struct sending *s)
 	return rc;
 }
 
+/* What on_send saw has an end, also without a callback. */
+static void tell_refused(const struct sending *s)
+{
+	const struct producer_record *r = &s->r;
+	const struct producer_metadata md = {
+		.topic = r->topic ? r->topic : "", .partition = r->partition, .offset = -1, .timestamp = r->timestamp,
+		.key_size = r->key ? (int32_t)r->key_len : -1, .value_size = r->value ? (int32_t)r->value_len : -1,
+	};
+
+	core_acknowledge(s->p->config, &md, s->err);
+}
+
 static int send_record(struct sending *s)
 {
 	struct intercept_scratch *scratch = NULL;
@@ -374,12 +387,14 @@ static int send_record(struct sending *s)
 	}
 	if (rc == 0)
 		rc = intercept(s, scratch);
-	if (rc == 0)
-		rc = check_record(s);
 	if (rc == 0) {
-		if (s->r.timestamp < 0)
+		rc = check_record(s);
+		if (rc == 0 && s->r.timestamp < 0)
 			s->r.timestamp = clock_wall_ms();
-		rc = deliver(s);
+		if (rc == 0)
+			rc = deliver(s);
+		if (rc < 0)
+			tell_refused(s);
 	}
 	give_scratch(s->p, scratch);
 	return rc;
@@ -388,7 +403,9 @@ static int send_record(struct sending *s)
 int producer_send_until(struct producer *p, const struct producer_record *r, producer_done_fn *cb, void *arg, int64_t at_ms,
 			struct producer_error *ret_err)
 {
-	struct sending s = { .p = p, .r = *r, .fn = cb, .arg = arg, .began_ms = clock_mono_ms(), .at_ms = at_ms, .err = ret_err };
+	struct producer_error err = { 0 };	/* interceptors want to know, whoever sends need not */
+	struct sending s = { .p = p, .r = *r, .fn = cb, .arg = arg, .began_ms = clock_mono_ms(), .at_ms = at_ms,
+			     .err = ret_err ? ret_err : &err };
 	int rc = ERR_CLOSED;
 
 	if (producer_on_sender(p))

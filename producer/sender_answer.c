@@ -9,6 +9,7 @@
  */
 #include "producer/sender.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 #include "agent/base/mem.h"
 #include "producer/code.h"
 #include "producer/core.h"
+
+#define CODE_TIMED_OUT 7
 
 /* --- Produce --- */
 
@@ -204,7 +207,7 @@ const struct conn_ops sender_conn_ops = {
 
 /* --- the end of a batch --- */
 
-static void acknowledge(const struct producer_config *c, const struct producer_metadata *md, const struct producer_error *err)
+void core_acknowledge(const struct producer_config *c, const struct producer_metadata *md, const struct producer_error *err)
 {
 	for (size_t i = 0; i < c->interceptor_count; i++) {
 		const struct producer_interceptor *in = &c->interceptor_fns[i];
@@ -232,22 +235,38 @@ static void count_end(struct sender *s, const struct batch *b)
 		sampled_add(&t->metrics.errors, b->count, s->now_ms);
 }
 
-/* The broker's words, if it had any. */
-static void describe(const struct batch *b, struct producer_error *err)
+/* Nobody answered in time; what stood in the way last. */
+static void say_expired(struct sender *s, const struct batch *b, struct producer_error *err)
 {
-	if (b->error > 0 && b->error_words)
+	int16_t last = b->state == BATCH_ACKED ? sender_stream(s, b)->last_code : 0;
+	char why[sizeof s->trouble];
+	bool auth;
+
+	sender_trouble(s, why, sizeof why, &auth);
+	if (!why[0] && last)
+		snprintf(why, sizeof why, "the last answer was %s", api_error(last)->name);
+	code_fail(err, b->error, "REQUEST_TIMED_OUT: not acknowledged within delivery.timeout.ms (%" PRId64 " ms)%s%s",
+		  s->config->delivery_timeout_ms, why[0] ? ": " : "", why);
+}
+
+/* The broker's words, if it had any. */
+static void describe(struct sender *s, const struct batch *b, struct producer_error *err)
+{
+	if (b->error == CODE_TIMED_OUT && s->now_ms - b->created_ms >= s->config->delivery_timeout_ms)
+		say_expired(s, b, err);
+	else if (b->error > 0 && b->error_words)
 		code_fail(err, b->error, "%s: %s", api_error((int16_t)b->error)->name, b->error_words);
 	else
 		code_fail(err, b->error, NULL);
 }
 
-static void call_back(const struct sender *s, const struct batch *b)
+static void call_back(struct sender *s, const struct batch *b)
 {
 	struct producer_error err;
 
 	if (!b->callbacks)
 		return;
-	describe(b, &err);
+	describe(s, b, &err);
 	for (int32_t i = 0; i < b->count; i++) {
 		const struct batch_callback *cb = &b->callbacks[i];
 		struct producer_metadata md = {
@@ -257,7 +276,7 @@ static void call_back(const struct sender *s, const struct batch *b)
 			.key_size = cb->key_size, .value_size = cb->value_size,
 		};
 
-		acknowledge(s->config, &md, b->error ? &err : NULL);
+		core_acknowledge(s->config, &md, b->error ? &err : NULL);
 		if (cb->fn)
 			cb->fn(cb->arg, &md, b->error ? &err : NULL);
 	}

@@ -146,11 +146,16 @@ static int refuse_binary(const struct tls_source *s, bool certificates, const ui
 	return 0;
 }
 
+/* With room for all of it from the beginning: a buffer that grows leaves copies of a private key behind. */
 static int read_all(int fd, struct buf *to)
 {
 	char piece[8192];
+	struct stat st;
 	ssize_t n;
 	int rc = 0;
+
+	if (fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < PEM_MAX)
+		buf_reserve(to, (size_t)st.st_size);
 
 	while (rc == 0 && (n = read(fd, piece, sizeof piece)) != 0) {
 		if (n < 0 && errno != EINTR)

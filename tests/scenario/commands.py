@@ -66,6 +66,30 @@ def send_reports_each_record_in_order_of_acknowledgement(t):
 
 
 @scenario()
+def a_report_that_nobody_reads_keeps_no_record_from_being_delivered(t):
+    """stdout is a pipe to a pager that does not read on: records are acknowledged all the same, within their time."""
+    kafka = t.kafka()
+    topic = t.topic(kafka)
+    n = 5000                                    # their report is more than a pipe holds
+    p = subprocess.Popen([t.shared.binary, "send", "-b", kafka.address, "-t", topic, "--report", "json", "-X",
+                          "request.timeout.ms=1000", "-X", "delivery.timeout.ms=2000", "-X", "batch.size=1"],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p.stdin.write(b"x\n" * n)
+    p.stdin.close()
+    procs.until(lambda: kafka.count(topic) == n, 30, "all records are there before anybody reads")
+    out, err = p.stdout.read(), p.stderr.read()
+    assert p.wait() == 0, err
+    assert [json.loads(line)["offset"] for line in out.splitlines()] == list(range(n))
+    p = subprocess.Popen([t.shared.binary, "send", "-b", kafka.address, "-t", topic, "--report", "json"],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p.stdout.close()
+    p.stdin.write(b"x\n")
+    p.stdin.close()
+    err = p.stderr.read().decode()
+    assert p.wait() == 74 and "cannot write the output: Broken pipe" in err, err
+
+
+@scenario()
 def send_serializes_numbers_as_java_does(t):
     """value.serializer by Kafka's class name: 8 big-endian bytes; what is no number is named by its place, the rest is sent."""
     kafka = t.kafka()
@@ -98,6 +122,10 @@ def send_takes_no_secret_from_the_command_line(t):
     rc, out, err = spillway(t, "send", "-b", "127.0.0.1:1", "-t", "t", "-X", "sasl.password=hunter2", text=b"x\n")
     assert rc == 64 and "-F" in err and "${env:" in err, (rc, err)
     assert "hunter2" not in out + err
+    for value in ("hunter2${env:PW}", "${env:PW}hunter2", "${env:NONE:-hunter2}"):
+        rc, out, err = spillway(t, "send", "-b", "127.0.0.1:1", "-t", "t", "-X", f"sasl.password={value}", text=b"x\n",
+                                env={"PW": ""})
+        assert rc == 64 and "hunter2" not in out + err, (value, rc, err)
     rc, out, err = spillway(t, "send", "-b", "127.0.0.1:1", "-t", "t", "-X", "sasl.password=${env:PW}", "-X", "max.block.ms=300",
                             text=b"x\n", env={"PW": "hunter2"})
     assert rc == 69 and "hunter2" not in out + err, (rc, err)
@@ -178,6 +206,8 @@ def metadata_shows_brokers_topics_and_leaders(t):
         [(0, 1, [1], [1]), (1, 1, [1], [1]), (2, 1, [1], [1])], m
     rc, _, err = spillway(t, "metadata", "-b", kafka.address, "-t", "not-there")
     assert rc == 69 and "UNKNOWN_TOPIC_OR_PARTITION" in err, (rc, err)
+    rc, _, err = spillway(t, "metadata", "-b", kafka.address, "-t", "no name")
+    assert rc == 65 and "INVALID_TOPIC_EXCEPTION" in err, (rc, err)
 
 
 @scenario()
@@ -186,6 +216,8 @@ def wrong_use_of_a_client_command_ends_with_64(t):
     for argv, words in ((["send", "-b", "x:1"], "-t TOPIC"), (["send", "-t", "t"], "-b HOST"),
                         (["bench", "-b", "x:1", "-t", "t", "--record-size", "5"], "--num-records"),
                         (["bench", "-b", "x:1", "-t", "t", "--num-records", "5"], "--record-size"),
+                        (["bench", "-b", "x:1", "-t", "t", "--num-records", "5", "--record-size", "5", "--throughput", "0"],
+                         "--throughput 0"), (["send", "-b", "x:1", "-t", "t", "--log-level", "loud"], "--log-level takes error"),
                         (["metadata", "-b", "x:1", "--stats"], "--stats"), (["send", "-b", "x:1", "-t", "t", "-X", "linger"], "name=value"),
                         (["send", "-b", "x:1", "-t", "t", "-H", "x"], "NAME=VALUE")):
         rc, _, err = spillway(t, *argv)

@@ -120,6 +120,8 @@ static void values_come_with_units_or_without(void **state)
 	assert_int_equal(c->linger_ms, 250);
 	set("linger.ms", "2s");
 	assert_int_equal(c->linger_ms, 2000);
+	set("max.block.ms", "9223372036854775807");	/* Java's Long.MAX_VALUE */
+	assert_int_equal(c->max_block_ms, (int64_t)1 << 53);
 	set("acks", "-1");
 	assert_int_equal(c->acks, -1);
 	assert_string_equal(producer_config_get(c, "acks"), "all");

@@ -22,6 +22,7 @@ struct fixture {
 	pthread_mutex_t mu;		/* protects all below */
 	pthread_cond_t cond;
 	int good, bad, last_code;
+	char last_text[256];
 	int per_partition[8];
 	int64_t last_good_ms[8], last_offset[8];
 	bool disorder;
@@ -89,6 +90,7 @@ static void done(void *arg, const struct producer_metadata *md, const struct pro
 	if (err) {
 		f->bad++;
 		f->last_code = err->code;
+		snprintf(f->last_text, sizeof f->last_text, "%s", err->text);
 	} else {
 		f->good++;
 		f->per_partition[md->partition]++;
@@ -198,6 +200,10 @@ static void flush_waits_for_what_was_sent_before(void **state)
 	fake_up(f->fake, 0);
 	assert_int_equal(producer_flush(f->p, 10000), 0);
 	assert_int_equal(f->good, 60);
+	send_many(f, -1, 60, 70);
+	assert_int_equal(producer_flush(f->p, INT64_MAX), 0);
+	assert_int_equal(f->good, 70);
+	close_producer(f, INT64_MAX);
 }
 
 /* Each topic is first met by a producer that has nothing to do and nothing to wake up for. */
@@ -339,6 +345,8 @@ static void delivery_timeout_fails_what_cannot_be_delivered(void **state)
 	send_many(f, 0, 10, 20);
 	wait_good(f, 20);
 	assert_int_equal(f->bad, 10);
+	assert_non_null(strstr(f->last_text, "REQUEST_TIMED_OUT: not acknowledged within delivery.timeout.ms (400 ms): "));
+	assert_non_null(strstr(f->last_text, fake_address(f->fake)));
 	fake_up(f->fake, 0);
 	send_many(f, 0, 20, 30);
 	close_producer(f, 30000);
@@ -622,6 +630,7 @@ static void a_timeout_says_for_what_it_waited_and_why(void **state)
 	struct fixture *f = fixture(state, 1, 3);
 	struct producer_error err;
 	struct producer_record r = plain("t", "x", 1);
+	char longest[250] = { 0 };
 
 	set(f, "max.block.ms", "300");
 	set(f, "retry.backoff.max.ms", "20");
@@ -630,6 +639,11 @@ static void a_timeout_says_for_what_it_waited_and_why(void **state)
 	assert_int_equal(producer_send(f->p, &r, done, f, &err), PRODUCER_ERR_TIMEOUT);
 	assert_non_null(strstr(err.text, "topic \"t\" not in metadata within max.block.ms (3"));
 	assert_non_null(strstr(err.text, "ms): UNKNOWN_TOPIC_OR_PARTITION"));
+	r.topic = memset(longest, 'a', 249);
+	fake_topic_error(f->fake, longest, 3);
+	assert_int_equal(producer_send(f->p, &r, done, f, &err), PRODUCER_ERR_TIMEOUT);
+	assert_non_null(strstr(err.text, "ms): UNKNOWN_TOPIC_OR_PARTITION"));
+	r.topic = "t";
 	fake_topic_error(f->fake, "t", 17);
 	assert_int_equal(producer_send(f->p, &r, done, f, &err), PRODUCER_ERR_INVALID_TOPIC);
 	assert_string_equal(err.text, "topic \"t\": INVALID_TOPIC_EXCEPTION");
@@ -782,6 +796,21 @@ static void waiting_for_one_record_gives_its_metadata_or_its_error(void **state)
 	assert_true(err.retriable);
 }
 
+static void a_record_that_ran_out_of_time_says_what_the_broker_answered_last(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+
+	set(f, "request.timeout.ms", "200");
+	set(f, "delivery.timeout.ms", "400");
+	open_producer(f);
+	fake_fault(f->fake, 0, FAULT_ERROR, 19, 1000000);
+	send_many(f, 0, 0, 1);
+	wait_good(f, 1);
+	assert_int_equal(f->last_code, 7);
+	assert_string_equal(f->last_text, "REQUEST_TIMED_OUT: not acknowledged within delivery.timeout.ms (400 ms): the last "
+			    "answer was NOT_ENOUGH_REPLICAS");
+}
+
 /* --- what a program adds --- */
 
 struct watcher { struct fixture *f; int seen, ends, ends_before, closed; char log[400]; };
@@ -858,6 +887,51 @@ static void interceptors_change_drop_fail_and_see_every_end_first(void **state)
 	producer_config_free(f->c);
 	f->c = NULL;
 	assert_int_equal(w.closed, 1);
+}
+
+struct ends { int n, partition, key_size, value_size, code; char topic[16]; };
+
+static int take_end(void *arg, const struct producer_metadata *md, const struct producer_error *err)
+{
+	struct ends *e = arg;
+
+	e->n++;
+	e->partition = md->partition;
+	e->key_size = md->key_size;
+	e->value_size = md->value_size;
+	e->code = err ? err->code : 0;
+	snprintf(e->topic, sizeof e->topic, "%s", md->topic);
+	return 0;
+}
+
+static void interceptors_see_the_end_of_refused_records_too(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	struct ends e = { 0 };
+	const struct producer_interceptor i = { .on_acknowledgement = take_end, .arg = &e };
+	struct producer_record r = plain("t", "value", 5);
+	static const char large[4000];
+
+	set(f, "max.block.ms", "200");
+	set(f, "max.request.size", "2000");
+	assert_int_equal(producer_config_add_interceptor(f->c, &i), 0);
+	open_producer(f);
+	fake_topic_error(f->fake, "t", 3);
+	assert_int_equal(producer_send(f->p, &r, done, f, NULL), PRODUCER_ERR_TIMEOUT);
+	assert_int_equal(e.n, 1);
+	assert_int_equal(e.code, PRODUCER_ERR_TIMEOUT);
+	assert_string_equal(e.topic, "t");
+	assert_int_equal(e.partition, -1);
+	assert_int_equal(e.key_size, -1);
+	assert_int_equal(e.value_size, 5);
+	r.value = large;
+	r.value_len = sizeof large;
+	r.partition = 7;
+	assert_int_equal(producer_send(f->p, &r, done, f, NULL), PRODUCER_ERR_TOO_LARGE);
+	assert_int_equal(e.n, 2);
+	assert_int_equal(e.code, PRODUCER_ERR_TOO_LARGE);
+	assert_int_equal(e.partition, 7);
+	assert_int_equal(f->good + f->bad, 0);
 }
 
 static void serializers_decide_before_anything_is_taken(void **state)
@@ -1048,7 +1122,9 @@ int main(int argc, char **argv)
 		T(who_waits_for_memory_does_not_wait_for_linger),
 		T(a_callback_may_send_and_never_waits),
 		T(waiting_for_one_record_gives_its_metadata_or_its_error),
+		T(a_record_that_ran_out_of_time_says_what_the_broker_answered_last),
 		T(interceptors_change_drop_fail_and_see_every_end_first),
+		T(interceptors_see_the_end_of_refused_records_too),
 		T(serializers_decide_before_anything_is_taken),
 		T(threads_that_still_send_are_refused_when_it_closes),
 		T(a_send_that_has_begun_is_waited_for_by_close),
