@@ -331,6 +331,12 @@ static bool setting_up(const struct conn *c)
 	return c->state >= CONN_CONNECTING && c->state < CONN_UP;
 }
 
+/* A broker that throttles leaves what it gets meanwhile unread. */
+static int64_t answer_due_ms(const struct conn *c, int64_t since)
+{
+	return (since > c->throttled_until_ms ? since : c->throttled_until_ms) + c->conf->config->request_timeout_ms;
+}
+
 int64_t conn_due_ms(const struct conn *c)
 {
 	const struct producer_config *k = c->conf->config;
@@ -343,7 +349,7 @@ int64_t conn_due_ms(const struct conn *c)
 	if (c->retiring && since < 0)
 		return 0;
 	if (since >= 0)
-		due = (since > c->throttled_until_ms ? since : c->throttled_until_ms) + k->request_timeout_ms;
+		due = answer_due_ms(c, since);
 	else
 		due = k->connections_max_idle_ms >= 0 ? c->used_ms + k->connections_max_idle_ms : INT64_MAX;
 	return c->state == CONN_UP && !c->preparing && !c->retiring && c->reauth_at_ms < due ? c->reauth_at_ms : due;
@@ -360,7 +366,7 @@ void conn_tick(struct conn *c, int64_t now_ms)
 	else if (setting_up(c))
 		conn_close(c, c->state == CONN_TLS ? "no answer in the TLS handshake" : c->state == CONN_AUTH ?
 			   "no answer while authenticating" : "no answer to the first request", now_ms);
-	else if (since >= 0 && since + c->conf->config->request_timeout_ms <= now_ms)
+	else if (since >= 0 && answer_due_ms(c, since) <= now_ms)
 		conn_close(c, "request timed out", now_ms);
 	else if (c->state == CONN_UP && !c->preparing && !c->retiring && c->reauth_at_ms <= now_ms)
 		conn_reauth_due(c, now_ms);

@@ -257,8 +257,11 @@ int producer_describe(struct producer *p, const char *const *topics, size_t n, i
 		      struct producer_cluster *ret, struct producer_error *ret_err)
 {
 	struct describe d = { .topics = topics, .n = n };
-	int rc = producer_enter(p);
+	int rc;
 
+	if (producer_on_sender(p))
+		return code_fail(ret_err, PRODUCER_ERR_SYSTEM, "a callback cannot wait for a broker's answer");
+	rc = producer_enter(p);
 	if (rc < 0)
 		return code_fail(ret_err, rc, "the producer is closed");
 	rc = ask(p, &d, timeout_ms, ret, ret_err);

@@ -17,6 +17,7 @@
 
 #define PARTITIONS_MAX 1000000
 #define TOPIC_NAME_MAX 249
+#define LAG_MAX_MS 30000	/* so long a broker may speak of a topic that was made anew meanwhile */
 
 void metadata_init(struct metadata *m, const struct metadata_conf *conf)
 {
@@ -280,6 +281,10 @@ static int note_cluster(struct metadata *m, const char *id)
 	kept = metadata_keep_cluster_id(m, id);
 	if (!kept)
 		return ERR_NOMEM;
+	/* One that comes back has the topics it had. */
+	if (m->cluster_id != kept)
+		list_each(it, &m->topics)
+			memset(list_entry(it, struct topic, node)->old_id, 0, sizeof (struct topic){ 0 }.old_id);
 	m->cluster_id = kept;
 	return 0;
 }
@@ -325,11 +330,23 @@ void metadata_hint(struct topic *t, int32_t partition, int32_t leader, int32_t e
 		set_leader(t, partition, leader, epoch);
 }
 
+static const uint8_t none[16];
+
+/* Who believed a broker that lags would take its batches off the new topic's log, and send again what is in it. */
+static bool lags(struct topic *t, const uint8_t id[16], int64_t now_ms)
+{
+	if (memcmp(t->old_id, none, 16) == 0 || memcmp(t->old_id, id, 16) != 0) {
+		t->old_since_ms = 0;
+		return false;
+	}
+	if (!t->old_since_ms)
+		t->old_since_ms = now_ms;
+	return now_ms - t->old_since_ms < LAG_MAX_MS;
+}
+
 /* The topic was deleted and made again: nothing of what brokers knew about the old one holds. */
 static bool note_topic_id(struct topic *t, const uint8_t id[16])
 {
-	static const uint8_t none[16];
-
 	if (memcmp(t->id, id, 16) == 0 || memcmp(id, none, 16) == 0)
 		return false;
 	if (memcmp(t->id, none, 16) != 0) {
@@ -339,6 +356,7 @@ static bool note_topic_id(struct topic *t, const uint8_t id[16])
 			if (t->streams[i])
 				stream_forgotten(t->streams[i]);
 	}
+	memcpy(t->old_id, t->id, 16);
 	memcpy(t->id, id, 16);
 	return true;
 }
@@ -391,6 +409,11 @@ static int take_topic(struct metadata *m, struct topic *t, const struct api_topi
 	}
 	if (count > PARTITIONS_MAX)
 		return ERR_BAD_DATA;
+	if (lags(t, a->id, now_ms)) {
+		t->stale = true;
+		ask_later(m, t, now_ms);
+		return 0;
+	}
 	rc = grow(t, count);
 	if (rc < 0)
 		return rc;

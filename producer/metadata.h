@@ -4,7 +4,8 @@
  *  (1) A topic, once made, lives as long as the producer; if it vanishes from the cluster its entry, its streams and
  *      their sequences stay.
  *  (2) A leader is replaced only by one of the same or a newer epoch, unless the topic was made anew (other id).
- *  (3) partition_count never falls, unless the topic was made anew.
+ *  (3) partition_count never falls, unless the topic was made anew. Who speaks of the one before lags behind, and
+ *      is believed when nobody says anything else for long.
  *  (4) A topic that nothing was sent to for max_idle_ms is not asked for until it is used again.
  * Threads: the sender's, except what is marked.
  */
@@ -34,7 +35,8 @@ struct topic {
 
 	/* Thread: sender. */
 	struct list node;		/* in metadata.topics */
-	uint8_t  id[16];
+	uint8_t  id[16], old_id[16];	/* old: of the topic before it was made anew in this cluster */
+	int64_t  old_since_ms;		/* answers speak of the old one since then, 0: they do not */
 	bool     known;			/* was answered without an error at least once, and the last answer had none */
 	int64_t  faulty_ms;		/* since when it has an error, -1: it has none */
 	bool     leaderless;		/* a partition has no leader */

@@ -32,8 +32,13 @@ int producer_reload(struct producer *p, struct producer_config *c, struct produc
 {
 	struct reload *r;
 	struct err e;
-	int rc = producer_config_check(c, ret_err);
+	int rc;
 
+	/* The check writes into it, and the sender reads it. */
+	if (c == p->config)
+		return code_fail(ret_err, ERR_CONFIG, "the configuration that the producer was opened with is in use; reload "
+				 "another one");
+	rc = producer_config_check(c, ret_err);
 	if (rc < 0)
 		return rc;
 	r = mem_new(struct reload);

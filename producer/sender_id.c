@@ -75,6 +75,11 @@ int sender_take_id(struct sender *s, struct conn *c, const struct request *r, co
 
 	if (rc == 0)
 		sender_throttled(s, c, a.throttle_ms);
+	/* It may be of the cluster that is about to be left: in the other one it is somebody else's. */
+	if (rc == 0 && s->rebootstrap_due) {
+		sender_id_failed(s);
+		return 0;
+	}
 	if (rc < 0 || a.error || a.producer_id < 0) {
 		sender_id_failed(s);
 		if (rc < 0)

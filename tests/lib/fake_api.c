@@ -15,7 +15,7 @@
 #include "agent/base/err.h"
 
 enum {
-	UNKNOWN_TOPIC = 3, LEADER_NOT_AVAILABLE = 5, NOT_LEADER = 6, UNSUPPORTED_VERSION = 35, INVALID_REQUEST = 42,
+	UNKNOWN_TOPIC = 3, LEADER_NOT_AVAILABLE = 5, NOT_LEADER = 6, ILLEGAL_SASL_STATE = 34, UNSUPPORTED_VERSION = 35, INVALID_REQUEST = 42,
 	UNKNOWN_TOPIC_ID = 100
 };
 
@@ -98,7 +98,7 @@ void fake_put_nodes(struct wire_out *w, const struct fake *f)
 	for (int i = 0; i < f->nodes; i++) {
 		wire_put_i32(w, i);
 		wire_put_string(w, "127.0.0.1");
-		wire_put_i32(w, f->port[i]);
+		wire_put_i32(w, f->advertised[i] ? f->advertised[i] : f->port[i]);
 		wire_put_string(w, NULL);
 		wire_put_no_tags(w);
 	}
@@ -258,14 +258,17 @@ static void put_feature(struct wire_out *w)
 	buf_put(w->buf, feature, sizeof feature);
 }
 
+static const struct fake_range sasl_handshake_range = { 0, 1 }, sasl_authenticate_range = { 0, 2 };
+
 static void versions(struct fake_request *q)
 {
 	const struct fake_profile *p = q->f->profile;
 	const struct { int api; const struct fake_range *range; } rows[] = {
 		{ FAKE_PRODUCE, &p->produce }, { FAKE_METADATA, &p->metadata }, { FAKE_VERSIONS, &p->versions },
-		{ FAKE_INIT_PRODUCER_ID, &p->init_producer_id }, { FAKE_DESCRIBE_PRODUCERS, &p->describe_producers },
+		{ FAKE_INIT_PRODUCER_ID, &p->init_producer_id }, { FAKE_SASL_HANDSHAKE, &sasl_handshake_range },
+		{ FAKE_SASL_AUTHENTICATE, &sasl_authenticate_range }, { FAKE_DESCRIBE_PRODUCERS, &p->describe_producers },
 	};
-	size_t n = p->describe_producers.max < 0 ? 4 : 5;
+	size_t n = p->describe_producers.max < 0 ? 6 : 7;
 	int16_t error;
 
 	if (q->version > p->versions.max) {
@@ -286,6 +289,40 @@ static void versions(struct fake_request *q)
 		wire_put_i32(&q->w, q->throttle_ms);
 	if (q->version >= 3)
 		put_feature(&q->w);
+}
+
+/* --- SASL --- */
+
+static void sasl_handshake(struct fake_request *q)
+{
+	size_t n;
+
+	wire_string(&q->r, &n);
+	wire_put_i16(&q->w, q->c->session_ms ? 0 : ILLEGAL_SASL_STATE);
+	wire_put_count(&q->w, 1);
+	wire_put_string(&q->w, "PLAIN");
+}
+
+static void sasl_authenticate(struct fake_request *q)
+{
+	wire_bytes(&q->r, wire_count(&q->r, 1));
+	wire_no_tags(&q->r);
+	q->f->renewals += q->c->authenticated;
+	q->c->authenticated = true;
+	q->c->session_ends_ms = clock_mono_ms() + q->c->session_ms;
+	wire_put_i16(&q->w, 0);
+	wire_put_string(&q->w, NULL);
+	wire_put_count(&q->w, 0);
+	if (q->version >= 1)
+		wire_put_i64(&q->w, q->c->session_ms);
+	wire_put_no_tags(&q->w);
+}
+
+static bool may_ask(const struct fake_conn *c, int api)
+{
+	if (!c->session_ms || api == FAKE_VERSIONS || api == FAKE_SASL_HANDSHAKE || api == FAKE_SASL_AUTHENTICATE)
+		return true;
+	return c->authenticated && clock_mono_ms() < c->session_ends_ms;
 }
 
 /* --- InitProducerId, DescribeProducers --- */
@@ -373,6 +410,8 @@ static struct api api_of(const struct fake_profile *p, int key)
 		{ FAKE_METADATA, 9, METADATA_MIN, &p->metadata, metadata },
 		{ FAKE_VERSIONS, 3, 0, &p->versions, versions },
 		{ FAKE_INIT_PRODUCER_ID, 2, 0, &p->init_producer_id, init_producer_id },
+		{ FAKE_SASL_HANDSHAKE, 2, 1, &sasl_handshake_range, sasl_handshake },
+		{ FAKE_SASL_AUTHENTICATE, 2, 0, &sasl_authenticate_range, sasl_authenticate },
 		{ FAKE_DESCRIBE_PRODUCERS, 0, 0, &p->describe_producers, describe_producers },
 	};
 
@@ -427,7 +466,7 @@ void fake_serve(struct fake *f, struct fake_conn *c, const uint8_t *p, size_t n)
 	q.api = wire_i16(&q.r);
 	q.version = wire_i16(&q.r);
 	api = api_of(f->profile, q.api);
-	if (q.r.failed || api.key < 0 || q.version < api.min || (q.version > api.range->max && q.api != FAKE_VERSIONS)) {
+	if (q.r.failed || api.key < 0 || !may_ask(c, q.api) || q.version < api.min || (q.version > api.range->max && q.api != FAKE_VERSIONS)) {
 		c->dead = true;
 		return;
 	}

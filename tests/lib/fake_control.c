@@ -41,9 +41,27 @@ void fake_heal(struct fake *f)
 	LOCKED(f, f->fault_count = 0);
 }
 
+void fake_sasl(struct fake *f, int64_t session_ms)
+{
+	LOCKED(f, f->session_ms = session_ms);
+}
+
+uint64_t fake_renewals(struct fake *f)
+{
+	uint64_t n;
+
+	LOCKED(f, n = f->renewals);
+	return n;
+}
+
 void fake_mute(struct fake *f, int node, bool mute)
 {
 	LOCKED(f, f->mute[node] = mute);
+}
+
+void fake_advertise(struct fake *f, int node, int port)
+{
+	LOCKED(f, f->advertised[node] = port);
 }
 
 /* --- topics --- */
@@ -56,7 +74,7 @@ void fake_topic_error(struct fake *f, const char *name, int16_t code)
 static void recreate(struct fake *f, struct fake_topic *t)
 {
 	for (int i = 0; i < f->partitions; i++)
-		fake_log_clear(&t->logs[i]);
+		fake_log_bury(f, &t->logs[i]);
 	be32_put(t->id + 12, ++f->ids_made);
 }
 
@@ -142,6 +160,14 @@ const char *fake_record(struct fake *f, const char *name, int partition, size_t 
 	const char *v = NULL;
 
 	LOCKED(f, struct fake_log *l = &topic(f, name)->logs[partition]; if (i < l->n) v = l->values[i]);
+	return v;
+}
+
+const char *fake_buried(struct fake *f, size_t i)
+{
+	const char *v;
+
+	LOCKED(f, v = i < f->buried.n ? f->buried.values[i] : NULL);
 	return v;
 }
 

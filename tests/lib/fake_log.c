@@ -54,6 +54,17 @@ void fake_log_clear(struct fake_log *l)
 	*l = (struct fake_log){ 0 };
 }
 
+void fake_log_bury(struct fake *f, struct fake_log *l)
+{
+	struct fake_log *to = &f->buried;
+
+	to->values = realloc(to->values, (to->n + l->n + 1) * sizeof *to->values);
+	for (size_t i = 0; i < l->n; i++)
+		to->values[to->n++] = l->values[i];
+	l->n = 0;
+	fake_log_clear(l);
+}
+
 /* --- what is remembered of producers --- */
 
 static struct fake_state *state_of(struct fake_log *l, int64_t id)

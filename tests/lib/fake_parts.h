@@ -67,6 +67,7 @@ struct fake_append { struct fake_topic *topic; int partition; int16_t version, a
 /* From the first check on to the append, as UnifiedLog and LogValidator do it; leadership and faults are the caller's. */
 struct fake_answer fake_log_append(struct fake *f, const struct fake_append *a);
 void fake_log_clear(struct fake_log *l);
+void fake_log_bury(struct fake *f, struct fake_log *l);	/* as clear, but its values are kept */
 /* Forgets whom the clock says to forget, if a check is due. */
 void fake_log_expire(struct fake *f);
 void fake_log_reload(struct fake *f, int keep);		/* 0: forgets all */
@@ -122,6 +123,8 @@ struct fake_conn {
 	int64_t slow_next_ms;
 	bool close_when_out, half_close_when_out, half_closed;
 	bool dead;			/* to be closed at once */
+	bool authenticated;
+	int64_t session_ms, session_ends_ms;	/* 0: there is no SASL */
 };
 
 /* Answers one request into c->out, or marks the connection. */
@@ -154,7 +157,7 @@ void fake_produce(struct fake_request *q);		/* fake_produce.c */
 struct fake {
 	pthread_mutex_t mu;
 	pthread_t thread;
-	int wake[2], listen[NODES_MAX], port[NODES_MAX];
+	int wake[2], listen[NODES_MAX], port[NODES_MAX], advertised[NODES_MAX];
 	bool stop, down[NODES_MAX], mute[NODES_MAX];
 	const struct fake_profile *profile;
 	int nodes, partitions, leader[PARTITIONS_MAX], leader_epoch[PARTITIONS_MAX];
@@ -165,12 +168,14 @@ struct fake {
 	struct fake_topic *topics[TOPICS_MAX];
 	int topic_count;
 	uint32_t ids_made;
+	struct fake_log buried;				/* values of topics that were made anew */
 	struct fake_fault faults[FAULTS_MAX];
 	int fault_count;
 	int64_t next_producer_id;
 	fake_seen_fn *seen;
 	void *seen_arg;
-	uint64_t requests, codes[160];
+	int64_t session_ms;
+	uint64_t requests, renewals, codes[160];
 	int last_version[FAKE_APIS];
 };
 

@@ -89,7 +89,7 @@ static void take_conn(struct fake *f, int node)
 
 		if (c->fd >= 0)
 			continue;
-		*c = (struct fake_conn){ .fd = fd, .node = node };
+		*c = (struct fake_conn){ .fd = fd, .node = node, .session_ms = f->session_ms };
 		buf_init(&c->out, FRAME_MAX);
 		buf_init(&c->held, FRAME_MAX);
 		return;
@@ -344,6 +344,7 @@ void fake_close(struct fake *f)
 			fake_log_clear(&f->topics[t]->logs[i]);
 		free(f->topics[t]);
 	}
+	fake_log_clear(&f->buried);
 	close(f->wake[0]);
 	close(f->wake[1]);
 	pthread_mutex_destroy(&f->mu);

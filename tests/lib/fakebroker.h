@@ -49,7 +49,10 @@ enum fault_kind {
 	FAULT_KINDS
 };
 
-enum { FAKE_PRODUCE = 0, FAKE_METADATA = 3, FAKE_VERSIONS = 18, FAKE_INIT_PRODUCER_ID = 22, FAKE_DESCRIBE_PRODUCERS = 61 };
+enum {
+	FAKE_PRODUCE = 0, FAKE_METADATA = 3, FAKE_SASL_HANDSHAKE = 17, FAKE_VERSIONS = 18, FAKE_INIT_PRODUCER_ID = 22,
+	FAKE_SASL_AUTHENTICATE = 36, FAKE_DESCRIBE_PRODUCERS = 61
+};
 
 /* `partitions` of every topic; a topic is made when Metadata first asks for it. */
 struct fake *fake_open(int nodes, int partitions);	/* the newest profile */
@@ -59,6 +62,7 @@ void fake_close(struct fake *f);
 /* "127.0.0.1:port" of node 0. */
 const char *fake_address(struct fake *f);
 int fake_port(struct fake *f, int node);
+void fake_advertise(struct fake *f, int node, int port);	/* where Metadata says it is: somebody stands in front */
 
 /* The next `times` Produce batches for this partition (-1: any) meet the fault; for kinds met by answers or requests, the
  * Produce requests that carry such a batch (requests: any Produce). */
@@ -71,6 +75,10 @@ const char *fake_fault_name(enum fault_kind kind);
 void fake_heal(struct fake *f);				/* faults that were not met yet are off */
 void fake_down(struct fake *f, int node);		/* connections are cut and refused */
 void fake_up(struct fake *f, int node);
+/* Connections that are made from now on have to authenticate by PLAIN, anybody may, and anew within that time; who does
+ * not is cut off by its next request. */
+void fake_sasl(struct fake *f, int64_t session_ms);
+uint64_t fake_renewals(struct fake *f);			/* connections that authenticated anew, so far */
 void fake_mute(struct fake *f, int node, bool mute);	/* connections are taken, and nothing is read or written */
 void fake_lead(struct fake *f, int partition, int node);	/* -1: nobody leads */
 
@@ -79,6 +87,8 @@ void fake_lead(struct fake *f, int partition, int node);	/* -1: nobody leads */
 void fake_topic_error(struct fake *f, const char *topic, int16_t code);	/* in Metadata; 0: over */
 void fake_recreate_topic(struct fake *f, const char *topic);	/* deleted and made again: new id, nothing in it */
 void fake_topic_id(struct fake *f, const char *topic, uint8_t ret_id[16]);
+/* What was in topics that were made anew since: the i-th value, NULL behind the last. */
+const char *fake_buried(struct fake *f, size_t i);
 /* Kafka's names: max.message.bytes, min.insync.replicas, message.timestamp.before.max.ms, message.timestamp.after.max.ms
  * (-1: no limit); cleanup.policy 1 is compact, message.timestamp.type 1 is LogAppendTime. False: no such key. */
 bool fake_topic_set(struct fake *f, const char *topic, const char *key, int64_t value);
@@ -102,7 +112,7 @@ typedef void fake_seen_fn(void *arg, int64_t producer_id, int16_t epoch, int32_t
 void fake_on_batch(struct fake *f, fake_seen_fn *fn, void *arg);
 
 size_t fake_records(struct fake *f, const char *topic, int partition);	/* partition -1: of all */
-/* The i-th value, valid until the topic is recreated. */
+/* The i-th value. */
 const char *fake_record(struct fake *f, const char *topic, int partition, size_t i);
 uint64_t fake_requests(struct fake *f);			/* Produce requests so far */
 uint64_t fake_code_answers(struct fake *f, int16_t code);	/* partitions of Produce answered with it */

@@ -490,6 +490,31 @@ static void describing_ends_in_time_and_says_why(void **state)
 	producer_cluster_release(&c);
 }
 
+struct asker { struct fixture *f; int rc; };
+
+static void ask_in_callback(void *arg, const struct producer_metadata *md, const struct producer_error *err)
+{
+	struct asker *a = arg;
+	struct producer_cluster c;
+
+	(void)md, (void)err;
+	a->rc = producer_describe(a->f->p, NULL, 0, 5000, &c, NULL);
+}
+
+static void a_callback_may_not_describe(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	struct asker a = { f, 0 };
+	struct producer_record r = { .topic = "t", .partition = 0, .value = "x", .value_len = 1, .timestamp = -1 };
+	int64_t began = clock_mono_ms();
+
+	open_producer(f);
+	assert_int_equal(producer_send(f->p, &r, ask_in_callback, &a, NULL), 0);
+	assert_int_equal(producer_flush(f->p, 20000), 0);
+	assert_int_equal(a.rc, PRODUCER_ERR_SYSTEM);
+	assert_in_range(clock_mono_ms() - began, 0, 4000);
+}
+
 static void error_codes_have_kafkas_names(void **state)
 {
 	(void)state;
@@ -540,6 +565,7 @@ int main(int argc, char **argv)
 		T(without_a_recovery_strategy_only_known_brokers_are_tried),
 		T(the_cluster_is_described),
 		T(describing_ends_in_time_and_says_why),
+		T(a_callback_may_not_describe),
 		cmocka_unit_test(error_codes_have_kafkas_names),
 		T(without_acks_there_are_no_offsets_and_a_lost_connection_is_survived),
 	};

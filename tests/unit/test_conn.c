@@ -344,6 +344,24 @@ static void a_session_with_old_credentials_ends_when_nothing_is_unanswered(void 
 	assert_int_equal(f->lost, 0);
 }
 
+/* The broker does not read while it throttles: whatever else falls due meanwhile, that is no time-out. */
+static void a_throttled_request_outlives_the_moment_to_authenticate_anew(void **state)
+{
+	struct fixture *f = *state;
+
+	f->lifetime = 100000;
+	bring_up(f);
+	f->now = f->conn.reauth_at_ms - f->config->request_timeout_ms;
+	send_metadata(f);
+	f->conn.throttled_until_ms = f->now + 60000;
+	f->now = f->conn.reauth_at_ms;
+	conn_tick(&f->conn, f->now);
+	assert_true(f->conn.preparing);
+	UNTIL(f, f->answers == 1);
+	assert_int_equal(f->lost, 0);
+	assert_int_equal(f->downs, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 static const struct CMUnitTest tests[] = {
@@ -352,6 +370,7 @@ static const struct CMUnitTest tests[] = {
 	T(a_session_is_renewed_behind_what_is_on_its_way),
 	T(while_it_authenticates_anew_it_takes_nothing_new),
 	T(a_session_with_old_credentials_ends_when_nothing_is_unanswered),
+	T(a_throttled_request_outlives_the_moment_to_authenticate_anew),
 };
 
 int main(int argc, char **argv)

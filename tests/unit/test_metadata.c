@@ -134,6 +134,29 @@ static void a_topic_made_anew_starts_with_new_epochs_and_cold_streams(void **sta
 	assert_int_equal(topic_leader(f->t, 1), -1);
 }
 
+/* A broker that lags tells of the topic before: to believe it would make new data of what may be in the new log. */
+static void a_topic_that_was_left_does_not_come_back_by_one_answer(void **state)
+{
+	struct fixture *f = *state;
+	int64_t wake;
+
+	tell(f, 0, 1, (const int32_t[]){ 3, -2 }, 7);
+	tell(f, 0, 2, (const int32_t[]){ 4, -2 }, 0);
+	tell(f, 0, 1, (const int32_t[]){ 3, 3, -2 }, 9);
+	assert_int_equal(f->t->id[0], 2);
+	assert_int_equal(topic_leader(f->t, 0), 4);
+	assert_int_equal(f->t->partition_count, 1);
+	f->now += 2000;
+	assert_true(due(f, &wake));
+	tell(f, 0, 2, (const int32_t[]){ 5, -2 }, 1);
+	assert_int_equal(topic_leader(f->t, 0), 5);
+	/* A cluster that was set back has it again: nobody says anything else. */
+	for (int i = 0; i < 5; i++, f->now += 10000)
+		tell(f, 0, 1, (const int32_t[]){ 3, -2 }, 9);
+	assert_int_equal(f->t->id[0], 1);
+	assert_int_equal(topic_leader(f->t, 0), 3);
+}
+
 static void a_topic_that_vanishes_keeps_its_partitions_and_streams(void **state)
 {
 	struct fixture *f = *state;
@@ -295,6 +318,7 @@ int main(int argc, char **argv)
 		T(an_unknown_topic_is_asked_for_again_with_growing_pauses),
 		T(an_older_epoch_is_not_believed),
 		T(a_topic_made_anew_starts_with_new_epochs_and_cold_streams),
+		T(a_topic_that_was_left_does_not_come_back_by_one_answer),
 		T(a_topic_that_vanishes_keeps_its_partitions_and_streams),
 		T(a_partition_without_leader_is_asked_for_again_and_a_new_leader_ends_the_wait),
 		T(a_lost_request_is_repeated_after_a_pause),
