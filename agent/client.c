@@ -6,6 +6,7 @@
  */
 #include "agent/client.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -177,9 +178,14 @@ void client_counts_print(const struct client_counts *c, FILE *f)
 
 static void on_signal(int number)
 {
+	static const char words[] = "\nspillway: stopping, what was taken is delivered; the same again ends at once\n";
+	int saved = errno;
+
 	if (stopped)
 		_exit(128 + number);
 	stopped = 1;
+	(void)!write(STDERR_FILENO, words, sizeof words - 1);
+	errno = saved;
 }
 
 void client_catch_signals(void)

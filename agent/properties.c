@@ -2,7 +2,7 @@
  * line's end joins the next line (whose blanks at the beginning go); \t \n \r \f \uXXXX and \anything are escapes.
  *
  * Deviation: bytes above 127 are taken as they are (UTF-8), not as ISO-8859-1.
- * Invariant: the text is unescaped in place, it never grows: \uXXXX (6 bytes) becomes at most 3.
+ * Invariant: the text is unescaped in place, it never grows: \uXXXX (6 bytes) becomes at most 3, two of them 4.
  */
 #include "agent/properties.h"
 
@@ -122,12 +122,32 @@ static char *put_utf8(char *to, int c)
 	} else if (c < 0x800) {
 		*to++ = (char)(0xc0 | c >> 6);
 		*to++ = (char)(0x80 | (c & 0x3f));
-	} else {
+	} else if (c < 0x10000) {
 		*to++ = (char)(0xe0 | c >> 12);
+		*to++ = (char)(0x80 | (c >> 6 & 0x3f));
+		*to++ = (char)(0x80 | (c & 0x3f));
+	} else {
+		*to++ = (char)(0xf0 | c >> 18);
+		*to++ = (char)(0x80 | (c >> 12 & 0x3f));
 		*to++ = (char)(0x80 | (c >> 6 & 0x3f));
 		*to++ = (char)(0x80 | (c & 0x3f));
 	}
 	return to;
+}
+
+/* The code point of \uXXXX at s; what UTF-16 writes in two halves takes both. -1: malformed. *ret_n: bytes behind the u. */
+static int code_point(const char *s, size_t *ret_n)
+{
+	int c = hex4(s), low;
+
+	*ret_n = 4;
+	if (c < 0xd800 || c > 0xdfff)
+		return c;
+	low = c < 0xdc00 && s[4] == '\\' && s[5] == 'u' ? hex4(s + 6) : -1;
+	if (low < 0xdc00 || low > 0xdfff)
+		return -1;
+	*ret_n = 10;
+	return 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
 }
 
 /* In place. 0 or ERR_BAD_DATA. */
@@ -138,6 +158,7 @@ static int unescape(char *s)
 
 	for (; *s; s++) {
 		const char *known;
+		size_t n;
 		int c;
 
 		if (*s != '\\') {
@@ -147,11 +168,11 @@ static int unescape(char *s)
 		s++;
 		known = *s ? strchr(from, *s) : NULL;
 		if (*s == 'u') {
-			c = hex4(s + 1);
+			c = code_point(s + 1, &n);
 			if (c <= 0)
 				return ERR_BAD_DATA;
 			out = put_utf8(out, c);
-			s += 4;
+			s += n;
 		} else if (*s) {
 			*out++ = known ? to[known - from] : *s;
 		} else {

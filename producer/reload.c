@@ -83,16 +83,25 @@ static void take_servers(struct sender *s, char *servers)
 void sender_take_reload(struct sender *s)
 {
 	struct reload *r = atomic_exchange(&s->p->reload, NULL);
+	bool other;
 
 	if (!r)
 		return;
+	other = security_has_tls(s->conn_conf.security) != security_has_tls(r->security) ||
+		security_has_sasl(s->conn_conf.security) != security_has_sasl(r->security);
 	security_unref(s->conn_conf.security);
 	s->conn_conf.security = r->security;
 	take_servers(s, r->servers);
 	mem_free(r);
 	list_each(it, &s->brokers)
-		for (int i = 0; i < CONN_KINDS; i++)
-			conn_retry_now(&list_entry(it, struct broker, node)->conn[i], s->now_ms);
+		for (int i = 0; i < CONN_KINDS; i++) {
+			struct conn *c = &list_entry(it, struct broker, node)->conn[i];
+
+			/* What was in clear must not stay so. */
+			if (other)
+				conn_retire(c, s->now_ms);
+			conn_retry_now(c, s->now_ms);
+		}
 }
 
 void sender_note_security(struct sender *s)

@@ -167,6 +167,13 @@ static int read_all(int fd, struct buf *to)
 	return rc;
 }
 
+static bool is_regular(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 /* The text of a source, ready to be parsed. */
 static int pem_open(const struct tls_source *s, bool certificates, struct pem *p, struct err *ret_err)
 {
@@ -177,8 +184,9 @@ static int pem_open(const struct tls_source *s, bool certificates, struct pem *p
 	if (s->pem) {
 		rc = buf_puts(&p->text, s->pem);
 	} else {
-		fd = open(s->file, O_RDONLY | O_CLOEXEC);
-		rc = fd < 0 ? -errno : read_all(fd, &p->text);
+		/* A pipe or device could hold the names thread for ever. */
+		fd = open(s->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		rc = fd < 0 ? -errno : is_regular(fd) ? read_all(fd, &p->text) : -EINVAL;
 		if (fd >= 0)
 			close(fd);
 	}

@@ -67,6 +67,7 @@ static void escapes_become_characters(void **state)
 {
 	(void)state;
 	expect("a\\ b\\=c = d\\te\\u00e4\\u20ac\\q\n", "1[a b=c]=[d\te\xc3\xa4\xe2\x82\xacq]\n");
+	expect("a=\\uD83D\\uDE00!\n", "1[a]=[\xf0\x9f\x98\x80!]\n");
 }
 
 static void ends_of_lines_of_every_kind_are_ends(void **state)
@@ -83,6 +84,7 @@ static void a_wrong_escape_names_its_line(void **state)
 	(void)state;
 	assert_int_equal(read_text("a=1\nb=\\u12x4\n", 13, &s, &e), ERR_BAD_DATA);
 	assert_non_null(strstr(e.text, ":2: "));
+	assert_int_equal(read_text("a=\\uD83Dx\n", 10, &s, &e), ERR_BAD_DATA);	/* half of a pair */
 }
 
 static void a_refused_pair_names_its_line_and_ends_the_reading(void **state)
