@@ -193,9 +193,9 @@ int  producer_flush(struct producer *p, int64_t timeout_ms);
  * their callbacks (PRODUCER_ERR_TIMEOUT is returned) and frees everything. Threads that are inside a call meanwhile get
  * PRODUCER_ERR_CLOSED and are waited for; after it returned p is gone. NULL is fine. */
 int  producer_close(struct producer *p, int64_t timeout_ms);
-/* Takes bootstrap.servers, security.protocol and everything of ssl.* and sasl.* over from c, for connections made from now on; the rest of c
- * is not looked at. c is another one than the producer was opened with, and may be freed afterwards. On an error nothing
- * has changed. */
+/* Takes bootstrap.servers, security.protocol and everything of ssl.* and sasl.* over from c, for connections made from now
+ * on; the rest of c is not looked at. c is another one than the producer was opened with, and may be freed afterwards. On an
+ * error nothing has changed. */
 int  producer_reload(struct producer *p, struct producer_config *c, struct producer_error *ret_err);
 
 /* --- Looking at the cluster --- */

@@ -6,6 +6,7 @@
 
 #include "producer/core.h"
 
+#define CODE_UNKNOWN_PARTITION 3
 #define TOPIC_FAULT_MS 2000	/* a new topic may be unknown for so long: it is being made */
 
 void sender_tell(struct sender *s, const char *topic, int32_t partition, const char *what)
@@ -40,15 +41,26 @@ static void topic_events(struct sender *s, struct topic *t)
 	sender_tell(s, t->name, -1, code ? text : NULL);
 }
 
+/* The topic was made anew with fewer partitions, and batches are bound to one of those that went. Of a lane of that
+ * partition lane_events speaks. */
+static bool missing(const struct stream *st)
+{
+	const struct lane *l = st->count ? st->slots[0]->lane : NULL;
+
+	return st->count && (!l || l->partition < 0) && st->owner->known && st->partition >= st->owner->partition_count;
+}
+
 static void stream_events(struct sender *s, struct stream *st)
 {
+	int16_t code = st->hold_code ? st->hold_code : missing(st) ? CODE_UNKNOWN_PARTITION : 0;
 	char text[400], why[340];
 
-	if (st->hold_code == st->reported)
+	if (code == st->reported)
 		return;
-	st->reported = st->hold_code;
-	snprintf(text, sizeof text, "the partition does not take a batch: %s", stream_hold_text(st, why, sizeof why));
-	sender_tell(s, st->topic, st->partition, st->hold_code ? text : NULL);
+	st->reported = code;
+	snprintf(text, sizeof text, "the partition does not take a batch: %s",
+		 st->hold_code ? stream_hold_text(st, why, sizeof why) : api_error(code)->name);
+	sender_tell(s, st->topic, st->partition, code ? text : NULL);
 }
 
 /* A partition that somebody chose and that the topic does not have. */

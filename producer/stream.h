@@ -11,7 +11,8 @@
  *	cutting	    the oldest batch was refused for what it holds, for certain: others take its place (sender_cut.c)
  *
  * Invariants (stream_check)
- *  (1) slots are in sequence order; within one identity each begins where the one before ended (modulo 2^31).
+ *  (1) slots are in sequence order; within one identity each begins where the one before ended (modulo 2^31),
+ *      except behind a proven one, which may be unanswered when later ones are not.
  *  (2) flowing: the sent ones are a prefix of slots, at most in_flight, and one alone until the identity is warm.
  *  (3) recovering: at most one is sent, always the oldest that is not set aside as out of order; nothing new joins.
  *  (4) what may have been written is never given another identity.

@@ -15,7 +15,8 @@
 #include "agent/base/err.h"
 
 enum {
-	UNKNOWN_TOPIC = 3, LEADER_NOT_AVAILABLE = 5, NOT_LEADER = 6, ILLEGAL_SASL_STATE = 34, UNSUPPORTED_VERSION = 35, INVALID_REQUEST = 42,
+	UNKNOWN_TOPIC = 3, LEADER_NOT_AVAILABLE = 5, NOT_LEADER = 6, ILLEGAL_SASL_STATE = 34, UNSUPPORTED_VERSION = 35,
+	INVALID_REQUEST = 42,
 	UNKNOWN_TOPIC_ID = 100
 };
 
@@ -466,7 +467,8 @@ void fake_serve(struct fake *f, struct fake_conn *c, const uint8_t *p, size_t n)
 	q.api = wire_i16(&q.r);
 	q.version = wire_i16(&q.r);
 	api = api_of(f->profile, q.api);
-	if (q.r.failed || api.key < 0 || !may_ask(c, q.api) || q.version < api.min || (q.version > api.range->max && q.api != FAKE_VERSIONS)) {
+	if (q.r.failed || api.key < 0 || !may_ask(c, q.api) || q.version < api.min ||
+	    (q.version > api.range->max && q.api != FAKE_VERSIONS)) {
 		c->dead = true;
 		return;
 	}

@@ -73,7 +73,7 @@ void fake_topic_error(struct fake *f, const char *name, int16_t code)
 
 static void recreate(struct fake *f, struct fake_topic *t)
 {
-	for (int i = 0; i < f->partitions; i++)
+	for (int i = 0; i < PARTITIONS_MAX; i++)
 		fake_log_bury(f, &t->logs[i]);
 	be32_put(t->id + 12, ++f->ids_made);
 }
@@ -161,6 +161,11 @@ const char *fake_record(struct fake *f, const char *name, int partition, size_t 
 
 	LOCKED(f, struct fake_log *l = &topic(f, name)->logs[partition]; if (i < l->n) v = l->values[i]);
 	return v;
+}
+
+void fake_set_partitions(struct fake *f, int partitions)
+{
+	LOCKED(f, f->partitions = partitions);
 }
 
 const char *fake_buried(struct fake *f, size_t i)

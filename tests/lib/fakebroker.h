@@ -87,6 +87,8 @@ void fake_lead(struct fake *f, int partition, int node);	/* -1: nobody leads */
 void fake_topic_error(struct fake *f, const char *topic, int16_t code);	/* in Metadata; 0: over */
 void fake_recreate_topic(struct fake *f, const char *topic);	/* deleted and made again: new id, nothing in it */
 void fake_topic_id(struct fake *f, const char *topic, uint8_t ret_id[16]);
+/* Of every topic, from now on; what lies in others is kept for when they are back. */
+void fake_set_partitions(struct fake *f, int partitions);
 /* What was in topics that were made anew since: the i-th value, NULL behind the last. */
 const char *fake_buried(struct fake *f, size_t i);
 /* Kafka's names: max.message.bytes, min.insync.replicas, message.timestamp.before.max.ms, message.timestamp.after.max.ms

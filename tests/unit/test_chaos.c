@@ -39,7 +39,6 @@ struct fixture {
 	struct lane *lanes[LANES];
 	int next[LANES];
 	unsigned int rng;
-	bool again;			/* "t" was made anew */
 	pthread_t looker;
 	_Atomic bool looking;
 };
@@ -185,6 +184,7 @@ static void heal(struct fixture *f)
 {
 	fake_heal(f->fake);
 	fake_topic_error(f->fake, "t", 0);
+	fake_set_partitions(f->fake, PARTITIONS);
 	for (int i = 0; i < NODES; i++) {
 		fake_mute(f->fake, i, false);
 		fake_up(f->fake, i);
@@ -214,7 +214,7 @@ static void reload_(struct fixture *f)
 
 static void chaos(struct fixture *f)
 {
-	switch (any(f, 16)) {
+	switch (any(f, 17)) {
 	case 0: fake_lead(f->fake, (int)any(f, PARTITIONS), (int)any(f, NODES + 1) - 1); break;
 	case 1: fake_lead(f->fake, 0, (int)any(f, NODES)); break;
 	case 2: f->mock.fail_spills = 1; break;
@@ -223,7 +223,11 @@ static void chaos(struct fixture *f)
 	case 5: fake_down(f->fake, 0); fake_down(f->fake, 1); fake_down(f->fake, 2); fake_reload(f->fake); break;
 	case 6: fake_down(f->fake, (int)any(f, NODES)); break;
 	case 7: fake_mute(f->fake, (int)any(f, NODES), true); break;
-	case 8: f->again = true; fake_recreate_topic(f->fake, "t"); break;
+	case 8: fake_recreate_topic(f->fake, "t"); break;
+	case 16:
+		fake_set_partitions(f->fake, 1 + (int)any(f, PARTITIONS));
+		fake_recreate_topic(f->fake, "t");
+		break;
 	case 9: fake_fault_api(f->fake, FAKE_METADATA, FAULT_ERROR, 129, 1); break;
 	case 10: fake_fault_api(f->fake, FAKE_INIT_PRODUCER_ID, FAULT_CLOSE_BEFORE + FAULT_TRUNCATED, 4, 1); break;
 	case 11: reload_(f); break;
@@ -350,7 +354,7 @@ static void nor_when_connections_authenticate_anew(void **state)
 
 int main(int argc, char **argv)
 {
-	static const struct CMUnitTest tests[] = { 
+	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_lost_doubled_or_out_of_order),
 		cmocka_unit_test(nor_is_it_over_tls),
 		cmocka_unit_test(nor_when_connections_authenticate_anew),

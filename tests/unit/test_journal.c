@@ -159,6 +159,29 @@ static bool any_broker_up(struct fixture *f)
 	return up;
 }
 
+/* The last word about a topic. "": all is well. */
+static bool said(struct fixture *f, const char *what)
+{
+	bool yes;
+
+	pthread_mutex_lock(&f->mock.mu);
+	yes = what[0] ? strstr(f->mock.topic_event, what) != NULL : !f->mock.topic_event[0];
+	pthread_mutex_unlock(&f->mock.mu);
+	return yes;
+}
+
+static bool refused(struct fixture *f, int32_t partition)
+{
+	struct producer_stat st;
+	bool yes = false;
+
+	assert_int_equal(producer_stat(f->p, &st), 0);
+	for (size_t i = 0; i < st.partition_count; i++)
+		yes |= st.partitions[i].partition == partition && st.partitions[i].error[0];
+	producer_stat_release(&st);
+	return yes;
+}
+
 static void begin(struct fixture *f)
 {
 	open_(f);
@@ -382,6 +405,31 @@ static void a_held_topic_spills_its_lane_and_leaves_the_others_alone(void **stat
 	assert_all_there(f, 0);
 }
 
+/* What is bound to a partition that went waits for it, which is said, and holds up nothing else. */
+static void a_topic_made_anew_with_fewer_partitions_is_told(void **state)
+{
+	struct fixture *f = fixture(state, 1, 3);
+
+	set(f, "metadata.max.age.ms", "100");
+	open_(f);
+	f->lane = producer_lane(f->p, "t", -1);
+	start(f);
+	append_some(f, 100);
+	wait_for(fake_records(f->fake, "t", -1) == 100);
+	fake_fault(f->fake, 2, FAULT_ERROR, 19, 1000000);
+	wait_for((append_some(f, 200), lane_seal(f->lane), refused(f, 2)));
+	fake_set_partitions(f->fake, 2);
+	fake_recreate_topic(f->fake, "t");
+	wait_for(said(f, "UNKNOWN_TOPIC_OR_PARTITION"));
+	append_some(f, 100);
+	lane_seal(f->lane);
+	wait_for(fake_records(f->fake, "t", -1) >= 100);
+	fake_set_partitions(f->fake, 3);
+	fake_heal(f->fake);
+	drain(f);
+	wait_for(said(f, ""));
+}
+
 /* --- an earlier life --- */
 
 static struct batch *earlier_life(struct fixture *f, int32_t sequence, int from, int to)
@@ -534,6 +582,7 @@ int main(int argc, char **argv)
 		T(unanswered_batches_are_kept_with_their_identity),
 		T(a_connection_lost_while_draining_rewinds_and_doubles_nothing),
 		T(a_held_topic_spills_its_lane_and_leaves_the_others_alone),
+		T(a_topic_made_anew_with_fewer_partitions_is_told),
 		T(restored_batches_are_sent_first_under_their_old_identity),
 		T(a_stop_keeps_what_was_sent_and_what_the_caller_wants),
 		T(a_stop_keeps_unanswered_batches_with_their_identity),

@@ -310,6 +310,26 @@ static void timed_out_but_a_later_one_was_taken_then_45_is_written(void **state)
 	assert_false(stream_held(&f->s));
 }
 
+/* The leader before hangs, and the next one has what it was sent. */
+static void a_later_one_may_be_answered_by_a_new_leader_first(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_and_send(f, 3);
+	answer(f, 2, 0);
+	assert_false(finished(f, 1));
+	assert_int_equal(f->s.sent, 2);
+	lose(f, 1);
+	lose(f, 3);
+	assert_int_equal(send_next(f), 1);
+	answer(f, 1, 45);			/* proven, and forgotten by now */
+	assert_true(finished(f, 1));
+	assert_int_equal(f->b[1]->error, 0);
+	assert_int_equal(send_next(f), 3);
+	answer(f, 3, 0);
+	assert_int_equal(f->s.count, 0);
+}
+
 static void what_never_left_is_not_part_of_recovery(void **state)
 {
 	struct fixture *f = *state;
@@ -895,6 +915,7 @@ int main(int argc, char **argv)
 		J(successes_then_45_sends_the_rest_again),
 		J(a_refusal_in_the_pipeline_repairs_itself_in_order),
 		J(timed_out_but_a_later_one_was_taken_then_45_is_written),
+		J(a_later_one_may_be_answered_by_a_new_leader_first),
 		J(what_never_left_is_not_part_of_recovery),
 		J(backoff_grows_and_a_new_leader_ends_it),
 		J(restored_batches_go_first_then_the_stream_renews),
