@@ -15,8 +15,8 @@
 #include "agent/base/err.h"
 
 enum {
-	UNKNOWN_TOPIC = 3, LEADER_NOT_AVAILABLE = 5, NOT_LEADER = 6, ILLEGAL_SASL_STATE = 34, UNSUPPORTED_VERSION = 35,
-	INVALID_REQUEST = 42,
+	UNKNOWN_TOPIC = 3, LEADER_NOT_AVAILABLE = 5, NOT_LEADER = 6, ILLEGAL_SASL_STATE = 34,
+	UNSUPPORTED_VERSION = 35, INVALID_REQUEST = 42,
 	UNKNOWN_TOPIC_ID = 100
 };
 
@@ -259,17 +259,19 @@ static void put_feature(struct wire_out *w)
 	buf_put(w->buf, feature, sizeof feature);
 }
 
-static const struct fake_range sasl_handshake_range = { 0, 1 }, sasl_authenticate_range = { 0, 2 };
+static const struct fake_range sasl_range[2] = { { 0, 1 }, { 0, 2 } };	/* handshake, authenticate */
 
 static void versions(struct fake_request *q)
 {
 	const struct fake_profile *p = q->f->profile;
 	const struct { int api; const struct fake_range *range; } rows[] = {
 		{ FAKE_PRODUCE, &p->produce }, { FAKE_METADATA, &p->metadata }, { FAKE_VERSIONS, &p->versions },
-		{ FAKE_INIT_PRODUCER_ID, &p->init_producer_id }, { FAKE_SASL_HANDSHAKE, &sasl_handshake_range },
-		{ FAKE_SASL_AUTHENTICATE, &sasl_authenticate_range }, { FAKE_DESCRIBE_PRODUCERS, &p->describe_producers },
+		{ FAKE_INIT_PRODUCER_ID, &p->init_producer_id }, { FAKE_DESCRIBE_PRODUCERS, &p->describe_producers },
+		{ FAKE_SASL_HANDSHAKE, &sasl_range[0] }, { FAKE_SASL_AUTHENTICATE, &sasl_range[1] },
 	};
-	size_t n = p->describe_producers.max < 0 ? 6 : 7;
+	const size_t count = sizeof rows / sizeof rows[0];
+	bool offered[] = { true, true, true, true, p->describe_producers.max >= 0, q->c->session_ms, q->c->session_ms };
+	size_t n = 0;
 	int16_t error;
 
 	if (q->version > p->versions.max) {
@@ -283,9 +285,12 @@ static void versions(struct fake_request *q)
 		wire_no_tags(&q->r);
 	}
 	wire_put_i16(&q->w, error);
+	for (size_t i = 0; i < count; i++)
+		n += offered[i];
 	wire_put_count(&q->w, n);
-	for (size_t i = 0; i < n; i++)
-		put_range(&q->w, rows[i].api, rows[i].range);
+	for (size_t i = 0; i < count; i++)
+		if (offered[i])
+			put_range(&q->w, rows[i].api, rows[i].range);
 	if (q->version >= 1)
 		wire_put_i32(&q->w, q->throttle_ms);
 	if (q->version >= 3)
@@ -411,8 +416,8 @@ static struct api api_of(const struct fake_profile *p, int key)
 		{ FAKE_METADATA, 9, METADATA_MIN, &p->metadata, metadata },
 		{ FAKE_VERSIONS, 3, 0, &p->versions, versions },
 		{ FAKE_INIT_PRODUCER_ID, 2, 0, &p->init_producer_id, init_producer_id },
-		{ FAKE_SASL_HANDSHAKE, 2, 1, &sasl_handshake_range, sasl_handshake },
-		{ FAKE_SASL_AUTHENTICATE, 2, 0, &sasl_authenticate_range, sasl_authenticate },
+		{ FAKE_SASL_HANDSHAKE, 2, 1, &sasl_range[0], sasl_handshake },
+		{ FAKE_SASL_AUTHENTICATE, 2, 0, &sasl_range[1], sasl_authenticate },
 		{ FAKE_DESCRIBE_PRODUCERS, 0, 0, &p->describe_producers, describe_producers },
 	};
 
@@ -467,8 +472,8 @@ void fake_serve(struct fake *f, struct fake_conn *c, const uint8_t *p, size_t n)
 	q.api = wire_i16(&q.r);
 	q.version = wire_i16(&q.r);
 	api = api_of(f->profile, q.api);
-	if (q.r.failed || api.key < 0 || !may_ask(c, q.api) || q.version < api.min ||
-	    (q.version > api.range->max && q.api != FAKE_VERSIONS)) {
+	if (q.r.failed || api.key < 0 || !may_ask(c, q.api) ||
+	    q.version < api.min || (q.version > api.range->max && q.api != FAKE_VERSIONS)) {
 		c->dead = true;
 		return;
 	}

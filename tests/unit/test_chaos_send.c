@@ -196,7 +196,7 @@ static void reload(struct fixture *f)
 
 static void chaos(struct fixture *f)
 {
-	switch (any(f, 11)) {
+	switch (any(f, 13)) {
 	case 0: fake_lead(f->fake, (int)any(f, PARTITIONS), (int)any(f, NODES + 1) - 1); break;
 	case 1: fake_lead(f->fake, (int)any(f, PARTITIONS), (int)any(f, NODES)); break;
 	case 2: fake_down(f->fake, (int)any(f, NODES)); break;
@@ -204,7 +204,7 @@ static void chaos(struct fixture *f)
 	case 4: fake_recreate_topic(f->fake, "t"); break;
 	case 5: fake_fault_api(f->fake, FAKE_METADATA, FAULT_ERROR, 129, 1); break;
 	case 6: reload(f); break;
-	case 7: heal(f); break;
+	case 7: case 8: case 9: heal(f); break;
 	default: a_fault(f);
 	}
 	usleep(20000);
@@ -301,11 +301,14 @@ static void *fill(void *arg)
 	return NULL;
 }
 
+/* Of its own record at least: who comes first has nothing else to wait for. */
 static void *flush(void *arg)
 {
 	struct fixture *f = arg;
+	struct producer_record r = { .topic = "t", .partition = 0, .value = "flush", .value_len = 5, .timestamp = -1 };
 
-	producer_flush(f->p, -1);
+	if (producer_send(f->p, &r, NULL, NULL, NULL) == 0)
+		producer_flush(f->p, -1);
 	return NULL;
 }
 
