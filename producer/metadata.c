@@ -313,6 +313,8 @@ static bool set_leader(struct topic *t, int32_t partition, int32_t leader, int32
 	bool news = l->id != (leader < 0 ? -1 : leader);
 
 	available_set(&t->available, partition, leader >= 0);
+	if (s && l->id != leader)
+		stream_moved(s);
 	if (leader < 0) {
 		l->id = -1;	/* the epoch stays: a leader of an older one is still no news */
 		return news;

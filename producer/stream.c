@@ -247,6 +247,9 @@ static struct batch *next_flowing(const struct stream *s)
 {
 	if (s->sent == s->count || s->sent >= s->conf->in_flight)
 		return NULL;
+	/* At once on two brokers it would depend on them what is in the log first. */
+	if (s->sent && s->moved)
+		return NULL;
 	if (s->conf->idempotent && !s->warm && s->sent)
 		return NULL;
 	return s->slots[s->sent];
@@ -531,6 +534,7 @@ void stream_answer(struct stream *s, struct batch *b, int16_t code, int64_t offs
 	ASSERT(b->state == BATCH_SENT && s->sent > 0);
 	b->state = BATCH_PLANNED;
 	s->sent--;
+	s->moved = s->moved && s->sent;
 	s->last_code = code;
 	s->slow = now_ms - b->sent_ms > s->conf->slow_ms;
 	if (e->class == API_ERR_NONE || e->class == API_ERR_DUPLICATE)
@@ -547,6 +551,7 @@ void stream_lost(struct stream *s, struct batch *b, bool on_wire, int64_t now_ms
 	ASSERT(b->state == BATCH_SENT && s->sent > 0);
 	b->state = BATCH_PLANNED;
 	s->sent--;
+	s->moved = s->moved && s->sent;
 	if (on_wire)
 		b->maybe_written = true;
 	else
@@ -634,6 +639,11 @@ const char *stream_hold_text(const struct stream *s, char *buf, size_t n)
 
 	snprintf(buf, n, "%s%s%s%s%s", e->name, why ? ": " : "", why ? why : "", s->said[0] ? "; it says: " : "", s->said);
 	return buf;
+}
+
+void stream_moved(struct stream *s)
+{
+	s->moved = s->sent > 0;
 }
 
 void stream_nudge(struct stream *s)

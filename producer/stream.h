@@ -68,6 +68,7 @@ struct stream {
 	bool     passing;		/* recovering, all was quiet once, a pass over the slots is on its way */
 	bool     progress;		/* the present pass of recovery had a success */
 	bool     renumber;		/* a batch was failed: what is left needs new sequences first */
+	bool     moved;			/* what is sent is at a broker that leads no more */
 	bool     slow;			/* travels apart from others */
 	struct batch *cutting;		/* in slot 0: others are to take its place */
 	int16_t  cut_code;		/* why */
@@ -130,6 +131,8 @@ void stream_fail_all(struct stream *s, int16_t code, struct list *done);
 /* A fresh producer id for a stream that needs one. True: its batches have a new identity now; with a journal they are
  * PLANNING again and must be recorded. */
 bool stream_renew(struct stream *s, const struct stream_id *fresh, int64_t now_ms);
+/* Another broker leads: nothing new is sent while the one before owes answers. */
+void stream_moved(struct stream *s);
 /* Something changed (new leader): whoever waits for a retry may try at once. */
 void stream_nudge(struct stream *s);
 /* The topic was made anew: the broker knows no identity there any more. */

@@ -330,6 +330,25 @@ static void a_later_one_may_be_answered_by_a_new_leader_first(void **state)
 	assert_int_equal(f->s.count, 0);
 }
 
+static void a_new_leader_gets_nothing_while_the_one_before_owes_answers(void **state)
+{
+	struct fixture *f = *state;
+
+	stream_moved(&f->s);			/* nothing is owed: nothing to wait for */
+	warm_and_send(f, 2);
+	join(f, 10);
+	stream_moved(&f->s);
+	assert_int_equal(send_next(f), -1);
+	answer(f, 1, 0);
+	assert_int_equal(send_next(f), -1);
+	answer(f, 2, 0);
+	assert_int_equal(send_next(f), 3);
+	join(f, 10);
+	assert_int_equal(send_next(f), 4);	/* that is over */
+	answer(f, 3, 0);
+	answer(f, 4, 0);
+}
+
 static void what_never_left_is_not_part_of_recovery(void **state)
 {
 	struct fixture *f = *state;
@@ -916,6 +935,7 @@ int main(int argc, char **argv)
 		J(a_refusal_in_the_pipeline_repairs_itself_in_order),
 		J(timed_out_but_a_later_one_was_taken_then_45_is_written),
 		J(a_later_one_may_be_answered_by_a_new_leader_first),
+		J(a_new_leader_gets_nothing_while_the_one_before_owes_answers),
 		J(what_never_left_is_not_part_of_recovery),
 		J(backoff_grows_and_a_new_leader_ends_it),
 		J(restored_batches_go_first_then_the_stream_renews),
