@@ -7,6 +7,7 @@ import oracle
 import procs
 from scenario import scenario
 from secure import MECHANISMS, PASSWORD, REAUTH_MS
+from tokens import Endpoint
 
 
 def token_file(t, kafka, lives=3600):
@@ -197,6 +198,35 @@ def sessions_that_end_lose_and_double_nothing(t):
         assert "closed the connection" not in agent.log_text(), agent.tail()
         v = oracle.judge(t.run_id, {w.id: w.seq}, oracle.triples(oracle.consume(kafka.address, topic)))
         assert v.good, str(v)
+
+
+@scenario()
+def tokens_of_an_endpoint_are_fetched_and_renewed(t):
+    """OAUTHBEARER with client credentials at an https endpoint: a wrong secret is said; tokens of six seconds are renewed under load."""
+    kafka = t.secure_kafka()
+    topic = t.topic(kafka)
+    endpoint = Endpoint(kafka.issuer, kafka.ca.leaf("tokens"), "an agent", "s3cret:&")
+    t.closing.append(endpoint.close)
+    w = t.writer("app")
+    w.write(100)
+    conf = {k: v for k, v in kafka.client_conf("SASLSSL", "OAUTHBEARER").items() if v is not None}
+    conf.update({"sasl.oauthbearer.token.endpoint.url": endpoint.url, "sasl.oauthbearer.client.id": "an agent",
+                 "sasl.oauthbearer.client.secret": "wr0ng-s3cret", "sasl.oauthbearer.scope": "produce"})
+    agent = t.agent(conf.pop("bootstrap.servers"), topic, producer=conf).start()
+    agent.until(lambda s: any("invalid_client" in r and "token endpoint 127.0.0.1:" in r for r in s["reasons"]), 20, "the endpoint's words")
+    assert endpoint.refused and not endpoint.given
+    no_secrets(t, agent, "wr0ng-s3cret", "s3cret:&")
+    agent.settings["producer"]["sasl.oauthbearer.client.secret"] = "s3cret:&"
+    agent.write_config()
+    agent.signal(signal.SIGHUP)
+    agent.until_acked(100, 40)
+    feed = t.feeder([w], lines_per_s=5000)
+    procs.until(lambda: endpoint.given >= 3, 40, "tokens are renewed", every=0.2)
+    feed.stop()
+    agent.until_acked(t.ledger.total())
+    no_secrets(t, agent, "s3cret:&")
+    agent.stop()
+    t.expect_all(kafka, topic)
 
 
 @scenario()
