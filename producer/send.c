@@ -114,6 +114,9 @@ static int check_record(const struct sending *s)
 	if (r->partition < -1)
 		return code_fail(s->err, PRODUCER_ERR_INVALID_PARTITION, "partition %" PRId32 " of topic \"%.60s\": must be 0 or "
 				 "more, or -1", r->partition, r->topic);
+	if (r->timestamp < -1)
+		return code_fail(s->err, PRODUCER_ERR_SERIALIZATION, "timestamp %" PRId64 " for topic \"%s\": must be 0 or more, "
+				 "or -1", r->timestamp, r->topic);
 	for (size_t i = 0; i < r->header_count; i++)
 		if (!r->headers[i].name)
 			return code_fail(s->err, PRODUCER_ERR_SERIALIZATION, "header %zu for topic \"%.60s\" has no name", i,

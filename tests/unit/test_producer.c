@@ -687,6 +687,9 @@ static void what_cannot_be_a_record_is_refused_without_waiting(void **state)
 	r.topic = memset(topic, 'a', 250);
 	assert_int_equal(producer_send(f->p, &r, done, f, NULL), PRODUCER_ERR_INVALID_TOPIC);
 	r.topic = "t";
+	r.timestamp = -2;
+	assert_int_equal(producer_send(f->p, &r, done, f, NULL), PRODUCER_ERR_SERIALIZATION);
+	r.timestamp = -1;
 	r.partition = -2;
 	assert_int_equal(producer_send(f->p, &r, done, f, NULL), PRODUCER_ERR_INVALID_PARTITION);
 	r.partition = -1;
