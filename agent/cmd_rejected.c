@@ -28,11 +28,13 @@ static int open_spool(struct source *s, bool read_only, struct err *e)
 	return spool_open(&sc, &s->spool, e);
 }
 
-/* *ret_first: the number the answer begins with; the rest is left in `out`. */
+/* *ret_first: the number the answer begins with; the rest is left in `out`. An agent that stops or hangs closes in the middle
+ * of an answer, and who exports before a purge must not take a part for the whole. */
 static int ask_agent(struct source *s, const char *form, int64_t id, struct buf *out, int64_t *ret_first, bool *ret_more,
 		     struct err *e)
 {
 	char question[64];
+	unsigned long long length;
 	char *end;
 	int rc;
 
@@ -45,10 +47,13 @@ static int ask_agent(struct source *s, const char *form, int64_t id, struct buf 
 		return err_set(e, ERR_UNAVAILABLE, "%.*s", (int)strcspn(out->data + 7, "\n"), out->data + 7);
 	*ret_first = strtoll(out->data, &end, 10);
 	*ret_more = strtol(end, &end, 10) != 0;
+	length = strtoull(end, &end, 10);
 	if (*end != '\n')
 		return err_set(e, ERR_BAD_DATA, "the agent's answer cannot be read; is it of another version?");
 	end++;
 	out->len -= (size_t)(end - out->data);
+	if (out->len != length)
+		return err_set(e, ERR_UNAVAILABLE, "the agent's answer was cut off; what was printed is not all of it");
 	memmove(out->data, end, out->len + 1);
 	return 0;
 }

@@ -64,12 +64,25 @@ static int64_t producer_bytes(struct producer_config *c, const char *name)
 	return bytes;
 }
 
+/* What interceptors put on every record. What is wrong with them is told elsewhere. */
+static int64_t header_bytes(struct producer_config *c)
+{
+	struct intercept *chain;
+	int64_t n;
+
+	if (intercept_new(producer_config_get(c, "interceptor.classes"), &chain, NULL) < 0)
+		return 0;
+	n = (int64_t)intercept_header_bytes(chain);
+	intercept_free(chain);
+	return n;
+}
+
 /* The longest line that fits a request and leaves room in memory; a small memory lowers the default to a quarter of it. */
 static int64_t line_limit(struct producer_config *c)
 {
 	int64_t request = producer_bytes(c, "max.request.size"), memory = producer_bytes(c, "buffer.memory");
 
-	return (request < memory / 4 ? request : memory / 4) - RECORD_OVERHEAD;
+	return (request < memory / 4 ? request : memory / 4) - RECORD_OVERHEAD - header_bytes(c);
 }
 
 static void check_max_line(const struct loaded *l, struct conf *c, struct conf_problems *problems)
@@ -80,10 +93,14 @@ static void check_max_line(const struct loaded *l, struct conf *c, struct conf_p
 		struct conf_input *in = &c->inputs[i];
 		size_t key = in->key ? strlen(in->key) : 0;
 
-		if (in->max_line_set && in->max_line + (int64_t)key > limit)
+		if (limit <= (int64_t)key)
 			conf_problem_add(problems, c->path, in->line, in->column,
-				"max_line of %lld bytes does not fit: with key and overhead at most %lld fit max.request.size and "
-				"a quarter of buffer.memory", (long long)in->max_line, (long long)limit);
+				"no line fits: key, headers and overhead alone take max.request.size or a quarter of "
+				"buffer.memory");
+		else if (in->max_line_set && in->max_line + (int64_t)key > limit)
+			conf_problem_add(problems, c->path, in->line, in->column,
+				"max_line of %lld bytes does not fit: with key, headers and overhead at most %lld fit "
+				"max.request.size and a quarter of buffer.memory", (long long)in->max_line, (long long)limit);
 		else if (!in->max_line_set && in->max_line > limit - (int64_t)key)
 			in->max_line = limit - (int64_t)key;
 	}

@@ -199,7 +199,7 @@ bool rejected_answer(struct state *st, const char *question, struct buf *out)
 	if (a.rc < 0) {
 		buf_printf(out, "error: %s\n", a.err.text);
 	} else {
-		buf_printf(out, "%" PRId64 " %d\n", a.purge ? (int64_t)a.page.count : a.page.last, a.page.more);
+		buf_printf(out, "%" PRId64 " %d %zu\n", a.purge ? (int64_t)a.page.count : a.page.last, a.page.more, body.len);
 		buf_put(out, body.data ? body.data : "", body.len);
 	}
 	buf_release(&body);

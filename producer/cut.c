@@ -20,6 +20,7 @@
 #include "producer/wire.h"
 
 #define RAW_MAX (1u << 30)		/* of a batch: record.c */
+#define WORDS_MAX 500			/* for each of some ten thousand records */
 
 struct cut *cut_new(int16_t code)
 {
@@ -78,7 +79,7 @@ int cut_add_culprit(struct cut *c, int32_t index, const char *words, size_t n)
 		at--;
 	if (at > 0 && c->culprits[at - 1].index == index)
 		return 0;
-	if (words && !(copy = mem_strndup(words, n)))
+	if (words && !(copy = mem_strndup(words, n < WORDS_MAX ? n : WORDS_MAX)))
 		return ERR_NOMEM;
 	v = mem_grow(c->culprits, c->culprit_count, sizeof *v);
 	if (!v) {

@@ -33,6 +33,7 @@ struct cut {
 	bool     all;			/* every record is taken out */
 	bool     recount;		/* records are taken out: what is left needs a new identity */
 	bool     identified;		/* parts and others have theirs */
+	bool     last_try;		/* the orderly end has asked once more */
 	struct cut_culprit *culprits;	/* by index, each once */
 	uint32_t culprit_count;
 

@@ -29,6 +29,7 @@
 #define STACK_MIN 32768
 #define STACK_MAX 524288
 #define VALUE_MAX ((size_t)1 << 30)
+#define HEADER_LENGTHS 10		/* varints of name and value */
 
 struct intercept_scratch {
 	pcre2_match_data *match;
@@ -206,6 +207,16 @@ const char *intercept_topic(const struct intercept *c, const char *topic)
 		if (c->steps[i].kind->run == run_rename)
 			run_rename(&c->steps[i], &r, NULL, NULL, 0);
 	return r.topic;
+}
+
+size_t intercept_header_bytes(const struct intercept *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; c && i < c->count; i++)
+		if (c->steps[i].kind->run == run_header)
+			n += strlen(c->steps[i].name) + strlen(c->steps[i].value) + HEADER_LENGTHS;
+	return n;
 }
 
 /* --- out of JSON --- */

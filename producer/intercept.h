@@ -32,4 +32,7 @@ int  intercept_apply(const struct intercept *c, struct producer_record *r, struc
 /* The topic that every record for this one gets; it depends on nothing else. */
 const char *intercept_topic(const struct intercept *c, const char *topic);
 
+/* At most so many bytes of headers are put on a record. */
+size_t intercept_header_bytes(const struct intercept *c);
+
 #endif

@@ -145,6 +145,8 @@ void sender_load(struct sender *s, struct batch *b);	/* its bytes, from wherever
 
 /* sender_cut.c */
 void sender_cut(struct sender *s);
+/* At the orderly end: what waits to be tried again is tried at once, one time. */
+void sender_cut_last(struct sender *s);
 void sender_cut_answered(struct sender *s, struct batch *b);
 /* The answer that made its stream cut b names the records. */
 void sender_cut_name(struct batch *b, const struct api_produce_answer *a);

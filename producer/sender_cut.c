@@ -36,6 +36,9 @@ void sender_cut_name(struct batch *b, const struct api_produce_answer *a)
 
 	cut_free(b->cut, NULL);
 	b->cut = cut_new(a->error);
+	/* Parts of what is too large hold all of its records, whoever names some of them. */
+	if (api_error(a->error)->class != API_ERR_RECORD)
+		return;
 	while (b->cut && api_next_record_error(&errors, &index, &words, &n))
 		if (index >= 0 && index < b->count && cut_add_culprit(b->cut, index, words ? words : a->message,
 								      words ? n : a->message_len) < 0) {
@@ -151,10 +154,16 @@ static void give(struct sender *s, struct batch *b)
 	s->journal->replace(s->journal->arg, b);
 }
 
+/* Those behind it too: for their new identity, or because without sequences only the ledger knows who comes first. */
+static bool recorded_anew(const struct stream *st, const struct cut *c)
+{
+	return c->recount || (st->conf->journaled && !st->conf->idempotent);
+}
+
 /* Those behind it, for the journal. 0 or ERR_NOMEM. */
 static int note_others(struct stream *st, struct cut *c)
 {
-	if (!c->recount || !st->conf->idempotent || st->count == 1)
+	if (!recorded_anew(st, c) || st->count == 1)
 		return 0;
 	c->others = mem_array(struct batch *, st->count - 1);
 	if (!c->others)
@@ -189,12 +198,12 @@ static bool identify(struct sender *s, struct stream *st, struct cut *c)
 {
 	if (c->identified)
 		return true;
-	if (c->recount && (!others_ready(st) || !stream_can_renew(st, &s->id)))
+	if (recorded_anew(st, c) && (!others_ready(st) || !stream_can_renew(st, &s->id)))
 		return false;
 	if (stream_cut_reserve(st, count_of(&c->parts)) < 0 || (s->journal && note_others(st, c) < 0))
 		return false;
 	c->identified = true;
-	if (c->recount)
+	if (recorded_anew(st, c))
 		stream_cut_recount(st, &c->parts, &s->id);
 	else
 		stream_cut_split(st, &c->parts);
@@ -328,6 +337,28 @@ static void step(struct sender *s, struct stream *st)
 		begin(s, st, b);
 	else
 		go_on(s, st, b);
+}
+
+/* What waits for its time has none: tried at once, and not again. */
+static void hurry(struct sender *s, struct stream *st)
+{
+	struct cut *c = st->cutting->cut;
+
+	if (!c || c->step != CUT_WAITING || c->last_try)
+		return;
+	c->last_try = true;
+	st->cut_at_ms = s->now_ms;
+}
+
+void sender_cut_last(struct sender *s)
+{
+	list_each(it, &s->streams) {
+		struct stream *st = list_entry(it, struct stream, node);
+
+		if (st->cutting)
+			hurry(s, st);
+	}
+	sender_cut(s);
 }
 
 void sender_cut(struct sender *s)

@@ -199,7 +199,7 @@ void sender_stop_round(struct sender *s)
 	sender_news(s);
 	/* What is refused for certain now would be uncertain in the next life. */
 	if (!s->stop_given && !journal_owes(s))
-		sender_cut(s);
+		sender_cut_last(s);
 	if (!s->stop_given && !journal_owes(s) && !keep_restored(s))
 		give_rest(s);
 	/* Answers may have come while that was on its way: another round looks. */

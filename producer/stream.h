@@ -148,7 +148,7 @@ int  stream_cut_reserve(struct stream *s, uint32_t n);
 bool stream_can_renew(const struct stream *s, const struct stream_id *fresh);
 /* The parts hold all of its records: they get its sequences. */
 void stream_cut_split(struct stream *s, struct list *parts);
-/* Some records are gone: parts and all behind them get a new identity; with a journal those behind are PLANNING then. */
+/* Parts and all behind them get a new identity, if there are identities; with a journal those behind are PLANNING then. */
 void stream_cut_recount(struct stream *s, struct list *parts, const struct stream_id *fresh);
 /* All is recorded: the parts take the slot. The batch is the caller's. */
 void stream_cut_done(struct stream *s, struct list *parts, int64_t now_ms);

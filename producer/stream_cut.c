@@ -3,6 +3,7 @@
  * Invariants
  *  (1) parts that hold all records have the sequences of the batch; then nobody else's change.
  *  (2) when records are missing, all that is left of the stream gets a new identity, and none of it was ever written.
+ *  (3) without idempotence nothing has sequences: what stands behind is recorded anew behind the parts, for its order.
  * Threads: the sender's. Failure: stream_cut_reserve alone needs memory; after it nothing can fail.
  */
 #include <string.h>
@@ -41,19 +42,25 @@ void stream_cut_split(struct stream *s, struct list *parts)
 	}
 }
 
-void stream_cut_recount(struct stream *s, struct list *parts, const struct stream_id *fresh)
+static void renew(struct stream *s, struct list *parts, const struct stream_id *fresh)
 {
-	ASSERT(s->cutting && s->cutting == s->slots[0]);
-	if (!s->conf->idempotent) {
-		stream_cut_split(s, parts);
-		return;
-	}
 	stream_renew_identity(s, fresh);
 	list_each(it, parts)
 		stream_identify(s, list_entry(it, struct batch, node));
 	for (uint32_t i = 1; i < s->count; i++) {
 		stream_not_written(s->slots[i]);
 		stream_identify(s, s->slots[i]);
+	}
+}
+
+void stream_cut_recount(struct stream *s, struct list *parts, const struct stream_id *fresh)
+{
+	ASSERT(s->cutting && s->cutting == s->slots[0]);
+	if (s->conf->idempotent)
+		renew(s, parts, fresh);
+	else
+		stream_cut_split(s, parts);
+	for (uint32_t i = 1; i < s->count; i++) {
 		if (!s->conf->journaled)
 			continue;
 		s->slots[i]->state = BATCH_PLANNING;

@@ -7,6 +7,8 @@
  */
 #include "spool/inside.h"
 
+#include <string.h>
+
 #include "agent/base/crc32c.h"
 #include "agent/base/mem.h"
 #include "spool/ranges.h"
@@ -37,6 +39,12 @@ static int encode_ranges(struct spool *s, const struct spool_rejected *r)
 	return 0;
 }
 
+/* All that is variable in its row: of short lines the words and ranges are the most. As STMT_REJECTED_BYTES adds up. */
+static uint64_t kept_bytes(const struct spool *s, const struct spool_rejected *r)
+{
+	return (uint64_t)r->size + s->scratch.len + strlen(r->topic) + (r->message ? strlen(r->message) : 0);
+}
+
 static int insert(struct spool *s, const struct spool_rejected *r, struct err *ret_err)
 {
 	sqlite3_stmt *q = db_stmt(&s->db, STMT_REJECTED_ADD);
@@ -57,23 +65,24 @@ static int insert(struct spool *s, const struct spool_rejected *r, struct err *r
 int spool_reject(struct spool *s, struct spool_rejected *r, struct err *ret_err)
 {
 	int rc = spool_may_change(s, ret_err);
+	uint64_t size;
 
 	ASSERT(r->size > 0);
-	if (rc == 0)
-		rc = check_share(s, r->size, ret_err);
+	if (rc < 0)
+		return rc;
+	if (encode_ranges(s, r) < 0)
+		return spool_lost(s, err_set(ret_err, ERR_NOMEM, "out of memory"));
+	size = kept_bytes(s, r);
+	rc = check_share(s, size, ret_err);
 	if (rc < 0)
 		return rc;
 	r->id = (int64_t)s->now[TOTAL_NEXT_REJECTED];
-	rc = encode_ranges(s, r);
-	if (rc < 0)
-		err_set(ret_err, rc, "out of memory");
-	else
-		rc = insert(s, r, ret_err);
+	rc = insert(s, r, ret_err);
 	if (rc < 0)
 		return spool_lost(s, rc);
 	s->now[TOTAL_NEXT_REJECTED]++;
 	s->now[TOTAL_REJECTED]++;
-	s->now[TOTAL_REJECTED_BYTES] += r->size;
+	s->now[TOTAL_REJECTED_BYTES] += size;
 	return 0;
 }
 

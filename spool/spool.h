@@ -210,7 +210,7 @@ struct spool_totals {
 	uint64_t loss_events, loss_records, loss_bytes;
 	uint64_t uncertain_batches, uncertain_records;
 	int64_t  oldest_ms;				/* wall time of the oldest row, 0: none */
-	uint64_t rejected_bytes;			/* kept of rejected records */
+	uint64_t rejected_bytes;			/* kept of rejected records, with words, topics and ranges */
 	int64_t  max_size;
 	bool     full;					/* the last spool_add was refused */
 };

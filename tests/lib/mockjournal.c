@@ -312,7 +312,7 @@ static void carry_out(struct mock *m, struct command *c)
 	else if (c->kind == LOAD)
 		producer_loaded(m->p, c->b, rc);
 	else if (c->kind == REPLACE)
-		producer_replaced(m->p, c->b, rc, 50);
+		producer_replaced(m->p, c->b, rc, m->replace_retry_ms ? m->replace_retry_ms : 50);
 	else if (c->kind == REFILL)
 		producer_returned(m->p, c->lane, &out, 0, 0);
 	free(c);

@@ -40,6 +40,7 @@ struct mock {
 	_Atomic int64_t first_spill_ms;
 	_Atomic uint64_t replaces, rejected;
 	_Atomic int fail_spills, fail_plans, fail_loads, fail_replaces;
+	_Atomic int64_t replace_retry_ms;	/* after a failed replace(); 0: 50 */
 	_Atomic uint64_t unplanned;	/* batches that the broker saw before they were recorded */
 };
 

@@ -16,6 +16,7 @@
 #include "producer/cut.h"
 #include "producer/journal.h"
 #include "producer/record_read.h"
+#include "producer/sender.h"
 #include "tests/lib/fakebroker.h"
 #include "tests/lib/mockjournal.h"
 
@@ -274,6 +275,35 @@ static void bytes_that_are_no_records_are_noticed(void **state)
 	t.b->count--;
 	assert_int_equal(assert_records(t.b, 0, NULL), 50);
 	bytes_close(&t);
+}
+
+static void words_of_brokers_are_kept_within_bounds(void **state)
+{
+	struct cut *c = cut_new(87);
+	char words[30000];
+
+	(void)state;
+	memset(words, 'w', sizeof words);
+	assert_int_equal(cut_add_culprit(c, 0, words, sizeof words), 0);
+	assert_int_equal(strlen(c->culprits[0].words), 500);
+	cut_free(c, NULL);
+}
+
+/* A broker that answers so would leave a hole in the sequences. */
+static void names_in_a_refusal_for_size_take_nothing_out(void **state)
+{
+	static const uint8_t second[] = { 0, 0, 0, 1, 0xff, 0xff };
+	static const struct { int16_t code; uint32_t culprits; } expect[] = { { 87, 1 }, { 32, 1 }, { 10, 0 }, { 18, 0 } };
+	struct batch *b = batch_new(0, 0);
+
+	(void)state;
+	b->count = 5;
+	for (size_t i = 0; i < COUNT(expect); i++) {
+		sender_cut_name(b, &(struct api_produce_answer){ .error = expect[i].code,
+				.records = { .at = second, .end = second + sizeof second, .left = 1 } });
+		assert_int_equal(b->cut->culprit_count, expect[i].culprits);
+	}
+	batch_free(b, NULL);
 }
 
 static void all_are_condemned_only_for_one_and_the_same_reason(void **state)
@@ -536,6 +566,67 @@ static void a_stop_in_the_middle_of_it_leaves_no_record_in_two_places(void **sta
 	}
 }
 
+/* Else it would be uncertain in the next life, and held. */
+static void a_stop_tries_once_more_what_could_not_be_recorded(void **state)
+{
+	struct fixture *f = fixture(state);
+	int64_t kept = 0;
+
+	limit(f, "max.message.bytes", 3000);
+	begin_journaled(f);
+	f->mock.fail_replaces = 1000000;
+	lines(f, 0, 40, 0, 0);
+	f->mock.replace_retry_ms = 600000;	/* the next try is far away */
+	wait_for(f->mock.replaces == 1);
+	wait_for(({ bool b; pthread_mutex_lock(&f->mock.mu); b = strstr(f->mock.topic_event, "no room left") != NULL;
+		    pthread_mutex_unlock(&f->mock.mu); b; }));
+	f->mock.fail_replaces = 0;
+	producer_stop(f->p, NULL, NULL);
+	f->started = false;
+	list_each(it, &f->mock.rows)
+		kept += list_entry(it, struct mock_row, node)->like.count;
+	assert_int_equal(kept, 40);
+}
+
+static int older(const void *a, const void *b)
+{
+	const struct mock_row *const *x = a, *const *y = b;
+
+	return (*x)->like.ledger_id < (*y)->like.ledger_id ? -1 : 1;
+}
+
+/* What a restart finds: without sequences the order of the ledger is all there is. */
+static void without_sequences_parts_are_recorded_before_what_stands_behind(void **state)
+{
+	struct fixture *f = fixture(state);
+	const struct mock_row *rows[64];
+	size_t n = 0;
+	int next = 0;
+
+	set(f, "enable.idempotence", "false");
+	limit(f, "max.message.bytes", 3000);
+	begin_journaled(f);
+	f->mock.fail_replaces = 1000000;
+	f->mock.replace_retry_ms = 600000;
+	lines(f, 0, 200, 0, 0);
+	wait_for(fake_code_answers(f->fake, 10) > 2 && f->mock.replaces == 1);
+	f->mock.fail_replaces = 0;
+	producer_stop(f->p, NULL, NULL);
+	f->started = false;
+	list_each(it, &f->mock.rows)
+		if (list_entry(it, struct mock_row, node)->identity)
+			rows[n++] = list_entry(it, struct mock_row, node);
+	qsort(rows, n, sizeof rows[0], older);
+	for (size_t i = 0; i < n; i++) {
+		struct record_view r;
+
+		assert_int_equal(record_read(rows[i]->bytes, rows[i]->like.bytes, &r), 0);
+		assert_int_equal(strtol((const char *)r.value, NULL, 10), next);
+		next += rows[i]->like.count;
+	}
+	assert_true(n > 3);
+}
+
 static void what_cannot_be_recorded_is_not_sent_and_tried_again(void **state)
 {
 	struct fixture *f = fixture(state);
@@ -762,6 +853,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_full_budget_does_not_keep_a_batch_from_being_cut),
 		cmocka_unit_test(every_failing_allocation_leaves_the_batch_as_it_was),
 		cmocka_unit_test(bytes_that_are_no_records_are_noticed),
+		cmocka_unit_test(words_of_brokers_are_kept_within_bounds),
+		cmocka_unit_test(names_in_a_refusal_for_size_take_nothing_out),
 		cmocka_unit_test(all_are_condemned_only_for_one_and_the_same_reason),
 		T(a_batch_that_is_too_large_goes_in_parts_and_later_ones_are_smaller),
 		T(compressed_batches_are_cut_too),
@@ -769,6 +862,8 @@ int main(int argc, char **argv)
 		T(a_limit_that_falls_under_load_loses_and_doubles_nothing),
 		T(an_uncertain_batch_waits_for_the_limit_to_rise),
 		T(a_stop_in_the_middle_of_it_leaves_no_record_in_two_places),
+		T(a_stop_tries_once_more_what_could_not_be_recorded),
+		T(without_sequences_parts_are_recorded_before_what_stands_behind),
 		T(what_cannot_be_recorded_is_not_sent_and_tried_again),
 		T(a_compacted_topic_does_not_eat_lines_without_keys),
 		T(culprits_are_set_aside_and_the_others_arrive_in_order),

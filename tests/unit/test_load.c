@@ -73,7 +73,7 @@ static void every_problem_of_both_parts_is_told_in_one_run(void **state)
 			"max_lanes: 0\n",
 	    ":1:1: producer: delivery: exactly_once needs idempotence, and that needs acks: all, retries above 0 and "
 	    "max.in.flight.requests.per.connection of at most 5\n"
-	    ":2:5: max_line of 2097152 bytes does not fit: with key and overhead at most 1048064 fit max.request.size and "
+	    ":2:5: max_line of 2097152 bytes does not fit: with key, headers and overhead at most 1048064 fit max.request.size and "
 			"a quarter "
 	    "of buffer.memory\n"
 	    ":6:3: bootstrap.servers: \"b\" is not host:port\n"
@@ -175,12 +175,34 @@ static void a_small_memory_lowers_the_longest_line(void **state)
 	loaded_release(&l);
 }
 
+/* A line as long as allowed must fit its request with what interceptors put on it, or its file would wait for ever. */
+static void headers_of_interceptors_lower_the_longest_line(void **state)
+{
+	char text[4096], value[1001];
+	struct loaded l = { 0 };
+	struct buf problems;
+
+	(void)state;
+	memset(value, 'v', 1000);
+	value[1000] = '\0';
+	snprintf(text, sizeof text, INPUT "producer: { bootstrap.servers: 'a:1', max.request.size: 100000, interceptor.classes: "
+		 "[{ header: { name: dc, value: %s } }, { header: { name: dc2, value: %s } }] }\n", value, value);
+	assert_int_equal(load(text, &l, &problems), 0);
+	assert_int_equal(l.conf->inputs[0].max_line, 100000 - 512 - 2 * 1000 - 5 - 2 * 10);
+	buf_release(&problems);
+	loaded_release(&l);
+	snprintf(text, sizeof text, INPUT "producer: { bootstrap.servers: 'a:1', max.request.size: 1500, interceptor.classes: "
+		 "[{ header: { name: dc, value: %s } }] }\n", value);
+	bad(text, ":2:5: no line fits: key, headers and overhead alone take max.request.size or a quarter of buffer.memory\n");
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup_teardown(every_problem_of_both_parts_is_told_in_one_run, setup, teardown),
 	cmocka_unit_test_setup_teardown(a_key_that_is_refused_is_not_asked_for_too, setup, teardown),
 	cmocka_unit_test_setup_teardown(lists_and_blocks_arrive_and_secrets_do_not_come_back, setup, teardown),
 	cmocka_unit_test_setup_teardown(interceptors_are_printed_as_yaml_that_reads_back, setup, teardown),
 	cmocka_unit_test_setup_teardown(a_small_memory_lowers_the_longest_line, setup, teardown),
+	cmocka_unit_test_setup_teardown(headers_of_interceptors_lower_the_longest_line, setup, teardown),
 };
 
 int main(int argc, char **argv) { return test_main(argc, argv, tests, COUNT(tests)); }

@@ -3,6 +3,9 @@
 
 #include "spool/inside.h"
 
+#define RANGE 14		/* encoded, with their number */
+#define LARGE ((1 << 20) - 4 - RANGE)
+
 static int reject(struct spool_dir *d, const char *bytes, size_t n, const char *message)
 {
 	struct spool_range range = range_of(1, 10, 20);
@@ -46,7 +49,8 @@ static void rejected_records_are_kept_counted_and_read_back_after_a_kill(void **
 	assert_rejected(d, 0, "1:5:no key:10-20 2:10:none:10-20");
 	assert_rejected(d, 1, "2:10:none:10-20");
 	assert_int_equal(totals_of(d).rejected, 2);
-	assert_int_equal(totals_of(d).rejected_bytes, 15);
+	/* Words, topics and ranges take room as well. */
+	assert_int_equal(totals_of(d).rejected_bytes, 5 + 10 + 6 + 2 * 4 + 2 * RANGE);
 }
 
 static void what_is_rolled_back_is_not_rejected(void **state)
@@ -73,7 +77,7 @@ static void a_full_share_refuses_and_purging_makes_room(void **state)
 	/* A sixteenth of 64 MiB. */
 	txn(d);
 	for (int i = 0; i < 4; i++)
-		assert_int_equal(reject(d, large, 1 << 20, NULL), 0);
+		assert_int_equal(reject(d, large, LARGE, NULL), 0);
 	assert_int_equal(reject(d, "x", 1, NULL), ERR_SPOOL_FULL);
 	put_file(d, 1, 10);			/* the transaction goes on */
 	commit(d);
@@ -84,7 +88,7 @@ static void a_full_share_refuses_and_purging_makes_room(void **state)
 	assert_int_equal(purged, 3);
 	assert_int_equal(totals_of(d).rejected, 4);
 	assert_int_equal(totals_of(d).rejected_bytes, 1 << 20);
-	assert_rejected(d, 0, "4:1048576:none:10-20");
+	assert_rejected(d, 0, "4:1048558:none:10-20");
 	txn(d);
 	assert_int_equal(reject(d, "x", 1, NULL), 0);
 	commit(d);
@@ -106,6 +110,27 @@ static void their_bytes_count_against_the_size_of_the_spool(void **state)
 	assert_int_equal(add_row_sized(d, "logs", 1, 90, 91, 1, 0, &id), ERR_SPOOL_FULL);
 	commit(d);
 	free(large);
+}
+
+/* A log of short lines that nobody takes: each row is mostly words. */
+static void short_records_with_long_words_do_not_outgrow_their_share(void **state)
+{
+	struct spool_dir *d = *state;
+	char words[1025];
+	uint64_t purged;
+	int n = 0;
+
+	memset(words, 'w', sizeof words - 1);
+	words[sizeof words - 1] = '\0';
+	txn(d);
+	while (n < 100000 && reject(d, "x", 1, words) == 0)
+		n++;
+	commit(d);
+	assert_in_range(n, (4 << 20) / 1100, (4 << 20) / 1024);
+	txn(d);
+	assert_int_equal(spool_rejected_purge(d->s, n, &purged, NULL), 0);
+	commit(d);
+	assert_int_equal(totals_of(d).rejected_bytes, 0);
 }
 
 static void damaged_bytes_are_noticed(void **state)
@@ -325,6 +350,7 @@ int main(int argc, char **argv)
 		T(what_is_rolled_back_is_not_rejected),
 		T(a_full_share_refuses_and_purging_makes_room),
 		T(their_bytes_count_against_the_size_of_the_spool),
+		T(short_records_with_long_words_do_not_outgrow_their_share),
 		T(damaged_bytes_are_noticed),
 		T(a_planned_batch_is_replaced_by_rows_and_its_position_moves),
 		T(a_spooled_batch_is_replaced_and_counted_once),
