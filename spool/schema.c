@@ -121,7 +121,7 @@ const char *const schema_sql[STMT_COUNT] = {
 
 	[STMT_REJECTED_ADD]    = "INSERT INTO rejected VALUES (?,?,?,?,?,?,?,?,?,?)",
 	[STMT_REJECTED_EACH]   = "SELECT * FROM rejected WHERE id > ? ORDER BY id",
-	[STMT_REJECTED_BYTES]  = "SELECT ifnull(sum(length(bytes) + length(ranges) + length(CAST(topic AS BLOB)) +"
-				 " ifnull(length(CAST(message AS BLOB)), 0)), 0), count(*) FROM rejected WHERE id <= ?",
+	[STMT_REJECTED_BYTES]  = ("SELECT ifnull(sum(length(bytes) + length(ranges) + length(CAST(topic AS BLOB)) +"
+				 " ifnull(length(CAST(message AS BLOB)), 0)), 0), count(*) FROM rejected WHERE id <= ?"),
 	[STMT_REJECTED_DELETE] = "DELETE FROM rejected WHERE id <= ?",
 };
