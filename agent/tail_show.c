@@ -64,11 +64,7 @@ static int show_file(struct tail *t, const struct file *f, struct tail_file_info
 
 void show_files(struct tail *t, struct tail_list *ret)
 {
-	size_t n = 0;
-
-	list_each(it, &t->files)
-		n++;
-	*ret = (struct tail_list){ .v = mem_array(struct tail_file_info, n + 1) };
+	*ret = (struct tail_list){ .v = mem_array(struct tail_file_info, list_count(&t->files) + 1) };
 	if (!ret->v) {
 		ret->rc = ERR_NOMEM;
 		return;

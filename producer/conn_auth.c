@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/rng.h"
 #include "producer/conn_inside.h"
 #include "producer/sasl.h"
 #include "producer/tls.h"
@@ -161,8 +162,7 @@ static void note_session(struct conn *c, int64_t lifetime_ms, int64_t now_ms)
 	c->reauth_at_ms = c->session_ends_ms = INT64_MAX;
 	if (lifetime_ms <= 0 || lifetime_ms > INT64_MAX / 200 || now_ms > INT64_MAX / 2)
 		return;
-	*c->conf->rng = *c->conf->rng * 6364136223846793005u + 1442695040888963407u;
-	percent += (uint32_t)((*c->conf->rng >> 33) % (REAUTH_SPREAD_PERCENT + 1));
+	percent += (uint32_t)(rng_next(c->conf->rng) % (REAUTH_SPREAD_PERCENT + 1));
 	in_ms = lifetime_ms * percent / 100;
 	c->reauth_at_ms = now_ms + (in_ms > REAUTH_LEAST_MS ? in_ms : REAUTH_LEAST_MS);
 	c->session_ends_ms = now_ms + lifetime_ms;

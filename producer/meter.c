@@ -20,15 +20,6 @@ struct copy {
 	struct partition_row *partitions; size_t partition_count;
 };
 
-static size_t count_list(const struct list *l)
-{
-	size_t n = 0;
-
-	list_each(it, l)
-		n++;
-	return n;
-}
-
 static size_t count_streams(const struct metadata *m)
 {
 	size_t n = 0;
@@ -40,7 +31,7 @@ static size_t count_streams(const struct metadata *m)
 
 static int make_room(struct copy *c, const struct sender *s)
 {
-	size_t nodes = count_list(&s->brokers) + 1, topics = count_list(&s->metadata.topics) + 1;
+	size_t nodes = list_count(&s->brokers) + 1, topics = list_count(&s->metadata.topics) + 1;
 
 	c->node_copies = mem_array(struct node_metrics, nodes);
 	c->nodes = mem_array(struct node_row, nodes);

@@ -14,18 +14,13 @@
 #include <string.h>
 
 #include "agent/base/err.h"
+#include "agent/base/rng.h"
 #include "agent/base/list.h"
 #include "producer/journal.h"
 #include "producer/murmur2.h"
 
 #define PRIORITY_HEADER "priority"
 #define PRIORITY_HIGH   "high"
-
-static uint64_t next_random(uint64_t *rng)
-{
-	*rng = *rng * 6364136223846793005u + 1442695040888963407u;
-	return *rng >> 33;
-}
 
 /* --- records --- */
 
@@ -113,7 +108,7 @@ int place_record(const struct place_rule *rule, struct place_state *st, const st
 		*ret = nth(t, st->turn++);
 		break;
 	case PARTITIONER_RANDOM:
-		*ret = nth(t, (uint32_t)next_random(&st->rng));
+		*ret = nth(t, (uint32_t)rng_next(&st->rng));
 		break;
 	case PARTITIONER_FILE:
 		*ret = r->place ? hash(r->place, r->place_len, t->count) : by_key(rule, r, 0, t->count);
@@ -142,7 +137,7 @@ static int32_t pick_weighted(const struct sticky_choice *c, size_t n, bool spare
 	for (size_t i = 0; i < n; i++)
 		sum += c[i].spare == spare ? longest + 1 - c[i].queue : 0;
 	ASSERT(sum > 0);
-	at = next_random(rng) % sum;
+	at = rng_next(rng) % sum;
 	for (size_t i = 0; i < n && picked < 0; i++) {
 		uint64_t weight = c[i].spare == spare ? longest + 1 - c[i].queue : 0;
 

@@ -175,15 +175,6 @@ static int note_others(struct stream *st, struct cut *c)
 	return 0;
 }
 
-static uint32_t count_of(const struct list *l)
-{
-	uint32_t n = 0;
-
-	list_each(it, l)
-		n++;
-	return n;
-}
-
 /* While the bytes were cut, some of those behind it may have gone to be kept elsewhere. */
 static bool others_ready(const struct stream *st)
 {
@@ -200,7 +191,7 @@ static bool identify(struct sender *s, struct stream *st, struct cut *c)
 		return true;
 	if (recorded_anew(st, c) && (!others_ready(st) || !stream_can_renew(st, &s->id)))
 		return false;
-	if (stream_cut_reserve(st, count_of(&c->parts)) < 0 || (s->journal && note_others(st, c) < 0))
+	if (stream_cut_reserve(st, list_count(&c->parts)) < 0 || (s->journal && note_others(st, c) < 0))
 		return false;
 	c->identified = true;
 	if (recorded_anew(st, c))
@@ -235,16 +226,16 @@ static void count_in(struct sender *s, struct batch *b, struct list *l)
 		part->sealed_live = b->sealed_live;
 		part->topic = b->topic;
 	}
-	accum_cut(s->accum, b, count_of(l));
+	accum_cut(s->accum, b, list_count(l));
 }
 
 static void finish(struct sender *s, struct stream *st, struct batch *b)
 {
 	struct cut *c = b->cut;
-	uint32_t left = count_of(&c->parts);
+	uint32_t left = list_count(&c->parts);
 
 	if (!s->journal) {
-		left += count_of(&c->fails);
+		left += list_count(&c->fails);
 		count_in(s, b, &c->parts);
 		count_in(s, b, &c->fails);
 		accum_settled(s->accum, b);

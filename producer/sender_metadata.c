@@ -25,15 +25,6 @@ void sender_throttled(struct sender *s, struct conn *c, int32_t throttle_ms)
 
 /* --- asking --- */
 
-static size_t count_topics(const struct metadata *m)
-{
-	size_t n = 0;
-
-	list_each(it, &m->topics)
-		n++;
-	return n;
-}
-
 static void send_metadata(struct sender *s, struct conn *c, const char *const *names, size_t n)
 {
 	int16_t version = api_pick(&c->versions, API_METADATA);
@@ -57,7 +48,7 @@ static void ask_metadata(struct sender *s)
 
 	if (!c)
 		return;
-	cap = count_topics(&s->metadata);
+	cap = list_count(&s->metadata.topics);
 	names = mem_array(const char *, cap + 1);
 	if (names)
 		send_metadata(s, c, names, metadata_names(&s->metadata, s->now_ms, names, cap));

@@ -50,11 +50,8 @@ static bool any_real_broker(const struct sender *s)
 static int fill_brokers(const struct sender *s, struct producer_stat *ret)
 {
 	bool real = any_real_broker(s);
-	size_t n = 0;
 
-	list_each(it, &s->brokers)
-		n++;
-	ret->brokers = mem_array(struct producer_broker_stat, n + 1);
+	ret->brokers = mem_array(struct producer_broker_stat, list_count(&s->brokers) + 1);
 	if (!ret->brokers)
 		return ERR_NOMEM;
 	list_each(it, &s->brokers) {
@@ -140,11 +137,7 @@ static void fill_reason(const struct sender *s, const struct lane *l, struct pro
 
 static int fill_lanes(const struct sender *s, struct producer_stat *ret)
 {
-	size_t n = 0;
-
-	list_each(it, &s->lanes)
-		n++;
-	ret->lanes = mem_array(struct producer_lane_stat, n + 1);
+	ret->lanes = mem_array(struct producer_lane_stat, list_count(&s->lanes) + 1);
 	if (!ret->lanes)
 		return ERR_NOMEM;
 	list_each(it, &s->lanes) {

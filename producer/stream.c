@@ -26,6 +26,7 @@
 
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
+#include "agent/base/rng.h"
 #include "producer/api.h"
 #include "producer/stream_inside.h"
 
@@ -53,9 +54,8 @@ int64_t stream_backoff(uint64_t *rng, int64_t base_ms, int64_t max_ms, uint32_t 
 
 	while (n-- > 0 && ms < max_ms)
 		ms *= 2;
-	*rng = *rng * 6364136223846793005u + 1442695040888963407u;
 	/* 0.8 .. 1.2, then the ceiling. */
-	ms = ms * (int64_t)(800 + (*rng >> 33) % 401) / 1000;
+	ms = ms * (int64_t)(800 + rng_next(rng) % 401) / 1000;
 	return ms < max_ms ? ms : max_ms;
 }
 

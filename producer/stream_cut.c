@@ -71,10 +71,8 @@ void stream_cut_recount(struct stream *s, struct list *parts, const struct strea
 void stream_cut_done(struct stream *s, struct list *parts, int64_t now_ms)
 {
 	bool again = false;
-	uint32_t n = 0;
+	uint32_t n = list_count(parts);
 
-	list_each(it, parts)
-		n++;
 	ASSERT(s->slots[0] == s->cutting && s->count - 1 + n <= s->cap);
 	memmove(s->slots + n, s->slots + 1, (s->count - 1) * sizeof *s->slots);
 	s->count += n;

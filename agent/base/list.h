@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct list { struct list *next, *prev; };
 
@@ -30,6 +31,15 @@ static inline void list_insert_before(struct list *pos, struct list *n) { list_i
 static inline void list_remove(struct list *n)
 {
 	n->prev->next = n->next; n->next->prev = n->prev; list_init(n);
+}
+/* Walks it. */
+static inline uint32_t list_count(const struct list *head)
+{
+	uint32_t n = 0;
+
+	for (const struct list *it = head->next; it != head; it = it->next)
+		n++;
+	return n;
 }
 /* Moves everything of src, in order, behind dst's last element. */
 static inline void list_splice_back(struct list *dst, struct list *src)
