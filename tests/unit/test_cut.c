@@ -608,7 +608,10 @@ static void without_sequences_parts_are_recorded_before_what_stands_behind(void 
 	begin_journaled(f);
 	f->mock.fail_replaces = 1000000;
 	f->mock.replace_retry_ms = 600000;
+	fake_mute(f->fake, 0, true);		/* until all are there: else the first may be refused before others follow it */
 	lines(f, 0, 200, 0, 0);
+	lane_seal(f->lane);
+	fake_mute(f->fake, 0, false);
 	wait_for(fake_code_answers(f->fake, 10) > 2 && f->mock.replaces == 1);
 	f->mock.fail_replaces = 0;
 	producer_stop(f->p, NULL, NULL);
