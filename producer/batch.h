@@ -112,6 +112,7 @@ struct batch {
 	int64_t  planned_id;		/* of the plan that is being committed, in its place */
 	int64_t  row_id;		/* where the bytes are kept elsewhere; 0: only in memory */
 	bool     counted;		/* its records are in producer_in_memory() */
+	bool     uncertain;		/* PLANNING: nobody could tell whether it was written under the identity it had */
 };
 
 struct batch *batch_new(int64_t now_ms, int64_t wall_ms);

@@ -53,6 +53,8 @@ struct producer_journal {
 	/* Forget how far refill() has come in this lane: the next one starts at the oldest row without identity again. What
 	 * refill() handed over before was thrown away. Never while a refill of the lane is unanswered. */
 	void (*rewind)(void *arg, struct lane *lane);
+	/* A topic has so many partitions: to be given to producer_set_partitions in the next life. NULL: nobody keeps it. */
+	void (*partitions)(void *arg, const char *topic, int32_t count);
 	/* Something people should know: a broker came or went, a lane is held. what is NULL when the fault is over.
 	 * topic NULL: about a broker or the cluster. */
 	void (*event)(void *arg, const char *topic, int32_t partition, const char *what);
@@ -104,12 +106,15 @@ struct budget *producer_budget(struct producer *p);
 int  producer_restore(struct producer *p, const char *topic, struct batch *b);
 /* n batches of this lane are kept elsewhere. */
 void producer_set_backlog(struct producer *p, struct lane *l, uint64_t n);
+/* So many partitions it had in an earlier life: keyed records go there until metadata says otherwise. */
+void producer_set_partitions(struct producer *p, const char *topic, int32_t count);
 
 /* --- answers of the journal: any thread; they take the batches back --- */
 
 void producer_planned(struct producer *p, struct list *batches, int rc);	/* rc < 0: nothing is recorded; retried later */
 void producer_recorded(struct producer *p, struct list *batches);		/* frees them at once, on the caller's thread */
-/* rc 0: bytes are safe elsewhere. rc < 0: they are not; the lane keeps them and tries again after retry_ms. */
+/* rc 0: bytes are safe elsewhere (row_id set), or the batch was given up and is recorded so (row_id 0; only one without
+ * identity). rc < 0: they are not; the lane keeps them and tries again after retry_ms. */
 void producer_spilled(struct producer *p, struct list *batches, int rc, int64_t retry_ms);
 /* rc < 0: nothing has changed; given again after retry_ms. ERR_SPOOL_FULL: there is no room for rejected records. */
 void producer_replaced(struct producer *p, struct batch *b, int rc, int64_t retry_ms);
@@ -119,6 +124,9 @@ void producer_loaded(struct producer *p, struct batch *b, int rc);
 /* The batches carry lane, row_id, count, codec, CRCs and bytes. They leave the lane's backlog, and so do `gone` rows that
  * will never come (damaged, set aside). rc < 0 (ERR_AGAIN: no memory of the reserve yet): asked for again later. */
 void producer_returned(struct producer *p, struct lane *l, struct list *batches, uint64_t gone, int rc);
+
+/* n rows of this lane's backlog, which refill() has not handed over yet, are gone for good (dropped, purged). Any thread. */
+void producer_forgotten(struct producer *p, struct lane *l, uint64_t n);
 
 /* --- the end --- */
 

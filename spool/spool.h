@@ -75,6 +75,15 @@ struct spool_file {
 	int64_t     gone_ms;		/* wall time when the file was finished and gone, 0: not */
 };
 
+/* Older offsets below `safe` with their markers, newest first: after a power loss a file may be shorter than `safe`. The spool
+ * keeps some by itself as positions move (at most SPOOL_MARKERS, further and further apart). */
+#define SPOOL_MARKERS 8
+struct spool_marker { int64_t offset; uint64_t hash; };
+size_t spool_markers(const struct spool *s, int64_t file_id, struct spool_marker ret[SPOOL_MARKERS]);
+/* People set a position by hand, or a file is found shorter than it: everything below `safe` is finished, finished ranges
+ * above it are forgotten. ERR_NOT_FOUND; ERR_BUSY: an unresolved batch or a row has ranges of this file at or above `safe`. */
+int  spool_position_set(struct spool *s, int64_t file_id, int64_t safe, uint64_t marker, struct err *ret_err);
+
 int64_t spool_next_file_id(const struct spool *s);	/* at open: greater than every id ever used */
 /* Inserts, or updates everything but safe and marker. */
 int  spool_file_put(struct spool *s, const struct spool_file *f, struct err *ret_err);
@@ -174,11 +183,74 @@ int  spool_row_read(struct spool *s, int64_t id, int (*fn)(void *arg, const stru
 /* Sets a damaged row aside: it leaves rows and records, counts as dropped, in corrupt_rows and in the losses. An identity
  * it had is withdrawn. Its bytes stay in the database, for people, and count against max_size. */
 int  spool_row_set_aside(struct spool *s, int64_t id, struct err *ret_err);
+/* A damaged row has been built again from its ranges: these bytes take the place of those it has. Its CRC, count and size
+ * become those given; ranges, lane and identity stay. */
+int  spool_row_mend(struct spool *s, const struct spool_row *r, const struct spool_piece *pieces, size_t n, struct err *ret_err);
+/* Gives a row without identity up: its bytes go, its records count as dropped, its ranges stand in the losses under
+ * `reason`. ERR_NOT_FOUND; ERR_BUSY: it has an identity. */
+int  spool_row_drop(struct spool *s, int64_t id, const char *reason, struct err *ret_err);
 
 struct spool_lane { const char *topic; int32_t partition; uint64_t rows, rows_with_identity, records, bytes; int64_t oldest_ms; };
 /* Lanes that have rows. */
 int  spool_lanes_each(struct spool *s, int (*fn)(void *arg, const struct spool_lane *l), void *arg, struct err *ret_err);
 int  spool_rows_list(struct spool *s, int (*fn)(void *arg, const struct spool_row *r), void *arg, struct err *ret_err);
+
+/* --- what was given up, and what cannot be proven --- */
+
+/* One file and range (records that only a row or a batch held: path "", from = to = 0). Never deleted by the spool itself. */
+struct spool_loss {
+	int64_t     id;			/* grows with time */
+	int64_t     ms;			/* wall time */
+	const char *reason;		/* one of SPOOL_LOSS_*: what `losses` prints */
+	const char *topic; int32_t partition;
+	int64_t     file_id;
+	const char *path;		/* as the file was called then */
+	int64_t     from, to;
+	uint64_t    records, bytes;	/* bytes: of the range, or of the row */
+	int64_t     row_id;		/* whose bytes are kept in the database for people; 0: none */
+};
+#define SPOOL_LOSS_UNCERTAIN   "uncertain"	/* sent again, may be in Kafka twice; no loss */
+#define SPOOL_LOSS_DAMAGED     "damaged"	/* a row that could not be built again */
+#define SPOOL_LOSS_OLDEST      "drop_oldest"
+#define SPOOL_LOSS_NEWEST      "drop_newest"
+#define SPOOL_LOSS_PURGED      "purged"
+#define SPOOL_LOSS_SKIPPED     "skipped"	/* by `positions set` */
+#define SPOOL_LOSS_FORGOTTEN   "forgotten"	/* by `positions forget` */
+#define SPOOL_LOSS_GONE        "gone"		/* in flight, and neither file nor row holds it any more */
+#define SPOOL_LOSS_STATE       "state"		/* the state database was damaged beyond opening */
+/* With id > after, oldest first, until fn returns non-zero. */
+int  spool_losses_each(struct spool *s, int64_t after, int (*fn)(void *arg, const struct spool_loss *l), void *arg,
+		       struct err *ret_err);
+/* Records of a batch that finds room nowhere are given up: finishes its ranges as dropped (one call for a batch), counts,
+ * and enters each range in the losses. */
+int  spool_drop(struct spool *s, const char *topic, int32_t partition, const struct spool_range *r, size_t n,
+		uint64_t records, const char *reason, struct err *ret_err);
+/* As spool_drop for an unresolved batch of the ledger: its slot goes, and its row with its bytes. */
+int  spool_ledger_drop(struct spool *s, int64_t ledger_id, const char *reason, struct err *ret_err);
+/* The batch will be sent again although nobody can tell whether Kafka has it: its ranges are entered as uncertain, its
+ * records counted. Its slot stays as it is (spool_unplan and spool_plan give it the new identity, in the same transaction). */
+int  spool_uncertain(struct spool *s, int64_t ledger_id, struct err *ret_err);
+/* Bytes without a batch that are given up, or may be doubled: an entry, and nothing else changes but the counters. The path
+ * may be of a file that is not known. */
+int  spool_loss_add(struct spool *s, const struct spool_loss *l, struct err *ret_err);
+
+/* --- checking --- */
+
+/* Looks at everything: SQLite's own check, every CRC, counters against rows, ranges against positions. Calls fn for each
+ * finding, in words. row_id 0: not of a row. Changes nothing. 0: sound; ERR_CORRUPT: there were findings. */
+int  spool_verify(struct spool *s, void (*fn)(void *arg, int64_t row_id, const char *what), void *arg, struct err *ret_err);
+
+/* --- where it lives --- */
+
+/* The machine, boot and directory it was last used in. "" and 0: not known. */
+struct spool_home { char machine_id[40], boot_id[40]; uint64_t dev, inode; };
+void spool_home(const struct spool *s, struct spool_home *ret);
+int  spool_home_put(struct spool *s, const struct spool_home *h, struct err *ret_err);
+
+/* How many partitions topics had, so that keyed lines find theirs before a broker answers. */
+int  spool_partitions_put(struct spool *s, const char *topic, int32_t count, struct err *ret_err);
+int  spool_partitions_each(struct spool *s, int (*fn)(void *arg, const char *topic, int32_t count), void *arg,
+			   struct err *ret_err);
 
 /* --- rejected records --- */
 

@@ -50,7 +50,7 @@ enum fault_kind {
 };
 
 enum {
-	FAKE_PRODUCE = 0, FAKE_METADATA = 3, FAKE_SASL_HANDSHAKE = 17, FAKE_VERSIONS = 18, FAKE_INIT_PRODUCER_ID = 22,
+	FAKE_PRODUCE = 0, FAKE_FETCH = 1, FAKE_LIST_OFFSETS = 2, FAKE_METADATA = 3, FAKE_SASL_HANDSHAKE = 17, FAKE_VERSIONS = 18, FAKE_INIT_PRODUCER_ID = 22,
 	FAKE_SASL_AUTHENTICATE = 36, FAKE_DESCRIBE_PRODUCERS = 61
 };
 
@@ -106,6 +106,18 @@ void fake_forget(struct fake *f);			/* producers are forgotten altogether */
 /* A producer is forgotten when its newest batch's timestamp is that old; looked at every check_ms of the broker's clock. */
 void fake_set_expiry(struct fake *f, int64_t expiry_ms, int64_t check_ms);
 void fake_advance(struct fake *f, int64_t ms);		/* the broker's clock, which otherwise goes with the real one */
+
+/* --- evidence --- */
+
+/* Who connects may not read this topic: Fetch, ListOffsets (no DESCRIBE right) and DescribeProducers answer 29. */
+void fake_deny_read(struct fake *f, const char *topic, bool deny);
+/* ApiVersions does not offer this API any more (a broker without it), for connections made from now on. */
+void fake_hide_api(struct fake *f, int api, bool hide);
+/* Somebody else appends a batch of `count` records under this identity, as a copied state directory would. */
+void fake_foreign_batch(struct fake *f, const char *topic, int partition, int64_t producer_id, int16_t epoch, int32_t sequence,
+			int32_t count);
+/* Retention: everything below this offset is deleted, as by DeleteRecords. */
+void fake_delete_records(struct fake *f, const char *topic, int partition, int64_t before);
 
 /* --- looking in --- */
 

@@ -1,0 +1,52 @@
+/* killpoint.h - named places at which a test can have the process killed, as by kill -9.
+ *
+ * Why in the product: exactly once across a crash is a claim about every place between two writes, and a test can only be
+ * believed if it hits the places of the very program that is shipped. A place costs one load and a branch never taken.
+ *
+ * How: SPILLWAY_KILL=NAME:N in the environment raises SIGKILL when the place NAME is passed for the N-th time (N from 1; without
+ * :N the first). `spillway killpoints` lists the names, one a line. Unknown names are refused at start.
+ * Threads: any. No lock.
+ */
+#ifndef SPILLWAY_KILLPOINT_H
+#define SPILLWAY_KILLPOINT_H
+
+#include <stdbool.h>
+
+/* X(id, name): before and after each write whose order the promise rests on. */
+#define KILLPOINTS(X) \
+	X(KILL_LEDGER_BEFORE, "ledger.before")		/* the transaction of plans and acks is put together, not committed */ \
+	X(KILL_LEDGER_AFTER, "ledger.after")		/* committed; nobody knows yet */ \
+	X(KILL_SPILL_BEFORE, "spill.before") \
+	X(KILL_SPILL_AFTER, "spill.after") \
+	X(KILL_REPLACE_BEFORE, "replace.before") \
+	X(KILL_REPLACE_AFTER, "replace.after") \
+	X(KILL_SEND_BEFORE, "send.before")		/* a Produce request is put together, no byte has left */ \
+	X(KILL_SEND_PART, "send.part")			/* some of its bytes have left, not all */ \
+	X(KILL_SEND_AFTER, "send.after")		/* all have left */ \
+	X(KILL_ANSWER_BEFORE, "answer.before")		/* an answer was read, nothing is done with it */ \
+	X(KILL_ANSWER_AFTER, "answer.after")		/* its batches are judged, their end is not recorded */ \
+	X(KILL_IDENTITY_AFTER, "identity.after")	/* a fresh producer id came */ \
+	X(KILL_CHECKPOINT_BEFORE, "checkpoint.before")	/* the WAL is about to be folded in */ \
+	X(KILL_CHECKPOINT_AFTER, "checkpoint.after") \
+	X(KILL_RESTORE_AFTER, "restore.after")		/* an earlier life's batches are in place, nothing is sent */
+
+enum killpoint {
+#define KILLPOINT_ID(id, name) id,
+	KILLPOINTS(KILLPOINT_ID)
+#undef KILLPOINT_ID
+	KILLPOINT_COUNT
+};
+
+/* Reads the environment; before threads start. False: no such place, *ret_bad says what was asked for. */
+bool killpoint_init(const char **ret_bad);
+const char *killpoint_name(enum killpoint k);
+
+extern int killpoint_armed;			/* -1: none; set before threads start */
+void killpoint_hit(void);
+static inline void killpoint(enum killpoint k)
+{
+	if (__builtin_expect((int)k == killpoint_armed, 0))
+		killpoint_hit();
+}
+
+#endif
