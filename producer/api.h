@@ -21,7 +21,7 @@ enum api_key {
 	API_INIT_PRODUCER_ID = 22, API_SASL_AUTHENTICATE = 36, API_DESCRIBE_PRODUCERS = 61, API_KEYS
 };
 
-/* What this client speaks; index by api_key. Produce 7..13 (13: by topic id), Fetch 4..12 (by name), ListOffsets 1..7,
+/* What this client speaks; index by api_key. Produce 7..13 (13: by topic id), Fetch 4..10 (from leaders only), ListOffsets 1..7,
  * Metadata 7..13, ApiVersions 0..4, InitProducerId 0..5, DescribeProducers 0. */
 struct api_range { int16_t min, max; };			/* max -1: not offered */
 struct api_versions { int16_t error; struct api_range range[API_KEYS]; };
@@ -55,14 +55,17 @@ struct api_producer_id { int16_t error; int32_t throttle_ms; int64_t producer_id
 int  api_init_producer_id_response(const void *data, size_t n, int16_t version, int32_t correlation_id,
 				   struct api_producer_id *ret);
 
-/* --- evidence: what a partition's leader knows of a producer, and what is in its log. One partition a request. --- */
+/* --- evidence: what a partition's leader knows of a producer, and what is in its log. One partition a request. ---
+ * Who does not lead answers ListOffsets and Fetch with 6 (NOT_LEADER_OR_FOLLOWER), but DescribeProducers as if it did: what a
+ * replica remembers may be behind. Only the former show that the right one was asked. */
 
 int  api_describe_producers_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id,
 				    const char *topic, int32_t partition);
 /* fn is called for each producer that the leader remembers; error: the partition's. */
 struct api_producer_state { int64_t producer_id; int32_t epoch, last_sequence; int64_t last_timestamp; };
+typedef void api_producer_fn(void *arg, const struct api_producer_state *p);
 int  api_describe_producers_response(const void *data, size_t n, int16_t version, int32_t correlation_id, int16_t *ret_error,
-				     int32_t *ret_throttle_ms, void (*fn)(void *arg, const struct api_producer_state *p), void *arg);
+				     int32_t *ret_throttle_ms, api_producer_fn *fn, void *arg);
 
 #define API_OFFSET_EARLIEST (-2)
 #define API_OFFSET_LATEST (-1)
@@ -75,12 +78,16 @@ int  api_list_offsets_response(const void *data, size_t n, int16_t version, int3
 /* read_uncommitted, without a session; max_bytes of one answer. */
 int  api_fetch_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id, const char *topic,
 		       int32_t partition, int64_t offset, int32_t max_wait_ms, int32_t max_bytes);
-/* records points into the response: whole batches and maybe the beginning of one more; NULL: none. */
+/* records points into the response: whole batches and maybe the beginning of one more; NULL: none. high_watermark -1: the
+ * answer tells nothing of the log (an error, or held back for a quota: ask again after throttle_ms). log_start_offset -1: not
+ * told (version 4, an error). */
 struct api_fetch { int16_t error; int32_t throttle_ms; int64_t high_watermark, log_start_offset; const uint8_t *records;
 		   size_t records_len; };
 int  api_fetch_response(const void *data, size_t n, int16_t version, int32_t correlation_id, struct api_fetch *ret);
 /* The header of the batch at *at (magic 2; nothing behind the first 61 bytes is looked at), and moves behind it. False: the rest
- * is less than a batch's header, *at stays; ret->whole says whether all of the batch was there. */
+ * is less than a batch's header or no batch of today's format (BATCH_HEAD or more bytes are left then), *at stays;
+ * ret->whole says whether all of the batch was there: if not, *at is at the end. last_offset - base_offset is also what lies
+ * between its first and last sequence; compacting makes count smaller, not that. */
 struct api_batch_header { int64_t base_offset, last_offset, base_timestamp, max_timestamp, producer_id; int16_t epoch, attributes;
 			  int32_t base_sequence, count; bool whole; };
 bool api_next_batch_header(const uint8_t **at, const uint8_t *end, struct api_batch_header *ret);

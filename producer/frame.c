@@ -9,7 +9,8 @@
  * refuse them, so a version is taken for what we both claim only above our own minimum. */
 const struct api_range api_ours[API_KEYS] = {
 	[API_PRODUCE] = { 7, 13 },
-	[1 ... 2] = UNUSED,
+	[API_FETCH] = { 4, 10 },		/* from 11 on followers answer too, by a high watermark that may be behind */
+	[API_LIST_OFFSETS] = { 1, 7 },
 	[API_METADATA] = { 7, 13 },
 	[4 ... 16] = UNUSED,
 	[API_SASL_HANDSHAKE] = { 1, 1 },
@@ -18,6 +19,8 @@ const struct api_range api_ours[API_KEYS] = {
 	[API_INIT_PRODUCER_ID] = { 0, 5 },
 	[23 ... 35] = UNUSED,
 	[API_SASL_AUTHENTICATE] = { 0, 2 },
+	[37 ... 60] = UNUSED,
+	[API_DESCRIBE_PRODUCERS] = { 0, 0 },
 };
 
 int16_t api_pick(const struct api_versions *broker, enum api_key key)
@@ -33,10 +36,12 @@ bool frame_flexible(enum api_key key, int16_t version)
 {
 	switch (key) {
 	case API_PRODUCE: return version >= 9;
+	case API_LIST_OFFSETS: return version >= 6;
 	case API_METADATA: return version >= 9;
 	case API_VERSIONS: return version >= 3;
 	case API_INIT_PRODUCER_ID: return version >= 2;
 	case API_SASL_AUTHENTICATE: return version >= 2;
+	case API_DESCRIBE_PRODUCERS: return true;
 	default: return false;
 	}
 }

@@ -90,6 +90,50 @@ static void sasl_authenticate(const void *data, size_t n, int16_t version)
 	look_at(a.auth, a.auth_len);
 }
 
+static void producer_state(void *arg, const struct api_producer_state *p)
+{
+	size_t *calls = arg;
+
+	sink += (size_t)p->producer_id;
+	++*calls;
+}
+
+static void describe_producers(const void *data, size_t n, int16_t version)
+{
+	int32_t throttle_ms;
+	size_t calls = 0;
+	int16_t error;
+	int rc = api_describe_producers_response(data, n, version, CORRELATION, &error, &throttle_ms, producer_state, &calls);
+
+	CHECK(rc == 0 || calls == 0);		/* the whole response is checked before the first call */
+	CHECK(calls <= n);
+}
+
+static void list_offsets(const void *data, size_t n, int16_t version)
+{
+	struct api_offset o;
+
+	if (api_list_offsets_response(data, n, version, CORRELATION, &o) == 0)
+		CHECK(o.offset >= -1);
+}
+
+static void fetch(const void *data, size_t n, int16_t version)
+{
+	struct api_fetch f;
+	struct api_batch_header h;
+	const uint8_t *at, *end, *last;
+
+	if (api_fetch_response(data, n, version, CORRELATION, &f) < 0)
+		return;
+	CHECK(f.high_watermark >= -1 && f.log_start_offset >= -1 && f.records_len <= n && !f.records == !f.records_len);
+	if (!f.records)
+		return;
+	look_at(f.records, f.records_len);
+	end = f.records + f.records_len;
+	for (at = last = f.records; api_next_batch_header(&at, end, &h); last = at)
+		CHECK(at - last >= BATCH_HEAD && at <= end && h.last_offset >= h.base_offset && (h.whole || at == end));
+}
+
 static const struct {
 	enum api_key key;
 	void (*fn)(const void *data, size_t n, int16_t version);
@@ -100,6 +144,9 @@ static const struct {
 	{ API_PRODUCE, produce },
 	{ API_SASL_HANDSHAKE, sasl_handshake },
 	{ API_SASL_AUTHENTICATE, sasl_authenticate },
+	{ API_DESCRIBE_PRODUCERS, describe_producers },
+	{ API_LIST_OFFSETS, list_offsets },
+	{ API_FETCH, fetch },
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -143,6 +143,43 @@ public class Golden {
 		}
 	}
 
+	static void describe() {
+		DescribeProducersResponseData.PartitionResponse p = new DescribeProducersResponseData.PartitionResponse().setPartitionIndex(3);
+		p.activeProducers().add(new DescribeProducersResponseData.ProducerState().setProducerId(0x1122334455L).setProducerEpoch(7)
+			.setLastSequence(2147483647).setLastTimestamp(1700000000000L));
+		p.activeProducers().add(new DescribeProducersResponseData.ProducerState().setProducerId(5).setProducerEpoch(32767)
+			.setLastSequence(0).setLastTimestamp(-1).setCoordinatorEpoch(4).setCurrentTxnStartOffset(99));
+		response("describe", ApiKeys.DESCRIBE_PRODUCERS, 0, new DescribeProducersResponseData().setThrottleTimeMs(11).setTopics(List.of(
+			new DescribeProducersResponseData.TopicResponse().setName("logs").setPartitions(List.of(p)))));
+	}
+
+	static void offsets() {
+		for (int v = 1; v <= 7; v++) {
+			ListOffsetsResponseData.ListOffsetsPartitionResponse p = new ListOffsetsResponseData.ListOffsetsPartitionResponse()
+				.setPartitionIndex(3).setTimestamp(1700000000000L).setOffset(1234567890123L);
+			if (v >= 4)
+				p.setLeaderEpoch(8);
+			response("offsets", ApiKeys.LIST_OFFSETS, v, new ListOffsetsResponseData().setThrottleTimeMs(v >= 2 ? 12 : 0).setTopics(
+				List.of(new ListOffsetsResponseData.ListOffsetsTopicResponse().setName("logs").setPartitions(List.of(p)))));
+		}
+	}
+
+	static void fetch() {
+		var records = MemoryRecords.builder(ByteBuffer.allocate(4096), (byte) 2, Compression.NONE, TimestampType.CREATE_TIME, 1000,
+			-1, 4711, (short) 6, 100, false, -1);
+		for (int i = 0; i < 3; i++)
+			records.append(1700000000000L + i, null, "a line".getBytes());
+		MemoryRecords built = records.build();
+		for (int v = 4; v <= 10; v++) {
+			FetchResponseData.PartitionData p = new FetchResponseData.PartitionData().setPartitionIndex(3).setHighWatermark(1003)
+				.setLastStableOffset(1002).setLogStartOffset(v >= 5 ? 17 : -1).setRecords(built);
+			p.setAbortedTransactions(v == 4 ? null : List.of(new FetchResponseData.AbortedTransaction().setProducerId(9)
+				.setFirstOffset(10), new FetchResponseData.AbortedTransaction().setProducerId(11).setFirstOffset(12)));
+			response("fetch", ApiKeys.FETCH, v, new FetchResponseData().setThrottleTimeMs(13).setResponses(List.of(
+				new FetchResponseData.FetchableTopicResponse().setTopic("logs").setPartitions(List.of(p)))));
+		}
+	}
+
 	static void batches(String line) {
 		ByteBuffer in = ByteBuffer.wrap(HexFormat.of().parseHex(line.substring(line.indexOf(' ') + 1).trim()));
 		for (var batch : MemoryRecords.readableRecords(in).batches()) {
@@ -209,5 +246,8 @@ public class Golden {
 		metadata();
 		ids();
 		produce();
+		describe();
+		offsets();
+		fetch();
 	}
 }

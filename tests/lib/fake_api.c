@@ -1,4 +1,5 @@
-/* fake_api.c - what the fake broker answers: releases, requests in, responses out; Produce is in fake_produce.c.
+/* fake_api.c - what the fake broker answers: releases, requests in, responses out; Produce is in fake_produce.c, what is in
+ * logs and remembered of producers in fake_evidence.c.
  *
  * Layouts are those of Kafka's message definitions; tests/unit/test_fake.c and tests/scenario/idempotence.py read them with
  * readers of their own. A request that the profile does not offer closes the connection, as a broker does; only ApiVersions
@@ -15,9 +16,7 @@
 #include "agent/base/err.h"
 
 enum {
-	UNKNOWN_TOPIC = 3, LEADER_NOT_AVAILABLE = 5, NOT_LEADER = 6, ILLEGAL_SASL_STATE = 34,
-	UNSUPPORTED_VERSION = 35, INVALID_REQUEST = 42,
-	UNKNOWN_TOPIC_ID = 100
+	LEADER_NOT_AVAILABLE = 5, ILLEGAL_SASL_STATE = 34, UNSUPPORTED_VERSION = 35, INVALID_REQUEST = 42, UNKNOWN_TOPIC_ID = 100
 };
 
 #define DAY_MS (24LL * 60 * 60 * 1000)
@@ -26,13 +25,15 @@ enum {
 
 /* Metadata below 7 is advertised, as a release does, but nobody here asks for it: refused. */
 #define METADATA_MIN 7
+#define LIST_OFFSETS_MIN 1		/* below these, and above what fake_evidence.c speaks, likewise */
+#define FETCH_MIN 4
 
 static const struct fake_profile profiles[] = {
-	{ "2.1", { 0, 7 },  { 0, 7 },  { 0, 2 }, { 0, 1 }, { 0, -1 }, 3, false, true,  7 * DAY_MS, -1 },
-	{ "2.4", { 0, 8 },  { 0, 9 },  { 0, 3 }, { 0, 2 }, { 0, -1 }, 3, true,  true,  7 * DAY_MS, -1 },
-	{ "2.8", { 0, 9 },  { 0, 11 }, { 0, 3 }, { 0, 4 }, { 0, 0 },  3, true,  false, 7 * DAY_MS, -1 },
-	{ "3.9", { 0, 11 }, { 0, 12 }, { 0, 4 }, { 0, 5 }, { 0, 0 },  3, true,  false, DAY_MS,     -1 },
-	{ "4.1", { 0, 13 }, { 0, 13 }, { 0, 4 }, { 0, 5 }, { 0, 0 },  3, true,  false, DAY_MS,     HOUR_MS },
+	{ "2.1", { 0, 7 },  { 0, 7 },  { 0, 2 }, { 0, 1 }, { 0, -1 }, { 0, 10 }, { 0, 4 },  3, false, true,  7 * DAY_MS, -1 },
+	{ "2.4", { 0, 8 },  { 0, 9 },  { 0, 3 }, { 0, 2 }, { 0, -1 }, { 0, 11 }, { 0, 5 },  3, true,  true,  7 * DAY_MS, -1 },
+	{ "2.8", { 0, 9 },  { 0, 11 }, { 0, 3 }, { 0, 4 }, { 0, 0 },  { 0, 12 }, { 0, 6 },  3, true,  false, 7 * DAY_MS, -1 },
+	{ "3.9", { 0, 11 }, { 0, 12 }, { 0, 4 }, { 0, 5 }, { 0, 0 },  { 0, 17 }, { 0, 9 },  3, true,  false, DAY_MS,     -1 },
+	{ "4.1", { 0, 13 }, { 0, 13 }, { 0, 4 }, { 0, 5 }, { 0, 0 },  { 4, 18 }, { 1, 10 }, 3, true,  false, DAY_MS,     HOUR_MS },
 };
 
 const struct fake_profile *fake_profile(const char *name)
@@ -105,8 +106,7 @@ void fake_put_nodes(struct wire_out *w, const struct fake *f)
 	}
 }
 
-/* The error code that a test wants in the answer itself; 0: none. */
-static int16_t wanted_error(struct fake_request *q)
+int16_t fake_wanted_error(struct fake_request *q)
 {
 	const struct fake_fault *fault = fake_fault_met(q->f, q->api, -1, FAULT_OF_BATCH);
 
@@ -188,7 +188,7 @@ static bool all_topics(struct fake_request *q)
 
 static void metadata(struct fake_request *q)
 {
-	int16_t error = wanted_error(q);
+	int16_t error = fake_wanted_error(q);
 	bool all = all_topics(q);
 	size_t n = wire_count(&q->r, 1);
 
@@ -261,16 +261,23 @@ static void put_feature(struct wire_out *w)
 
 static const struct fake_range sasl_range[2] = { { 0, 1 }, { 0, 2 } };	/* handshake, authenticate */
 
+static bool offered(const struct fake_conn *c, int api, const struct fake_range *range)
+{
+	if ((api == FAKE_SASL_HANDSHAKE || api == FAKE_SASL_AUTHENTICATE) && !c->session_ms)
+		return false;
+	return range->max >= 0 && !(c->hidden >> api & 1);
+}
+
 static void versions(struct fake_request *q)
 {
 	const struct fake_profile *p = q->f->profile;
 	const struct { int api; const struct fake_range *range; } rows[] = {
 		{ FAKE_PRODUCE, &p->produce }, { FAKE_METADATA, &p->metadata }, { FAKE_VERSIONS, &p->versions },
 		{ FAKE_INIT_PRODUCER_ID, &p->init_producer_id }, { FAKE_DESCRIBE_PRODUCERS, &p->describe_producers },
+		{ FAKE_FETCH, &p->fetch }, { FAKE_LIST_OFFSETS, &p->list_offsets },
 		{ FAKE_SASL_HANDSHAKE, &sasl_range[0] }, { FAKE_SASL_AUTHENTICATE, &sasl_range[1] },
 	};
 	const size_t count = sizeof rows / sizeof rows[0];
-	bool offered[] = { true, true, true, true, p->describe_producers.max >= 0, q->c->session_ms, q->c->session_ms };
 	size_t n = 0;
 	int16_t error;
 
@@ -278,7 +285,7 @@ static void versions(struct fake_request *q)
 		refuse_versions(q);
 		return;
 	}
-	error = wanted_error(q);
+	error = fake_wanted_error(q);
 	if (q->version >= 3) {
 		if (!software_word(&q->r) || !software_word(&q->r))
 			error = INVALID_REQUEST;
@@ -286,10 +293,10 @@ static void versions(struct fake_request *q)
 	}
 	wire_put_i16(&q->w, error);
 	for (size_t i = 0; i < count; i++)
-		n += offered[i];
+		n += offered(q->c, rows[i].api, rows[i].range);
 	wire_put_count(&q->w, n);
 	for (size_t i = 0; i < count; i++)
-		if (offered[i])
+		if (offered(q->c, rows[i].api, rows[i].range))
 			put_range(&q->w, rows[i].api, rows[i].range);
 	if (q->version >= 1)
 		wire_put_i32(&q->w, q->throttle_ms);
@@ -331,11 +338,11 @@ static bool may_ask(const struct fake_conn *c, int api)
 	return c->authenticated && clock_mono_ms() < c->session_ends_ms;
 }
 
-/* --- InitProducerId, DescribeProducers --- */
+/* --- InitProducerId --- */
 
 static void init_producer_id(struct fake_request *q)
 {
-	int16_t error = wanted_error(q);
+	int16_t error = fake_wanted_error(q);
 	size_t n;
 
 	wire_nullable(&q->r, &n);
@@ -347,61 +354,6 @@ static void init_producer_id(struct fake_request *q)
 	wire_put_i16(&q->w, error);
 	wire_put_i64(&q->w, error ? -1 : q->f->next_producer_id++);
 	wire_put_i16(&q->w, error ? -1 : 0);
-	wire_put_no_tags(&q->w);
-}
-
-static void put_producers(struct fake_request *q, const struct fake_log *l)
-{
-	struct wire_out *w = &q->w;
-
-	wire_put_count(w, (size_t)l->producer_count);
-	for (int i = 0; i < l->producer_count; i++) {
-		const struct fake_state *s = &l->producers[i];
-
-		wire_put_i64(w, s->id);
-		wire_put_i32(w, s->epoch);
-		wire_put_i32(w, s->window[s->n - 1].last);
-		wire_put_i64(w, s->window[s->n - 1].timestamp);
-		wire_put_i32(w, -1);
-		wire_put_i64(w, -1);
-		wire_put_no_tags(w);
-	}
-}
-
-static void describe_partition(struct fake_request *q, const struct fake_topic *t)
-{
-	static const struct fake_log empty;
-	int32_t i = wire_i32(&q->r);
-	bool there = t && i >= 0 && i < q->f->partitions;
-	int16_t error = !there ? UNKNOWN_TOPIC : q->f->leader[i] != q->c->node ? NOT_LEADER : 0;
-
-	wire_put_i32(&q->w, i);
-	wire_put_i16(&q->w, error);
-	wire_put_string(&q->w, NULL);
-	put_producers(q, error ? &empty : &t->logs[i]);
-	wire_put_no_tags(&q->w);
-}
-
-static void describe_producers(struct fake_request *q)
-{
-	size_t topics = wire_count(&q->r, 1), n, partitions;
-
-	fake_log_expire(q->f);
-	wire_put_i32(&q->w, 0);
-	wire_put_count(&q->w, topics);
-	while (topics-- > 0 && !q->r.failed) {
-		const char *name = wire_string(&q->r, &n);
-		struct fake_topic *t = name ? fake_topic_named(q->f, name, n, false) : NULL;
-
-		fake_put_name(&q->w, name ? name : "", n);
-		partitions = wire_count(&q->r, 4);
-		wire_put_count(&q->w, partitions);
-		while (partitions-- > 0 && !q->r.failed)
-			describe_partition(q, t);
-		wire_no_tags(&q->r);
-		wire_put_no_tags(&q->w);
-	}
-	wire_no_tags(&q->r);
 	wire_put_no_tags(&q->w);
 }
 
@@ -418,7 +370,9 @@ static struct api api_of(const struct fake_profile *p, int key)
 		{ FAKE_INIT_PRODUCER_ID, 2, 0, &p->init_producer_id, init_producer_id },
 		{ FAKE_SASL_HANDSHAKE, 2, 1, &sasl_range[0], sasl_handshake },
 		{ FAKE_SASL_AUTHENTICATE, 2, 0, &sasl_range[1], sasl_authenticate },
-		{ FAKE_DESCRIBE_PRODUCERS, 0, 0, &p->describe_producers, describe_producers },
+		{ FAKE_DESCRIBE_PRODUCERS, 0, 0, &p->describe_producers, fake_describe_producers },
+		{ FAKE_LIST_OFFSETS, 6, LIST_OFFSETS_MIN, &p->list_offsets, fake_list_offsets },
+		{ FAKE_FETCH, 12, FETCH_MIN, &p->fetch, fake_fetch },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -472,7 +426,7 @@ void fake_serve(struct fake *f, struct fake_conn *c, const uint8_t *p, size_t n)
 	q.api = wire_i16(&q.r);
 	q.version = wire_i16(&q.r);
 	api = api_of(f->profile, q.api);
-	if (q.r.failed || api.key < 0 || !may_ask(c, q.api) ||
+	if (q.r.failed || api.key < 0 || c->hidden >> q.api & 1 || !may_ask(c, q.api) ||
 	    q.version < api.min || (q.version > api.range->max && q.api != FAKE_VERSIONS)) {
 		c->dead = true;
 		return;

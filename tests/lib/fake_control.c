@@ -139,6 +139,60 @@ void fake_advance(struct fake *f, int64_t ms)
 	LOCKED(f, f->clock_ahead_ms += ms);
 }
 
+/* --- evidence --- */
+
+void fake_deny_read(struct fake *f, const char *name, bool deny)
+{
+	LOCKED(f, topic(f, name)->unreadable = deny);
+}
+
+void fake_hide_api(struct fake *f, int api, bool hide)
+{
+	uint64_t bit = 1ull << api;
+
+	LOCKED(f, f->hidden = hide ? f->hidden | bit : f->hidden & ~bit);
+}
+
+static int16_t forge(struct fake *f, struct fake_append *a, int64_t producer_id, int16_t epoch, int32_t sequence, int32_t count)
+{
+	fake_seen_fn *seen = f->seen;
+	struct fake_answer r;
+	struct buf batch;
+
+	buf_init(&batch, FRAME_MAX);
+	fake_batch_forge(&batch, producer_id, epoch, sequence, count, fake_now(f));
+	a->p = (const uint8_t *)batch.data;
+	a->n = batch.len;
+	f->seen = NULL;			/* it did not arrive: nobody looked for it */
+	r = fake_log_append(f, a);
+	f->seen = seen;
+	buf_release(&batch);
+	return r.code;
+}
+
+int16_t fake_foreign_batch(struct fake *f, const char *name, int partition, int64_t producer_id, int16_t epoch,
+			   int32_t sequence, int32_t count)
+{
+	struct fake_append a = { .partition = partition, .version = 7, .acks = -1 };
+	int16_t code;
+
+	LOCKED(f, a.topic = topic(f, name); code = forge(f, &a, producer_id, epoch, sequence, count));
+	return code;
+}
+
+static void delete_records(struct fake_log *l, int64_t before)
+{
+	int64_t end = (int64_t)l->n;
+
+	if (before > l->start)
+		l->start = before < end ? before : end;
+}
+
+void fake_delete_records(struct fake *f, const char *name, int partition, int64_t before)
+{
+	LOCKED(f, delete_records(&topic(f, name)->logs[partition], before));
+}
+
 /* --- looking in --- */
 
 void fake_on_batch(struct fake *f, fake_seen_fn *fn, void *arg)

@@ -66,17 +66,21 @@ static void be_oversize(struct fake_reply *r, int value)
 
 /* --- where an answer's first array and first string are --- */
 
-static const struct { int api, before_array, before_string; } layouts[] = {	/* before_string -1: there is none */
-	{ FAKE_PRODUCE, 0, 0 },
-	{ FAKE_METADATA, 4, 4 },		/* throttle; node id */
-	{ FAKE_VERSIONS, 2, -1 },		/* error */
-	{ FAKE_DESCRIBE_PRODUCERS, 4, 0 },	/* throttle */
+static const struct { int api, until, before_array, before_string; } layouts[] = {	/* before_string -1: there is none */
+	{ FAKE_PRODUCE, INT16_MAX, 0, 0 },
+	{ FAKE_METADATA, INT16_MAX, 4, 4 },		/* throttle; node id */
+	{ FAKE_VERSIONS, INT16_MAX, 2, -1 },		/* error */
+	{ FAKE_DESCRIBE_PRODUCERS, INT16_MAX, 4, 0 },	/* throttle */
+	{ FAKE_LIST_OFFSETS, 1, 0, 0 },
+	{ FAKE_LIST_OFFSETS, INT16_MAX, 4, 0 },		/* throttle */
+	{ FAKE_FETCH, 6, 4, 0 },			/* throttle */
+	{ FAKE_FETCH, INT16_MAX, 10, 0 },		/* throttle, error, session */
 };
 
 static bool flexible(const struct fake_reply *r)
 {
 	static const int from[FAKE_APIS] = { [FAKE_PRODUCE] = 9, [FAKE_METADATA] = 9, [FAKE_VERSIONS] = 3,
-					     [FAKE_INIT_PRODUCER_ID] = 2 };
+					     [FAKE_INIT_PRODUCER_ID] = 2, [FAKE_LIST_OFFSETS] = 6, [FAKE_FETCH] = 12 };
 
 	return r->version >= from[r->api];
 }
@@ -101,7 +105,7 @@ static void make_huge(struct fake_reply *r, bool string)
 	for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
 		size_t at = 8 + (flexible(r) && r->api != FAKE_VERSIONS);
 
-		if (layouts[i].api != r->api || (string && layouts[i].before_string < 0))
+		if (layouts[i].api != r->api || r->version > layouts[i].until || (string && layouts[i].before_string < 0))
 			continue;
 		at += (size_t)layouts[i].before_array;
 		if (string)

@@ -46,11 +46,23 @@ static void add_value(struct fake_log *l, const void *p, size_t n)
 	l->values[l->n++][n] = 0;
 }
 
+static void clear_stored(struct fake_log *l)
+{
+	while (l->stored_n) {
+		struct fake_stored *s = &l->stored[--l->stored_n];
+
+		free(s->timestamps);
+		free(s->bytes);
+	}
+	free(l->stored);
+}
+
 void fake_log_clear(struct fake_log *l)
 {
 	while (l->n)
 		free(l->values[--l->n]);
 	free(l->values);
+	clear_stored(l);
 	*l = (struct fake_log){ 0 };
 }
 
@@ -63,6 +75,64 @@ void fake_log_bury(struct fake *f, struct fake_log *l)
 		to->values[to->n++] = l->values[i];
 	l->n = 0;
 	fake_log_clear(l);
+}
+
+/* --- batches, as a reader gets them --- */
+
+/* What a broker writes into a batch: where it is, under which leader, and its newest time; the CRC covers the latter. */
+static void store(struct fake *f, const struct fake_append *a, const struct fake_batch *b, const struct fake_sequence *q)
+{
+	struct fake_log *l = &a->topic->logs[a->partition];
+	bool append_time = a->topic->conf.append_time;
+	struct fake_stored s = { .base = q->offset, .newest = q->timestamp, .count = b->count, .n = a->n };
+
+	if (l->stored_n == l->stored_cap) {
+		l->stored_cap = l->stored_cap ? l->stored_cap * 2 : 16;
+		l->stored = realloc(l->stored, l->stored_cap * sizeof *l->stored);
+	}
+	s.bytes = malloc(a->n);
+	s.timestamps = malloc((size_t)b->count * sizeof *s.timestamps);
+	if (!l->stored || !s.bytes || !s.timestamps)
+		fake_die("no memory");
+	memcpy(s.bytes, a->p, a->n);
+	be64_put(s.bytes, (uint64_t)q->offset);
+	be32_put(s.bytes + 12, (uint32_t)f->leader_epoch[a->partition]);
+	be16_put(s.bytes + 21, (uint16_t)(b->attributes | (append_time ? LOG_APPEND_TIME : 0)));
+	be64_put(s.bytes + 35, (uint64_t)q->timestamp);
+	be32_put(s.bytes + 17, crc32c(0, s.bytes + 21, a->n - 21));
+	for (int32_t i = 0; i < b->count; i++)
+		s.timestamps[i] = append_time ? q->timestamp : b->records[i].timestamp;
+	l->stored[l->stored_n++] = s;
+}
+
+struct fake_found fake_log_find(const struct fake_log *l, int64_t timestamp)
+{
+	for (size_t k = 0; k < l->stored_n; k++) {
+		const struct fake_stored *s = &l->stored[k];
+
+		for (int32_t i = 0; i < s->count && s->newest >= timestamp; i++)
+			if (s->timestamps[i] >= timestamp && s->base + i >= l->start)
+				return (struct fake_found){ s->base + i, s->timestamps[i] };
+	}
+	return (struct fake_found){ -1, -1 };
+}
+
+void fake_log_read(const struct fake_log *l, int64_t offset, int32_t max_bytes, struct buf *out)
+{
+	size_t room = max_bytes > 0 ? (size_t)max_bytes : 0;
+
+	for (size_t k = 0; k < l->stored_n; k++) {
+		const struct fake_stored *s = &l->stored[k];
+		size_t n = s->n;
+
+		if (s->base + s->count <= offset)
+			continue;
+		if (out->len && n > room - out->len)
+			n = room - out->len;
+		buf_put(out, s->bytes, n);
+		if (out->len >= room)
+			return;
+	}
 }
 
 /* --- what is remembered of producers --- */
@@ -251,6 +321,7 @@ static void append(struct fake *f, const struct fake_append *a, struct fake_batc
 		remember(s ? s : new_state(l, b->producer_id, b->epoch), b->epoch, &q);
 	for (int32_t i = 0; i < b->count; i++)
 		add_value(l, b->records[i].value, b->records[i].value_len);
+	store(f, a, b, &q);
 }
 
 /* A topic cannot ask for more than it has. */
@@ -272,13 +343,13 @@ struct fake_answer fake_log_append(struct fake *f, const struct fake_append *a)
 	fake_log_expire(f);
 	if (a->acks == -1 && f->isr_before < min_isr(f, a->topic)) {
 		r.code = NOT_ENOUGH_REPLICAS;
-		r.log_start = 0;
+		r.log_start = a->topic->logs[a->partition].start;
 		return r;
 	}
 	r.code = check_bytes(a);
 	if (r.code)
 		return r;
-	r.log_start = 0;
+	r.log_start = a->topic->logs[a->partition].start;
 	/* Offsets are the broker's to give. */
 	r.code = be64_get(a->p) ? INVALID_RECORD : fake_batch_records(&b, a->p, a->n);
 	if (!r.code)

@@ -24,7 +24,7 @@
 struct fake_range { int16_t min, max; };		/* max -1: not offered */
 struct fake_profile {
 	const char *name;
-	struct fake_range produce, metadata, versions, init_producer_id, describe_producers;
+	struct fake_range produce, metadata, versions, init_producer_id, describe_producers, fetch, list_offsets;
 	int16_t produce_min;				/* below it requests are refused although offered */
 	bool versions_in_refusal;			/* UNSUPPORTED_VERSION tells ApiVersions' own range */
 	bool unknown_must_begin;			/* an unknown producer begins at 0, else 59 */
@@ -37,9 +37,15 @@ struct fake_profile {
 struct fake_sequence { int32_t first, last; int64_t offset, timestamp; };
 struct fake_state { int64_t id; int16_t epoch; int n; struct fake_sequence window[WINDOW]; };
 
+/* A batch as it lies in the log: the broker's offset, epoch and times are in its bytes. */
+struct fake_stored { int64_t base, newest; int32_t count; int64_t *timestamps; uint8_t *bytes; size_t n; };
+
 struct fake_log {
-	char **values;
+	char **values;					/* of every offset, those below start too */
 	size_t n, cap;
+	struct fake_stored *stored;
+	size_t stored_n, stored_cap;
+	int64_t start;					/* what is below it was deleted */
 	struct fake_state producers[PRODUCERS_MAX];
 	int producer_count;
 };
@@ -50,6 +56,7 @@ struct fake_topic {
 	char name[250];
 	uint8_t id[16];
 	int16_t error;
+	bool unreadable;				/* 29 for who wants to see what is in it */
 	struct fake_topic_conf conf;
 	struct fake_log logs[PARTITIONS_MAX];
 };
@@ -66,6 +73,11 @@ struct fake_append { struct fake_topic *topic; int partition; int16_t version, a
 
 /* From the first check on to the append, as UnifiedLog and LogValidator do it; leadership and faults are the caller's. */
 struct fake_answer fake_log_append(struct fake *f, const struct fake_append *a);
+/* The first record that is not older, or offset -1. */
+struct fake_found { int64_t offset, timestamp; };
+struct fake_found fake_log_find(const struct fake_log *l, int64_t timestamp);
+/* Whole batches from the one on that holds `offset`; the last one cut by max_bytes, but never the first. */
+void fake_log_read(const struct fake_log *l, int64_t offset, int32_t max_bytes, struct buf *out);
 void fake_log_clear(struct fake_log *l);
 void fake_log_bury(struct fake *f, struct fake_log *l);	/* as clear, but its values are kept */
 /* Forgets whom the clock says to forget, if a check is due. */
@@ -89,6 +101,8 @@ struct fake_batch {
 void fake_batch_head(struct fake_batch *b, const uint8_t *p);
 /* 0, or the code: 87 when the records are not what the header says. */
 int16_t fake_batch_records(struct fake_batch *b, const uint8_t *p, size_t n);
+/* A sound batch of `count` records "foreign", for somebody whose identity this is not. */
+void fake_batch_forge(struct buf *out, int64_t producer_id, int16_t epoch, int32_t sequence, int32_t count, int64_t timestamp);
 void fake_batch_release(struct fake_batch *b);
 
 /* --- faults: fake_fault.c --- */
@@ -125,6 +139,7 @@ struct fake_conn {
 	bool dead;			/* to be closed at once */
 	bool authenticated;
 	int64_t session_ms, session_ends_ms;	/* 0: there is no SASL */
+	uint64_t hidden;		/* a bit for each API that this connection is not offered */
 };
 
 /* Answers one request into c->out, or marks the connection. */
@@ -150,7 +165,12 @@ struct fake_request {
 
 void fake_put_name(struct wire_out *w, const char *p, size_t n);
 void fake_put_nodes(struct wire_out *w, const struct fake *f);
+/* The error code that a test wants in the answer itself; 0: none. What else it wants is noted in q. */
+int16_t fake_wanted_error(struct fake_request *q);
 void fake_produce(struct fake_request *q);		/* fake_produce.c */
+void fake_describe_producers(struct fake_request *q);	/* fake_evidence.c */
+void fake_list_offsets(struct fake_request *q);
+void fake_fetch(struct fake_request *q);
 
 /* --- all of it --- */
 
@@ -175,6 +195,7 @@ struct fake {
 	fake_seen_fn *seen;
 	void *seen_arg;
 	int64_t session_ms;
+	uint64_t hidden;
 	uint64_t requests, renewals, codes[160];
 	int last_version[FAKE_APIS];
 };

@@ -14,6 +14,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "agent/base/crc32c.h"
+
 #define BATCH_HEAD 61
 #define RAW_MAX (64u << 20)
 #define INVALID_RECORD 87
@@ -177,6 +179,40 @@ int16_t fake_batch_records(struct fake_batch *b, const uint8_t *p, size_t n)
 		if (!b->records || !read_record(&r, b, i))
 			return INVALID_RECORD;
 	return wire_end(&r) < 0 ? INVALID_RECORD : 0;
+}
+
+void fake_batch_forge(struct buf *out, int64_t producer_id, int16_t epoch, int32_t sequence, int32_t count, int64_t timestamp)
+{
+	static const char value[] = "foreign";
+	struct wire_out w = { .buf = out };
+	uint8_t *p;
+
+	for (int i = 0; i < BATCH_HEAD; i++)
+		wire_put_i8(&w, 0);
+	for (int32_t i = 0; i < count; i++) {
+		/* attributes, time, offset, no key, value, no headers */
+		wire_put_uvarint(&w, zigzag((int64_t)(5 + uvarint_size(zigzag(i)) + sizeof value - 1)));
+		wire_put_i8(&w, 0);
+		wire_put_uvarint(&w, 0);
+		wire_put_uvarint(&w, zigzag(i));
+		wire_put_uvarint(&w, zigzag(-1));
+		wire_put_uvarint(&w, zigzag(sizeof value - 1));
+		buf_put(out, value, sizeof value - 1);
+		wire_put_uvarint(&w, 0);
+	}
+	if (out->failed)
+		fake_die("no memory");
+	p = (uint8_t *)out->data;
+	be32_put(p + 8, (uint32_t)out->len - 12);
+	p[16] = 2;
+	be32_put(p + 23, (uint32_t)count - 1);
+	be64_put(p + 27, (uint64_t)timestamp);
+	be64_put(p + 35, (uint64_t)timestamp);
+	be64_put(p + 43, (uint64_t)producer_id);
+	be16_put(p + 51, (uint16_t)epoch);
+	be32_put(p + 53, (uint32_t)sequence);
+	be32_put(p + 57, (uint32_t)count);
+	be32_put(p + 17, crc32c(0, p + 21, out->len - 21));
 }
 
 void fake_batch_release(struct fake_batch *b)

@@ -89,7 +89,8 @@ static void take_conn(struct fake *f, int node)
 
 		if (c->fd >= 0)
 			continue;
-		*c = (struct fake_conn){ .fd = fd, .node = node, .session_ms = f->session_ms };
+		*c = (struct fake_conn){ .fd = fd, .node = node, .session_ms = f->session_ms,
+					.hidden = f->hidden };
 		buf_init(&c->out, FRAME_MAX);
 		buf_init(&c->held, FRAME_MAX);
 		return;

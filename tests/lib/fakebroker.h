@@ -1,13 +1,14 @@
 /* fakebroker.h - a small Kafka on loopback, in a thread: real rules of idempotence, and faults on demand.
  *
  * Profiles are releases: which API versions are offered and what differs between them. Spoken are ApiVersions, Metadata
- * from 7, InitProducerId, Produce from 3 and DescribeProducers; anything else hangs up, as a broker does. A node works on
- * one request of a connection at a time. Logs are shared by all nodes, as if replication were perfect.
+ * from 7, InitProducerId, Produce from 3, DescribeProducers, ListOffsets 1 to 7 and Fetch 4 to 12; anything else hangs up, as a
+ * broker does. A node works on one request of a connection at a time. Logs are shared by all nodes, as if replication were
+ * perfect.
  *
  * Duplicates: (producer id, epoch, first and last sequence) among the last five batches of a producer answers 0 with the
  * old offset; what does not join answers 45; an unknown producer is accepted with any sequence (up to 2.4: only with 0,
  * else 59); an older epoch answers 47. That size, CRC, records and timestamps are sound is checked before.
- * test_fake.c holds it to these rules, tests/scenario/idempotence.py to the answers of a real broker.
+ * test_fake.c and test_fake_evidence.c hold it to these rules, tests/scenario/idempotence.py to the answers of a real broker.
  * Threads: every function may be called from any thread.
  */
 #ifndef SPILLWAY_TESTS_FAKEBROKER_H
@@ -28,7 +29,7 @@ enum fault_kind {
 	FAULT_ERROR,		/* error code, not appended */
 	FAULT_ERROR_AFTER,	/* error code although appended */
 	FAULT_DELAY,		/* appended, answered after `value` milliseconds */
-	FAULT_THROTTLE,		/* appended, throttle_time_ms = value */
+	FAULT_THROTTLE,		/* appended, throttle_time_ms = value; Fetch: and nothing is told, as by a quota */
 	FAULT_TIMEOUT,		/* appended, 7 when the request's own time is over */
 	/* Met by answers, of any request. Produce: the appends are made. */
 	FAULT_TRUNCATED,	/* a well-formed frame whose content ends after `value` bytes */
@@ -50,8 +51,8 @@ enum fault_kind {
 };
 
 enum {
-	FAKE_PRODUCE = 0, FAKE_FETCH = 1, FAKE_LIST_OFFSETS = 2, FAKE_METADATA = 3, FAKE_SASL_HANDSHAKE = 17, FAKE_VERSIONS = 18, FAKE_INIT_PRODUCER_ID = 22,
-	FAKE_SASL_AUTHENTICATE = 36, FAKE_DESCRIBE_PRODUCERS = 61
+	FAKE_PRODUCE = 0, FAKE_FETCH = 1, FAKE_LIST_OFFSETS = 2, FAKE_METADATA = 3, FAKE_SASL_HANDSHAKE = 17, FAKE_VERSIONS = 18,
+	FAKE_INIT_PRODUCER_ID = 22, FAKE_SASL_AUTHENTICATE = 36, FAKE_DESCRIBE_PRODUCERS = 61
 };
 
 /* `partitions` of every topic; a topic is made when Metadata first asks for it. */
@@ -113,10 +114,11 @@ void fake_advance(struct fake *f, int64_t ms);		/* the broker's clock, which oth
 void fake_deny_read(struct fake *f, const char *topic, bool deny);
 /* ApiVersions does not offer this API any more (a broker without it), for connections made from now on. */
 void fake_hide_api(struct fake *f, int api, bool hide);
-/* Somebody else appends a batch of `count` records under this identity, as a copied state directory would. */
-void fake_foreign_batch(struct fake *f, const char *topic, int partition, int64_t producer_id, int16_t epoch, int32_t sequence,
-			int32_t count);
-/* Retention: everything below this offset is deleted, as by DeleteRecords. */
+/* Somebody else appends a batch of `count` records "foreign" under this identity, as a copied state directory would. It is
+ * taken by the same rules as any other: the code that it is answered with, 0 also for a duplicate. */
+int16_t fake_foreign_batch(struct fake *f, const char *topic, int partition, int64_t producer_id, int16_t epoch, int32_t sequence,
+			   int32_t count);
+/* Retention: everything below this offset is deleted, as by DeleteRecords. No reader gets it any more; fake_record does. */
 void fake_delete_records(struct fake *f, const char *topic, int partition, int64_t before);
 
 /* --- looking in --- */

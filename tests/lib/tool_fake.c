@@ -11,7 +11,7 @@
 
 #include "tests/lib/fakebroker.h"
 
-#define WORDS_MAX 6
+#define WORDS_MAX 7
 
 struct line { struct fake *f; int n; char *word[WORDS_MAX]; };
 
@@ -39,6 +39,16 @@ static void do_isr(const struct line *l) { fake_set_isr(l->f, NUMBER(1), NUMBER(
 static void do_heal(const struct line *l) { fake_heal(l->f); ok(); }
 static void do_recreate(const struct line *l) { fake_recreate_topic(l->f, l->word[1]); ok(); }
 static void do_topic_error(const struct line *l) { fake_topic_error(l->f, l->word[1], (int16_t)number(l, 2)); ok(); }
+
+static void do_deny(const struct line *l) { fake_deny_read(l->f, l->word[1], NUMBER(2) != 0); ok(); }
+static void do_hide(const struct line *l) { fake_hide_api(l->f, NUMBER(1), NUMBER(2) != 0); ok(); }
+static void do_delete(const struct line *l) { fake_delete_records(l->f, l->word[1], NUMBER(2), number(l, 3)); ok(); }
+
+static void do_foreign(const struct line *l)
+{
+	printf("ok %d\n", fake_foreign_batch(l->f, l->word[1], NUMBER(2), number(l, 3), (int16_t)number(l, 4), NUMBER(5),
+					     NUMBER(6)));
+}
 
 static void do_set(const struct line *l)
 {
@@ -104,6 +114,10 @@ static const struct { const char *name; int words; void (*run)(const struct line
 	{ "recreate", 2, do_recreate },		/* TOPIC */
 	{ "topic-error", 3, do_topic_error },	/* TOPIC CODE */
 	{ "set", 4, do_set },			/* TOPIC KEY VALUE */
+	{ "deny-read", 3, do_deny },		/* TOPIC 0|1 */
+	{ "hide-api", 3, do_hide },		/* API 0|1 */
+	{ "delete-records", 4, do_delete },	/* TOPIC PARTITION BEFORE */
+	{ "foreign-batch", 7, do_foreign },	/* TOPIC PARTITION ID EPOCH SEQUENCE COUNT */
 	{ "fault", 5, do_fault },		/* PARTITION KIND VALUE TIMES */
 	{ "fault-api", 5, do_fault },		/* API KIND VALUE TIMES */
 	{ "heal", 1, do_heal },

@@ -2,15 +2,15 @@
 
 Why: Kafka's own tools cost a JVM start (two seconds) for each topic that a test creates. What is here asks a broker
 directly; what a consumer sees is still read by real consumers (kcat, ConsoleConsumer).
-Only versions without tagged fields are used, except by DescribeProducers, which has no other, and by Produce and the look-up
-of topic ids, which speak what they are told to: their answers are compared between brokers.
+Only versions without tagged fields are used, except by DescribeProducers, which has no other, and by Produce, Fetch, ListOffsets
+and the look-up of topic ids, which speak what they are told to: their answers are compared between brokers.
 """
 import collections
 import socket
 import struct
 
-PRODUCE, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 2, 3, 18
-CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID, CREATE_PARTITIONS = 19, 20, 22, 37
+PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
+CREATE_TOPICS, DELETE_TOPICS, DELETE_RECORDS, INIT_PRODUCER_ID, CREATE_PARTITIONS = 19, 20, 21, 22, 37
 ELECT_LEADERS, ALTER_CONFIGS, REASSIGN, DESCRIBE_PRODUCERS = 43, 44, 45, 61
 COORDINATOR_LOADING, TOPIC_ALREADY_EXISTS = 14, 36
 TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
@@ -99,6 +99,23 @@ class Reader:
         for _ in range(self.uvarint()):
             self.uvarint()
             self.raw(self.uvarint())
+
+    def only_partition(self, flexible):
+        """Up to the index of the only partition of the only topic; that index."""
+        for skip in ((self.compact_string if flexible else self.string), None):
+            n = self.uvarint() - 1 if flexible else self.take("i")
+            if n != 1:
+                raise WireError(f"{n} topics or partitions in the answer, not one")
+            if skip:
+                skip()
+        return self.take("i")
+
+    def ends(self, structures):
+        """The tags of so many structures, and nothing behind."""
+        for _ in range(structures):
+            self.tags()
+        if self.at != len(self.data):
+            raise WireError(f"{len(self.data) - self.at} bytes left over")
 
 
 class Client:
@@ -262,29 +279,68 @@ class Client:
 
         return dict(r.array(lambda r: (r.string(), r.array(partition)))[0][1])
 
-    def producers(self, topic, partition):
-        """What the broker remembers of producers on a partition: {producer id: (epoch, last sequence)}."""
-        name = topic.encode()
-        body = (uvarint(2) + uvarint(len(name) + 1) + name + uvarint(2) + struct.pack(">i", partition) + b"\0" + b"\0")
-        r = self.call(DESCRIBE_PRODUCERS, 0, body, flexible=True)
+    def offset_at(self, topic, partition, timestamp, version=4):
+        """(error, offset, timestamp) of the first record that is not older; -1 and -2 as for offsets()."""
+        flexible = version >= 6
+        text, many = (compact_string, compact_array) if flexible else (string, array)
+        end = b"\0" if flexible else b""
+        row = struct.pack(">i", partition) + (struct.pack(">i", -1) if version >= 4 else b"") + struct.pack(">q", timestamp) + end
+        body = struct.pack(">i", -1) + (b"\0" if version >= 2 else b"") + many([text(topic) + many([row]) + end]) + end
+        r = self.call(LIST_OFFSETS, version, body, flexible)
+        if version >= 2:
+            r.take("i")
+        r.only_partition(flexible)
+        error, time, offset = r.take("h"), r.take("q"), r.take("q")
+        if version >= 4:
+            r.take("i")
+        r.ends(3 if flexible else 0)
+        return error, offset, time
+
+    def fetch(self, topic, partition, offset, version=10, max_bytes=1 << 20):
+        """A Fetched: what a consumer without a session gets of a partition, at once."""
+        flexible = version >= 12
+        text, many = (compact_string, compact_array) if flexible else (string, array)
+        end = b"\0" if flexible else b""
+        row = struct.pack(">i", partition) + (struct.pack(">i", -1) if version >= 9 else b"") + struct.pack(">q", offset)
+        row += (struct.pack(">i", -1) if flexible else b"") + (struct.pack(">q", -1) if version >= 5 else b"")
+        row += struct.pack(">i", max_bytes) + end
+        body = struct.pack(">iiiib", -1, 0, 1, max_bytes, 0) + (struct.pack(">ii", 0, -1) if version >= 7 else b"")
+        body += many([text(topic) + many([row]) + end]) + (many([]) if version >= 7 else b"")
+        body += (text("") if version >= 11 else b"") + end
+        return _fetched(self.call(FETCH, version, body, flexible), version)
+
+    def delete_records(self, topic, partition, before):
+        row = array([struct.pack(">iq", partition, before)])
+        r = self.call(DELETE_RECORDS, 1, array([string(topic) + row]) + struct.pack(">i", 10000))
         r.take("i")
+        _, _, error = r.array(lambda r: (r.string(), r.array(lambda r: (r.take("i"), r.take("q"), r.take("h")))))[0][1][0]
+        if error:
+            raise WireError(f"delete from {topic}-{partition}: error {error}")
+
+    def described(self, topic, partition):
+        """(error, what the broker remembers of producers on a partition: [(producer id, epoch, last sequence, its time)])."""
+        row = compact_string(topic) + compact_array([struct.pack(">i", partition)]) + b"\0"
+        r = self.call(DESCRIBE_PRODUCERS, 0, compact_array([row]) + b"\0", flexible=True)
+        r.take("i")
+        r.only_partition(flexible=True)
 
         def producer(r):
-            pid, epoch, last = r.take("q"), r.take("i"), r.take("i")
-            r.raw(8 + 4 + 8)
+            state = r.take("q"), r.take("i"), r.take("i"), r.take("q")
+            r.raw(4 + 8)
             r.tags()
-            return pid, (epoch, last)
+            return state
 
-        def one(r):
-            r.take("i")
-            error, _ = r.take("h"), r.compact_string()
-            rows = r.compact_array(producer)
-            r.tags()
-            if error:
-                raise WireError(f"producers of {topic}-{partition}: error {error}")
-            return dict(rows)
+        error, _ = r.take("h"), r.compact_string()
+        rows = r.compact_array(producer)
+        r.ends(3)
+        return error, rows
 
-        return r.compact_array(lambda r: (r.compact_string(), r.compact_array(one)))[0][1][0]
+    def producers(self, topic, partition):
+        """The same where nothing is wrong: {producer id: (epoch, last sequence)}."""
+        error, rows = self.described(topic, partition)
+        if error:
+            raise WireError(f"producers of {topic}-{partition}: error {error}")
+        return {pid: (epoch, last) for pid, epoch, last, _ in rows}
 
     def init_producer_id(self):
         """(error, a producer id that nobody else has, with epoch 0). COORDINATOR_LOADING: a young broker has no ids yet."""
@@ -370,10 +426,31 @@ def _answer(r, version):
     rows = many(topic)
     r.take("i")
     tags()
-    if r.at != len(r.data):
-        raise WireError(f"{len(r.data) - r.at} bytes left over")
+    r.ends(0)
     return rows[0][0]
 
+
+Fetched = collections.namedtuple("Fetched", "error high_watermark log_start data")
+
+
+def _fetched(r, version):
+    flexible = version >= 12
+    r.take("i")
+    whole = r.take("h") if version >= 7 else 0
+    if version >= 7:
+        r.take("i")
+    r.only_partition(flexible)
+    error, end, _ = r.take("h"), r.take("q"), r.take("q")
+    start = r.take("q") if version >= 5 else -1
+    aborted = r.uvarint() - 1 if flexible else r.take("i")
+    if version >= 11:
+        r.take("i")
+    n = r.uvarint() - 1 if flexible else r.take("i")
+    data = r.raw(max(n, 0))
+    r.ends(3 if flexible else 0)
+    if aborted > 0:
+        raise WireError("aborted transactions that nobody asked for")
+    return Fetched(whole or error, end, start, data)
 
 
 BATCH_HEAD = 61
@@ -427,6 +504,20 @@ def segment_batches(data):
         if row["length"] <= 0 or end > len(data):
             break
         row["records"] = data[at + BATCH_HEAD:end]
+        out.append(row)
+        at = end
+    return out
+
+
+def headers(data):
+    """The headers in what was fetched: a list of dicts with the fields, `whole`, and `sound`: its CRC is that of its bytes (None
+    when it is cut)."""
+    out, at = [], 0
+    while at + BATCH_HEAD <= len(data):
+        row = dict(zip(BATCH_FIELDS, struct.unpack_from(">qiibIhiqqqhii", data, at)))
+        end = at + 12 + row["length"]
+        row["whole"] = end <= len(data)
+        row["sound"] = crc32c(data[at + 21:end]) == row["crc"] if row["whole"] else None
         out.append(row)
         at = end
     return out

@@ -3,8 +3,10 @@
 The whole of exactly-once rests on what a broker answers to a batch that it may have seen before. Unit tests believe the
 fake broker; here it is seen that the fake answers as Kafka does, step by step, so that they may.
 """
+import os
 import time
 
+import evidence
 import wire
 from fake import Fake
 from kafka import Broker, Cluster
@@ -53,6 +55,10 @@ class Real:
         self.broker.stop()
         self.broker.start()
 
+    def delete_records(self, name, before):
+        with self.connect(name) as c:
+            c.delete_records(name, 0, before)
+
     def recreate(self, name, config):
         with self.connect(name) as c:
             c.delete_topic(name)
@@ -97,6 +103,9 @@ class Pretended:
 
     def restart(self):
         self.fake.tell("reload", 1)
+
+    def delete_records(self, name, before):
+        self.fake.tell("delete-records", name, 0, before)
 
     def recreate(self, name, _config):
         self.fake.tell("recreate", name)
@@ -411,8 +420,8 @@ def every_version_answers_alike(s):
 
 def the_offered_versions_are_those_of_the_release(s):
     versions = s.client.api_versions()
-    s.note({api: versions.get(api) for api in (wire.PRODUCE, wire.METADATA, wire.API_VERSIONS, wire.INIT_PRODUCER_ID,
-                                               wire.DESCRIBE_PRODUCERS)})
+    s.note({api: versions.get(api) for api in (wire.PRODUCE, wire.FETCH, wire.LIST_OFFSETS, wire.METADATA, wire.API_VERSIONS,
+                                               wire.INIT_PRODUCER_ID, wire.DESCRIBE_PRODUCERS)})
     s.client.send(wire.API_VERSIONS, 99, b"", flexible=True)
     r = s.client.receive()
     s.note(f"a version that nobody knows: error {r.take('h')} {r.array(lambda r: (r.take('h'), r.take('h'), r.take('h')))}")
@@ -437,12 +446,13 @@ def who_does_not_lead_says_who_does(s):
 ALL_IN_SYNC = {"min_insync_replicas": 3}
 CONFIGS = {e7_what_overtakes_a_refused_first_batch_shuts_it_out: ALL_IN_SYNC,
            a_compacted_topic_names_records_without_a_key: {"cleanup_policy": "compact"},
-           a_topic_with_append_time_tells_it: {"message_timestamp_type": "LogAppendTime"}}
+           a_topic_with_append_time_tells_it: {"message_timestamp_type": "LogAppendTime"}, **evidence.CONFIGS}
 EXPERIMENTS = [f for name, f in list(globals().items()) if name.startswith(("e1", "e2", "e3", "e6", "e8", "e9"))] + [
     what_is_wrong_with_a_batch_is_told_before_it_is_a_duplicate, a_compacted_topic_names_records_without_a_key,
     a_topic_with_append_time_tells_it, acks_decide_who_waits, batches_without_identity_are_all_appended,
-    every_version_answers_alike, the_offered_versions_are_those_of_the_release]
-WITH_REPLICAS = [who_does_not_lead_says_who_does, e5_a_new_leader_remembers_five,
+    every_version_answers_alike, the_offered_versions_are_those_of_the_release, *evidence.EXPERIMENTS]
+# Leader epochs are compared too: first those that leave the leaders alone.
+WITH_REPLICAS = [*evidence.WITH_REPLICAS, who_does_not_lead_says_who_does, e5_a_new_leader_remembers_five,
                  e7_what_overtakes_a_refused_first_batch_shuts_it_out]
 
 
@@ -455,8 +465,9 @@ def play(broker, experiment):
     return s.answers
 
 
-def compare(experiments, one, other):
+def compare(t, experiments, one, other):
     """Plays each to both; fails with every step that was answered differently."""
+    one.tools = other.tools = os.path.join(os.path.dirname(os.path.abspath(t.shared.binary)), "tests", "lib")
     differences = []
     for experiment in experiments:
         want, got = play(one, experiment), play(other, experiment)
@@ -472,7 +483,7 @@ def compare_with(t, version):
     t.closing.append(real.close)
     fake = Fake(t.shared.binary, version)
     t.closing.append(fake.close)
-    compare(EXPERIMENTS, Real(real.start()), Pretended(fake))
+    compare(t, EXPERIMENTS, Real(real.start()), Pretended(fake))
 
 
 @scenario()
@@ -494,4 +505,4 @@ def the_fake_broker_answers_as_three_nodes_do(t):
     t.closing.append(cluster.close)
     fake = Fake(t.shared.binary, "4.1", nodes=3)
     t.closing.append(fake.close)
-    compare(WITH_REPLICAS, RealCluster(cluster.start()), PretendedCluster(fake))
+    compare(t, WITH_REPLICAS, RealCluster(cluster.start()), PretendedCluster(fake))
