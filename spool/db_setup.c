@@ -191,8 +191,11 @@ static int migrate(struct db *d, int64_t version, struct err *ret_err)
 
 	if (rc < 0)
 		return rc;
-	for (; rc == 0 && version < SCHEMA_VERSION; version++)
+	for (; rc == 0 && version < SCHEMA_VERSION; version++) {
 		rc = db_exec(d, schema_migrations[version], ret_err);
+		if (rc == 0 && schema_steps[version])
+			rc = schema_steps[version](d, ret_err);
+	}
 	snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d", SCHEMA_APPLICATION_ID, SCHEMA_VERSION);
 	if (rc == 0)
 		rc = db_exec(d, sql, ret_err);

@@ -12,13 +12,15 @@ static int load_position(struct spool *s, sqlite3_stmt *q, struct err *ret_err)
 {
 	int64_t file = sqlite3_column_int64(q, 0), safe = sqlite3_column_int64(q, 1);
 	struct range_set done = { 0 };
+	struct markers markers;
 	int rc = safe < 0 ? ERR_CORRUPT :
 		 range_set_get(&done, safe, sqlite3_column_blob(q, 3), (size_t)sqlite3_column_bytes(q, 3));
 
 	if (rc == ERR_CORRUPT)
 		return err_set(ret_err, rc, "%s: the position of file %lld is damaged", s->db.path, (long long)file);
+	(void)markers_get(&markers, safe, sqlite3_column_blob(q, 4), (size_t)sqlite3_column_bytes(q, 4));
 	if (rc == 0)
-		rc = positions_load(&s->positions, file, safe, (uint64_t)sqlite3_column_int64(q, 2), &done);
+		rc = positions_load(&s->positions, file, safe, (uint64_t)sqlite3_column_int64(q, 2), &done, &markers);
 	range_set_release(&done);
 	return rc < 0 ? err_set(ret_err, rc, "out of memory") : 0;
 }
@@ -40,7 +42,7 @@ int files_load(struct spool *s, struct err *ret_err)
 static int write_position(struct spool *s, const struct position *f, struct err *ret_err)
 {
 	sqlite3_stmt *q = db_stmt(&s->db, STMT_POSITION_PUT);
-	uint8_t *start;
+	uint8_t *start, markers[MARKERS_ROOM];
 
 	buf_clear(&s->scratch);
 	if (buf_reserve(&s->scratch, RANGE_SET_ROOM(&f->done)) < 0)
@@ -53,6 +55,7 @@ static int write_position(struct spool *s, const struct position *f, struct err 
 		sqlite3_bind_blob(q, 4, start, (int)(range_set_put(start, &f->done, f->safe) - start), SQLITE_STATIC);
 	else
 		sqlite3_bind_null(q, 4);
+	sqlite3_bind_blob(q, 5, markers, (int)(markers_put(markers, &f->markers, f->safe) - markers), SQLITE_STATIC);
 	return db_run(&s->db, q, ret_err);
 }
 

@@ -5,7 +5,8 @@
  * commit and as of now; spool_rollback goes back to the first without allocating or reading.
  *
  * Files: spool.c (open, transactions), files.c, finish.c (positions), streams.c, ledger.c (slots in memory), ledger_body.c
- *	(their stored form), plan.c (the ledger's face), lanes.c, rows.c, rows_read.c, rejected.c, totals.c.
+ *	(their stored form), plan.c (the ledger's face), lanes.c, rows.c, rows_read.c, rows_end.c, losses.c, rejected.c,
+ *	totals.c, home.c, verify.c (with verify_ranges.c).
  */
 #ifndef SPILLWAY_SPOOL_INSIDE_H
 #define SPILLWAY_SPOOL_INSIDE_H
@@ -69,6 +70,7 @@ struct spool {
 	struct positions positions;
 	struct ledger    ledger;
 	struct dict      streams, lanes;
+	struct spool_home home, old_home;	/* as of now and as of the last commit */
 	uint64_t         now[TOTAL_COUNT], saved[TOTAL_COUNT];	/* totals as of now and as of the last commit */
 	int64_t          oldest_id, oldest_ms;	/* the oldest row as of the last commit, 0: none */
 	bool             oldest_known;	/* false: to be asked for after the commit */
@@ -85,6 +87,11 @@ struct spool {
 int  spool_may_change(struct spool *s, struct err *ret_err);
 /* A change failed after it had begun: marks the transaction and returns rc. */
 int  spool_lost(struct spool *s, int rc);
+/* A change failed before it changed anything: returns rc. Unless it is a refusal the transaction is marked as well. */
+int  spool_refused(struct spool *s, int rc);
+
+/* --- home.c --- */
+int  home_load(struct spool *s, struct err *ret_err);
 
 /* --- finish.c --- */
 int  finish_encoded(struct spool *s, const uint8_t *ranges, size_t n, struct err *ret_err);
@@ -121,7 +128,14 @@ int  ledger_encode(struct spool *s, const struct spool_ledger *l, int64_t stream
 /* *ret_ranges is to be mem_freed. */
 int  ledger_decode(struct spool *s, const struct ledger_row *r, struct spool_ledger *ret, struct spool_range **ret_ranges);
 int  ledger_load(struct spool *s, struct err *ret_err);
+/* Stored bytes that fit their CRC as a row, not linked anywhere. 0, ERR_CORRUPT, ERR_NOMEM. */
+int  ledger_from_body(int64_t id, const uint8_t *body, size_t n, struct ledger_row **ret);
 int  ledger_write(struct spool *s, struct err *ret_err);
+
+/* --- plan.c --- */
+int  ledger_not_found(int64_t id, struct err *ret_err);
+/* Its row and bytes, or its ranges, and its place in the ledger. On failure the transaction is lost. */
+int  ledger_end(struct spool *s, struct ledger_row *r, struct err *ret_err);
 
 /* --- lanes.c --- */
 int  lanes_load(struct spool *s, struct err *ret_err);
@@ -142,7 +156,26 @@ int  row_remove(struct spool *s, const struct row_info *info, bool keep_bytes, s
 /* The CRC-32C that ends rows.body. */
 uint32_t row_crc(const struct row_info *info, const uint8_t *body, size_t n);
 
+/* --- rows_read.c --- */
+/* Everything in a rows.body but its CRC, which is not looked at. ERR_CORRUPT, ERR_NOMEM. *ret_ranges is to be mem_freed. */
+int  row_decode(const uint8_t *body, size_t n, struct spool_row *r, struct spool_range **ret_ranges);
+/* From the current row of a statement over ROW_COLUMNS. 0, ERR_CORRUPT (info and r hold what the columns say), ERR_NOMEM. */
+int  row_head(struct spool *s, sqlite3_stmt *q, struct row_info *ret_info, struct spool_row *r,
+	      struct spool_range **ret_ranges);
+/* The same by id; also ERR_NOT_FOUND and what reading meets. */
+int  row_head_get(struct spool *s, int64_t id, struct row_info *ret_info, struct spool_row *ret_row,
+		  struct spool_range **ret_ranges, struct err *ret_err);
+/* The verified bytes, valid until STMT_DATA_GET is reset, by the caller after 0 and ERR_CORRUPT. */
+int  row_data(struct spool *s, const struct spool_row *r, const void **ret, struct err *ret_err);
+
+/* --- losses.c --- */
+/* Enters each range (one without a file when n is 0) in the words of *what, whose records and bytes are those of all: they
+ * are counted, once. 0 or an error; then the transaction is to be lost. */
+int  losses_enter(struct spool *s, const struct spool_loss *what, const struct spool_range *r, size_t n, struct err *ret_err);
+
 /* --- totals.c --- */
+/* As they are stored. */
+int  totals_read(struct spool *s, uint64_t ret[TOTAL_COUNT], struct err *ret_err);
 int  totals_load(struct spool *s, struct err *ret_err);
 int  totals_write(struct spool *s, struct err *ret_err);
 void totals_committed(struct spool *s);

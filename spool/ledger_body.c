@@ -123,8 +123,7 @@ int ledger_decode(struct spool *s, const struct ledger_row *r, struct spool_ledg
 	return rc;
 }
 
-/* Checks the CRC and fills in what row_new needs. */
-static int row_from_body(int64_t id, const uint8_t *body, size_t n, struct ledger_row **ret)
+int ledger_from_body(int64_t id, const uint8_t *body, size_t n, struct ledger_row **ret)
 {
 	struct fields f;
 	struct spool_ledger l = { 0 };
@@ -157,7 +156,7 @@ static int load_one(struct spool *s, sqlite3_stmt *st, struct err *ret_err)
 	int64_t slot = sqlite3_column_int64(st, 0), id = sqlite3_column_int64(st, 1);
 	struct ledger_row *r = NULL;
 	struct row_info info;
-	int rc = row_from_body(id, sqlite3_column_blob(st, 3), (size_t)sqlite3_column_bytes(st, 3), &r);
+	int rc = ledger_from_body(id, sqlite3_column_blob(st, 3), (size_t)sqlite3_column_bytes(st, 3), &r);
 
 	if (rc == ERR_CORRUPT)
 		return err_set(ret_err, rc, "the in-flight ledger in %s is damaged (batch %lld)", s->db.path, (long long)id);

@@ -62,13 +62,12 @@ int spool_plan(struct spool *s, struct spool_ledger *l, struct err *ret_err)
 	return 0;
 }
 
-static int not_found(int64_t id, struct err *ret_err)
+int ledger_not_found(int64_t id, struct err *ret_err)
 {
 	return err_set(ret_err, ERR_NOT_FOUND, "no unresolved batch %lld in the ledger", (long long)id);
 }
 
-/* Its row and bytes, or its ranges, and its place in the ledger. */
-static int end_batch(struct spool *s, struct ledger_row *r, struct err *ret_err)
+int ledger_end(struct spool *s, struct ledger_row *r, struct err *ret_err)
 {
 	struct row_info info;
 	int rc;
@@ -94,8 +93,8 @@ int spool_acked(struct spool *s, int64_t ledger_id, struct err *ret_err)
 	if (rc < 0)
 		return rc;
 	if (!r)
-		return not_found(ledger_id, ret_err);
-	rc = end_batch(s, r, ret_err);
+		return ledger_not_found(ledger_id, ret_err);
+	rc = ledger_end(s, r, ret_err);
 	if (rc == 0)
 		s->now[TOTAL_ACKED] += r->count;
 	return rc;
@@ -108,7 +107,7 @@ int spool_replaced(struct spool *s, int64_t ledger_id, struct err *ret_err)
 
 	if (rc < 0)
 		return rc;
-	return r ? end_batch(s, r, ret_err) : not_found(ledger_id, ret_err);
+	return r ? ledger_end(s, r, ret_err) : ledger_not_found(ledger_id, ret_err);
 }
 
 int spool_unplan(struct spool *s, int64_t ledger_id, struct err *ret_err)
@@ -119,7 +118,7 @@ int spool_unplan(struct spool *s, int64_t ledger_id, struct err *ret_err)
 	if (rc < 0)
 		return rc;
 	if (!r)
-		return not_found(ledger_id, ret_err);
+		return ledger_not_found(ledger_id, ret_err);
 	ledger_remove(&s->ledger, r);
 	return 0;
 }

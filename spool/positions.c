@@ -62,12 +62,14 @@ static struct position *position_new(struct positions *p, int64_t file_id, int64
 	return f;
 }
 
-int positions_load(struct positions *p, int64_t file_id, int64_t safe, uint64_t marker, struct range_set *done)
+int positions_load(struct positions *p, int64_t file_id, int64_t safe, uint64_t marker, struct range_set *done,
+		   const struct markers *markers)
 {
 	struct position *f = position_new(p, file_id, safe, marker);
 
 	if (!f)
 		return ERR_NOMEM;
+	f->markers = *markers;
 	f->done = *done;
 	*done = (struct range_set){ 0 };
 	return 0;
@@ -82,6 +84,7 @@ static int touch(struct positions *p, struct position *f)
 		return ERR_NOMEM;
 	f->old_safe = f->safe;
 	f->old_marker = f->marker;
+	f->old_markers = f->markers;
 	list_push_back(&p->touched, &f->txn);
 	return 0;
 }
@@ -118,13 +121,30 @@ int positions_finish(struct positions *p, int64_t file_id, int64_t from, int64_t
 		return 0;
 	if (touch(p, f) < 0)
 		return ERR_NOMEM;
-	if (from <= f->safe) {
-		f->safe = to;
-		f->marker = marker;
-		range_set_advance(&f->done, &f->safe, &f->marker);
+	if (from > f->safe)
+		return range_set_add(&f->done, from, to, marker);
+	markers_push(&f->markers, f->safe, f->marker, to);
+	f->safe = to;
+	f->marker = marker;
+	range_set_advance(&f->done, &f->safe, &f->marker);
+	return 0;
+}
+
+int positions_set(struct positions *p, int64_t file_id, int64_t safe, uint64_t marker)
+{
+	struct position *f = positions_get(p, file_id);
+
+	if (!f)
 		return 0;
-	}
-	return range_set_add(&f->done, from, to, marker);
+	if (touch(p, f) < 0)
+		return ERR_NOMEM;
+	if (safe > f->safe)
+		markers_push(&f->markers, f->safe, f->marker, safe);
+	markers_cut(&f->markers, safe);
+	f->safe = safe;
+	f->marker = marker;
+	f->done.count = 0;
+	return 0;
 }
 
 static bool same_set(const struct range_set *a, const struct range_set *b)
@@ -141,7 +161,8 @@ bool positions_changed(const struct position *f)
 {
 	if (f->gone)
 		return false;
-	return f->added || f->safe != f->old_safe || f->marker != f->old_marker || !same_set(&f->done, &f->old_done);
+	return f->added || f->safe != f->old_safe || f->marker != f->old_marker || !same_set(&f->done, &f->old_done) ||
+	       !markers_same(&f->markers, &f->old_markers);
 }
 
 static void drop(struct positions *p, struct position *f)
@@ -180,6 +201,7 @@ void positions_rolled_back(struct positions *p)
 		f->old_done = (struct range_set){ 0 };
 		f->safe = f->old_safe;
 		f->marker = f->old_marker;
+		f->markers = f->old_markers;
 		f->gone = false;
 		list_remove(&f->txn);
 	}

@@ -12,6 +12,7 @@
 
 #include "agent/base/list.h"
 #include "agent/base/map.h"
+#include "spool/markers.h"
 #include "spool/range_set.h"
 
 struct position {
@@ -19,12 +20,14 @@ struct position {
 	int64_t  safe;
 	uint64_t marker;
 	struct range_set done;		/* finished above safe */
+	struct markers markers;		/* what safe was before, now and then */
 
 	/* What the transaction began with; valid while `txn` is linked. */
 	struct list txn;
 	int64_t  old_safe;
 	uint64_t old_marker;
 	struct range_set old_done;
+	struct markers old_markers;
 	bool     added, gone;		/* by this transaction */
 };
 
@@ -39,12 +42,15 @@ void positions_release(struct positions *p);
 /* The live position or NULL. */
 struct position *positions_get(const struct positions *p, int64_t file_id);
 /* A position read from the database; takes over *done (emptied). 0 or ERR_NOMEM. */
-int  positions_load(struct positions *p, int64_t file_id, int64_t safe, uint64_t marker, struct range_set *done);
+int  positions_load(struct positions *p, int64_t file_id, int64_t safe, uint64_t marker, struct range_set *done,
+		    const struct markers *markers);
 /* All of these can be undone until positions_committed. 0 or ERR_NOMEM; unknown files are nothing to do.
  * positions_add: of an id that this transaction did not forget. */
 int  positions_add(struct positions *p, int64_t file_id, int64_t safe, uint64_t marker);
 int  positions_forget(struct positions *p, int64_t file_id);
 int  positions_finish(struct positions *p, int64_t file_id, int64_t from, int64_t to, uint64_t marker);
+/* By hand, forwards or back; what is finished above it is forgotten. */
+int  positions_set(struct positions *p, int64_t file_id, int64_t safe, uint64_t marker);
 
 /* Whether this touched position has to be written. */
 bool positions_changed(const struct position *f);

@@ -73,6 +73,20 @@ int range_set_add(struct range_set *s, int64_t from, int64_t to, uint64_t marker
 	return 0;
 }
 
+bool range_set_overlaps(const struct range_set *s, int64_t from, int64_t to)
+{
+	uint32_t i = first_reaching(s, from + 1);
+
+	return i < s->count && s->items[i].from < to;
+}
+
+bool range_set_covers(const struct range_set *s, int64_t from, int64_t to)
+{
+	uint32_t i = first_reaching(s, to);
+
+	return i < s->count && s->items[i].from <= from;
+}
+
 void range_set_advance(struct range_set *s, int64_t *safe, uint64_t *marker)
 {
 	uint32_t n = 0;

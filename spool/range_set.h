@@ -7,6 +7,7 @@
 #ifndef SPILLWAY_SPOOL_RANGE_SET_H
 #define SPILLWAY_SPOOL_RANGE_SET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,9 @@ struct range_set  { struct range_item *items; uint32_t count, cap; };
 
 /* Adds [from,to); what it overlaps or touches is joined. marker belongs to `to`. 0 or ERR_NOMEM (unchanged). */
 int  range_set_add(struct range_set *s, int64_t from, int64_t to, uint64_t marker);
+/* Whether any, or every, byte of [from,to) is in it. */
+bool range_set_overlaps(const struct range_set *s, int64_t from, int64_t to);
+bool range_set_covers(const struct range_set *s, int64_t from, int64_t to);
 /* While the first item begins at or below *safe: moves *safe and *marker to its end if that is higher, and removes it. */
 void range_set_advance(struct range_set *s, int64_t *safe, uint64_t *marker);
 int  range_set_copy(struct range_set *dst, const struct range_set *src);	/* dst is empty before. 0 or ERR_NOMEM */

@@ -7,7 +7,7 @@
  *  (1) a row, its bytes, its ranges' end, its lane's counts and the totals change in one transaction.
  *  (2) whether a row fits is decided before anything of it is written: a refusal leaves the transaction usable, which
  *      SQLite would not after its own SQLITE_FULL.
- *  (3) totals' records counts the records of rows, identity or not, until they are acked or set aside.
+ *  (3) totals' records counts the records of rows, identity or not, until they are acked or given up (rows_end.c).
  * Failure ERR_SPOOL_FULL and a wrong identity refuse; everything else loses the transaction.
  */
 #include "spool/inside.h"
@@ -264,55 +264,81 @@ int row_remove(struct spool *s, const struct row_info *info, bool keep_bytes, st
 	return 0;
 }
 
-/* What was known of the row goes into `losses`; its bytes stay where they are: the pages may be damaged, so they are not
- * touched, and people may want to look at them. */
-static int note_loss(struct spool *s, const struct row_info *info, struct err *ret_err)
+/* What the row says of itself, and its bytes, whether there are any or not. */
+static int replace(struct spool *s, const struct row_info *info, const struct spool_row *r, const struct spool_piece *pieces,
+		   size_t n, struct err *ret_err)
 {
-	sqlite3_stmt *q = db_stmt(&s->db, STMT_LOSS_ADD), *row = db_stmt(&s->db, STMT_ROW_GET);
-	const struct lane *lane = dict_at(&s->lanes, info->lane);
+	sqlite3_stmt *q = db_stmt(&s->db, STMT_ROW_MEND);
 	int rc;
 
-	sqlite3_bind_int64(row, 1, info->id);
-	rc = db_step(&s->db, row, ret_err);
-	if (rc < 0)
-		return rc;
-	sqlite3_bind_int64(q, 1, (int64_t)s->now[TOTAL_NEXT_LOSS]++);
-	sqlite3_bind_int64(q, 2, clock_wall_ms());
-	sqlite3_bind_text(q, 3, "damaged row", -1, SQLITE_STATIC);
-	sqlite3_bind_text(q, 4, lane ? lane->topic : "", -1, SQLITE_STATIC);
-	sqlite3_bind_int(q, 5, lane ? lane->partition : -1);
-	sqlite3_bind_int64(q, 6, (int64_t)info->count);
-	sqlite3_bind_int64(q, 7, (int64_t)info->size);
-	sqlite3_bind_int64(q, 8, info->id);
-	sqlite3_bind_value(q, 9, sqlite3_column_value(row, 5));
+	if (encode(s, r, info) < 0)
+		return err_set(ret_err, ERR_NOMEM, "out of memory");
+	sqlite3_bind_int64(q, 1, info->id);
+	sqlite3_bind_int64(q, 2, (int64_t)info->count);
+	sqlite3_bind_int64(q, 3, (int64_t)info->size);
+	sqlite3_bind_blob(q, 4, s->scratch.data, (int)s->scratch.len, SQLITE_STATIC);
 	rc = db_run(&s->db, q, ret_err);
-	db_reset(row);
-	return rc;
+	if (rc == 0)
+		rc = delete_from(s, STMT_DATA_DELETE, info->id, ret_err);
+	return rc < 0 ? rc : insert_data(s, info, pieces, n, ret_err);
 }
 
-int spool_row_set_aside(struct spool *s, int64_t id, struct err *ret_err)
+/* Whether it may take this place. */
+static int check_mend(struct spool *s, const struct spool_row *r, uint64_t size, struct err *ret_err)
 {
-	struct ledger_row *l = ledger_of_row(&s->ledger, id);
-	struct row_info info;
+	const struct ledger_row *l = ledger_of_row(&s->ledger, r->id);
+
+	ASSERT(r->count > 0);
+	if (!size)
+		return err_set(ret_err, ERR_TOO_LARGE, "a batch of more than %d MiB cannot be spooled", ROW_BYTES_MAX >> 20);
+	if (l && l->count != (uint32_t)r->count)
+		return err_set(ret_err, ERR_INTERNAL, "row %lld has an identity of %u records and was mended with %d",
+			       (long long)r->id, l->count, r->count);
+	return check_room(s, size, true, ret_err);
+}
+
+static void recount(struct spool *s, const struct row_info *old, const struct row_info *info)
+{
+	struct lane *lane = dict_at(&s->lanes, info->lane);
+
+	take_off(&lane->now.records, old->count);
+	take_off(&lane->now.bytes, old->size);
+	take_off(&s->now[TOTAL_RECORDS], old->count);
+	take_off(&s->now[TOTAL_BYTES], old->size);
+	lane->now.records += info->count;
+	lane->now.bytes += info->size;
+	s->now[TOTAL_RECORDS] += info->count;
+	s->now[TOTAL_BYTES] += info->size;
+}
+
+int spool_row_mend(struct spool *s, const struct spool_row *r, const struct spool_piece *pieces, size_t n, struct err *ret_err)
+{
+	uint64_t size = size_of(pieces, n);
+	struct spool_range *ranges = NULL;
+	struct spool_row stored, mended = *r;
+	struct row_info old = { 0 }, info;
 	int rc = spool_may_change(s, ret_err);
 
 	if (rc < 0)
 		return rc;
-	rc = row_info_get(s, id, &info, ret_err);
-	if (rc < 0)
-		return rc == ERR_NOT_FOUND ? rc : spool_lost(s, rc);
-	rc = note_loss(s, &info, ret_err);
+	rc = row_head_get(s, r->id, &old, &stored, &ranges, ret_err);
+	if (rc == ERR_CORRUPT && old.id)
+		return rc;	/* its ranges are not known: whatever these bytes are, they are not this row's */
 	if (rc == 0)
-		rc = row_remove(s, &info, true, ret_err);
+		rc = check_mend(s, r, size, ret_err);
+	if (rc < 0) {
+		mem_free(ranges);
+		return spool_refused(s, rc);
+	}
+	mended.ranges = ranges;
+	mended.range_count = stored.range_count;
+	info = old;
+	info.count = (uint64_t)r->count;
+	info.size = size;
+	rc = replace(s, &info, &mended, pieces, n, ret_err);
+	mem_free(ranges);
 	if (rc < 0)
 		return spool_lost(s, rc);
-	if (l)
-		ledger_remove(&s->ledger, l);
-	s->now[TOTAL_CORRUPT_ROWS]++;
-	s->now[TOTAL_DROPPED] += info.count;
-	s->now[TOTAL_ASIDE_BYTES] += info.size;
-	s->now[TOTAL_LOSS_EVENTS]++;
-	s->now[TOTAL_LOSS_RECORDS] += info.count;
-	s->now[TOTAL_LOSS_BYTES] += info.size;
+	recount(s, &old, &info);
 	return 0;
 }

@@ -14,19 +14,16 @@
 
 typedef int row_fn(void *arg, const struct spool_row *r, const void *data, int rc);
 
-/* Everything of `body`; *ret_ranges is to be mem_freed. */
-static int decode(const uint8_t *body, size_t n, const struct row_info *info, struct spool_row *r,
-		  struct spool_range **ret_ranges)
+int row_decode(const uint8_t *body, size_t n, struct spool_row *r, struct spool_range **ret_ranges)
 {
-	const uint8_t *p = body, *end = body + n, *tail = end - 4;
+	const uint8_t *p = body, *end;
 	int64_t span;
 	uint64_t raw_bytes;
-	uint32_t crc;
 	int rc;
 
-	if (n < 4 || !fixed32_get(&tail, end, &crc) || crc != row_crc(info, body, n - 4))
+	if (n < 4)
 		return ERR_CORRUPT;
-	end -= 4;
+	end = body + n - 4;
 	if (!varint_get_signed(&p, end, &r->base_timestamp) || !varint_get_signed(&p, end, &span) || p == end)
 		return ERR_CORRUPT;
 	r->codec = *p++;
@@ -40,8 +37,21 @@ static int decode(const uint8_t *body, size_t n, const struct row_info *info, st
 	return rc;
 }
 
-/* From the current row of a statement over ROW_COLUMNS. 0, ERR_CORRUPT (r holds what the columns say), ERR_NOMEM. */
-static int read_head(struct spool *s, sqlite3_stmt *q, struct spool_row *r, struct spool_range **ret_ranges)
+static int decode(const uint8_t *body, size_t n, const struct row_info *info, struct spool_row *r,
+		  struct spool_range **ret_ranges)
+{
+	const uint8_t *tail;
+	uint32_t crc;
+
+	if (n < 4)
+		return ERR_CORRUPT;
+	tail = body + n - 4;
+	if (!fixed32_get(&tail, body + n, &crc) || crc != row_crc(info, body, n - 4))
+		return ERR_CORRUPT;
+	return row_decode(body, n, r, ret_ranges);
+}
+
+int row_head(struct spool *s, sqlite3_stmt *q, struct row_info *ret_info, struct spool_row *r, struct spool_range **ret_ranges)
 {
 	struct row_info info = { .id = sqlite3_column_int64(q, 0), .lane = sqlite3_column_int64(q, 1),
 				 .count = (uint64_t)sqlite3_column_int64(q, 2),
@@ -52,37 +62,68 @@ static int read_head(struct spool *s, sqlite3_stmt *q, struct spool_row *r, stru
 	*r = (struct spool_row){ .id = info.id, .topic = lane ? lane->topic : "", .partition = lane ? lane->partition : -1,
 				 .count = (int32_t)info.count, .size = (uint32_t)info.size, .spooled_ms = info.spooled_ms,
 				 .ledger_id = l ? l->id : 0 };
+	*ret_info = info;
 	if (!lane || info.count > INT32_MAX || info.size > UINT32_MAX)
 		return ERR_CORRUPT;
 	return decode(sqlite3_column_blob(q, 5), (size_t)sqlite3_column_bytes(q, 5), &info, r, ret_ranges);
 }
 
-/* The bytes of one row, or why not. A page chain that SQLite finds damaged is this row's damage only. */
-static int hand_over(struct spool *s, const struct spool_row *r, int rc, row_fn *fn, void *arg, struct err *ret_err)
+int row_head_get(struct spool *s, int64_t id, struct row_info *ret_info, struct spool_row *ret_row,
+		 struct spool_range **ret_ranges, struct err *ret_err)
+{
+	sqlite3_stmt *q = db_stmt(&s->db, STMT_ROW_GET);
+	int rc;
+
+	*ret_ranges = NULL;
+	sqlite3_bind_int64(q, 1, id);
+	rc = db_step(&s->db, q, ret_err);
+	if (rc < 0)
+		return rc;
+	if (rc == 0)
+		rc = err_set(ret_err, ERR_NOT_FOUND, "no spooled row %lld", (long long)id);
+	else
+		rc = row_head(s, q, ret_info, ret_row, ret_ranges);
+	db_reset(q);
+	if (rc == ERR_CORRUPT)
+		return err_set(ret_err, rc, "what is known of spooled row %lld is damaged", (long long)id);
+	return rc == ERR_NOMEM ? err_set(ret_err, rc, "out of memory") : rc;
+}
+
+/* A page chain that SQLite finds damaged is this row's damage only. */
+int row_data(struct spool *s, const struct spool_row *r, const void **ret, struct err *ret_err)
 {
 	sqlite3_stmt *q = db_stmt(&s->db, STMT_DATA_GET);
+	int rc;
+
+	sqlite3_bind_int64(q, 1, r->id);
+	rc = db_step(&s->db, q, ret_err);
+	if (rc > 0) {
+		*ret = sqlite3_column_blob(q, 0);
+		rc = *ret && (uint32_t)sqlite3_column_bytes(q, 0) == r->size &&
+		     crc32c(0, *ret, r->size) == r->crc ? 0 : ERR_CORRUPT;
+		/* No bytes out of a long blob: short of memory, or a broken chain. */
+		if (!*ret && sqlite3_errcode(s->db.sql) == SQLITE_NOMEM)
+			rc = ERR_NOMEM;
+	} else if (rc == 0) {
+		rc = ERR_CORRUPT;
+	}
+	if (rc == 0 || rc == ERR_CORRUPT)
+		return rc;
+	db_reset(q);
+	return err_set(ret_err, rc, "cannot read spooled row %lld: %s", (long long)r->id, err_text(rc));
+}
+
+/* The bytes of one row, or why not. */
+static int hand_over(struct spool *s, const struct spool_row *r, int rc, row_fn *fn, void *arg, struct err *ret_err)
+{
 	const void *data = NULL;
 
-	if (rc == 0) {
-		sqlite3_bind_int64(q, 1, r->id);
-		rc = db_step(&s->db, q, ret_err);
-		if (rc > 0) {
-			data = sqlite3_column_blob(q, 0);
-			rc = data && (uint32_t)sqlite3_column_bytes(q, 0) == r->size &&
-			     crc32c(0, data, r->size) == r->crc ? 0 : ERR_CORRUPT;
-			/* No bytes out of a long blob: short of memory, or a broken chain. */
-			if (!data && sqlite3_errcode(s->db.sql) == SQLITE_NOMEM)
-				rc = ERR_NOMEM;
-		} else if (rc == 0) {
-			rc = ERR_CORRUPT;
-		}
-		if (rc < 0 && rc != ERR_CORRUPT) {
-			db_reset(q);
-			return err_set(ret_err, rc, "cannot read spooled row %lld: %s", (long long)r->id, err_text(rc));
-		}
-	}
+	if (rc == 0)
+		rc = row_data(s, r, &data, ret_err);
+	if (rc < 0 && rc != ERR_CORRUPT)
+		return rc;
 	rc = fn(arg, r, rc < 0 ? NULL : data, rc);
-	db_reset(q);
+	db_reset(db_stmt(&s->db, STMT_DATA_GET));
 	return rc;
 }
 
@@ -93,11 +134,12 @@ static int read_rows(struct spool *s, sqlite3_stmt *q, bool identities, row_fn *
 
 	while ((rc = db_step(&s->db, q, ret_err)) > 0) {
 		struct spool_range *ranges = NULL;
+		struct row_info info;
 		struct spool_row r;
 
 		if (!identities && ledger_of_row(&s->ledger, sqlite3_column_int64(q, 0)))
 			continue;
-		rc = read_head(s, q, &r, &ranges);
+		rc = row_head(s, q, &info, &r, &ranges);
 		if (rc == ERR_NOMEM)
 			rc = err_set(ret_err, rc, "out of memory");
 		else
@@ -155,9 +197,10 @@ int spool_rows_list(struct spool *s, int (*fn)(void *arg, const struct spool_row
 
 	while ((rc = db_step(&s->db, q, ret_err)) > 0) {
 		struct spool_range *ranges = NULL;
+		struct row_info info;
 		struct spool_row r;
 
-		rc = read_head(s, q, &r, &ranges);
+		rc = row_head(s, q, &info, &r, &ranges);
 		if (rc == ERR_NOMEM)
 			rc = err_set(ret_err, rc, "out of memory");
 		else

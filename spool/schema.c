@@ -6,6 +6,7 @@
  *	rows        what is known of a spooled batch        data        its bytes: listing rows never reads them
  *	lanes, streams, routes   dictionaries, so that no hot row repeats a string
  *	losses      what was given up, for people	     rejected	 records that no topic takes, for people too
+ *	home        the machine and directory it is used in  partitions  how many a topic had
  *
  *	files ---- id ---- positions            ledger.body --- stream ---> streams
  *	ledger.row_id ---> rows.id === data.id  rows.lane   ------------> lanes
@@ -13,11 +14,14 @@
  * A free ledger slot has id 0. An acked one is free at once: its ranges went into its files' positions in the same
  * transaction. A row of `rows` carries an identity if a ledger slot points to it, and only then.
  * rejected holds records that the broker refuses for what they are, one a row: nothing refers to them.
+ * losses: one a file and range, with the path as it was then; nothing refers to them, and `file` may be long forgotten.
  * A row set aside leaves `rows`; its bytes stay in `data` under its id, which stands in `losses`.
  *
  * Blobs. v: varint, s: signed varint (zigzag), 1/4/8: that many bytes, little endian (varint.h).
  *
  *	positions.done   finished ranges above safe: range_set.h; NULL: none (the usual case)
+ *
+ *	positions.markers  some offsets that safe had before, with their hashes: markers.h; empty or NULL: none
  *
  *	ledger.body      stream v | producer id s | epoch s | base sequence s | count v |
  *	                 base timestamp s | max timestamp s (minus base) | codec 1 | raw crc 4 | raw bytes v |
@@ -65,7 +69,16 @@ const char *const schema_migrations[SCHEMA_VERSION] = {
 	"CREATE TABLE rejected (id INTEGER PRIMARY KEY, ms INTEGER, topic TEXT, partition INTEGER, code INTEGER, message TEXT,"
 	" timestamp INTEGER, crc INTEGER, ranges BLOB, bytes BLOB);"
 	"ALTER TABLE routes ADD COLUMN spec TEXT;",
+
+	"ALTER TABLE losses RENAME TO losses_2;"
+	"CREATE TABLE losses (id INTEGER PRIMARY KEY, ms INTEGER, reason TEXT, topic TEXT, partition INTEGER, file INTEGER,"
+	" path TEXT, start INTEGER, stop INTEGER, records INTEGER, bytes INTEGER, row_id INTEGER);"
+	"ALTER TABLE positions ADD COLUMN markers BLOB;"
+	"CREATE TABLE home (one INTEGER PRIMARY KEY, machine TEXT, boot TEXT, dev INTEGER, inode INTEGER);"
+	"CREATE TABLE partitions (topic TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;",
 };
+
+int (*const schema_steps[SCHEMA_VERSION])(struct db *, struct err *) = { [2] = schema_split_losses };
 
 static_assert(TOTAL_COUNT == 21, "STMT_TOTALS_* name the columns one by one");
 
@@ -90,11 +103,17 @@ const char *const schema_sql[STMT_COUNT] = {
 	[STMT_FILE_PUT]        = "REPLACE INTO files VALUES (?,?,?,?,?,?,?,?,?,?,?)",
 	[STMT_FILE_DELETE]     = "DELETE FROM files WHERE id = ?",
 	[STMT_FILES_EACH]      = "SELECT * FROM files ORDER BY id",
-	[STMT_POSITION_PUT]    = "REPLACE INTO positions VALUES (?,?,?,?)",
+	[STMT_FILE_PATH]       = "SELECT path FROM files WHERE id = ?",
+	[STMT_POSITION_PUT]    = "REPLACE INTO positions VALUES (?,?,?,?,?)",
 	[STMT_POSITION_DELETE] = "DELETE FROM positions WHERE file = ?",
 	[STMT_POSITIONS_EACH]  = "SELECT * FROM positions ORDER BY file",
 	[STMT_ROUTE_PUT]       = "REPLACE INTO routes VALUES (?,?,?,?,?)",
 	[STMT_ROUTES_EACH]     = "SELECT * FROM routes ORDER BY id",
+
+	[STMT_HOME_PUT]        = "REPLACE INTO home VALUES (1,?,?,?,?)",
+	[STMT_HOME_GET]        = "SELECT machine, boot, dev, inode FROM home WHERE one = 1",
+	[STMT_PARTITIONS_PUT]  = "REPLACE INTO partitions VALUES (?,?)",
+	[STMT_PARTITIONS_EACH] = "SELECT topic, count FROM partitions ORDER BY topic",
 
 	[STMT_STREAM_ADD]      = "INSERT INTO streams VALUES (?,?,?,?,?)",
 	[STMT_STREAMS_EACH]    = "SELECT * FROM streams ORDER BY id",
@@ -107,6 +126,7 @@ const char *const schema_sql[STMT_COUNT] = {
 	[STMT_LANE_OLDEST]     = "SELECT spooled_ms FROM rows WHERE lane = ? ORDER BY id LIMIT 1",
 
 	[STMT_ROW_ADD]         = "INSERT INTO rows (" ROW_COLUMNS ") VALUES (?,?,?,?,?,?)",
+	[STMT_ROW_MEND]        = "UPDATE rows SET count = ?2, size = ?3, body = ?4 WHERE id = ?1",
 	[STMT_ROW_DELETE]      = "DELETE FROM rows WHERE id = ?",
 	[STMT_ROW_GET]         = "SELECT " ROW_COLUMNS " FROM rows WHERE id = ?",
 	[STMT_ROWS_OF_LANE]    = "SELECT " ROW_COLUMNS " FROM rows WHERE lane = ? AND id > ? ORDER BY id",
@@ -117,11 +137,22 @@ const char *const schema_sql[STMT_COUNT] = {
 	[STMT_DATA_DELETE]     = "DELETE FROM data WHERE id = ?",
 	[STMT_DATA_GET]        = "SELECT bytes FROM data WHERE id = ?",
 
-	[STMT_LOSS_ADD]        = "INSERT INTO losses VALUES (?,?,?,?,?,?,?,?,?)",
+	[STMT_LOSS_ADD]        = "INSERT INTO losses VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+	[STMT_LOSSES_EACH]     = "SELECT * FROM losses WHERE id > ? ORDER BY id",
 
 	[STMT_REJECTED_ADD]    = "INSERT INTO rejected VALUES (?,?,?,?,?,?,?,?,?,?)",
 	[STMT_REJECTED_EACH]   = "SELECT * FROM rejected WHERE id > ? ORDER BY id",
 	[STMT_REJECTED_BYTES]  = ("SELECT ifnull(sum(length(bytes) + length(ranges) + length(CAST(topic AS BLOB)) +"
 				 " ifnull(length(CAST(message AS BLOB)), 0)), 0), count(*) FROM rejected WHERE id <= ?"),
 	[STMT_REJECTED_DELETE] = "DELETE FROM rejected WHERE id <= ?",
+
+	[STMT_CHECK]           = "PRAGMA integrity_check(100)",
+	[STMT_CHECK_DATA]      = ("SELECT id FROM data WHERE id NOT IN (SELECT id FROM rows)"
+				 " AND id NOT IN (SELECT row_id FROM losses WHERE row_id > 0)"),
+	[STMT_CHECK_LOSSES]    = "SELECT ifnull(sum(records), 0) FROM losses WHERE reason <> 'uncertain'",
+	[STMT_CHECK_FILES]     = ("SELECT id, 'no position' FROM files WHERE id NOT IN (SELECT file FROM positions) UNION ALL"
+				 " SELECT file, 'no name' FROM positions WHERE file NOT IN (SELECT id FROM files)"),
+	[STMT_CHECK_IDS]       = ("SELECT ifnull((SELECT max(id) FROM files), 0), ifnull((SELECT max(id) FROM ledger), 0),"
+				 " ifnull((SELECT max(id) FROM rows), 0), ifnull((SELECT max(id) FROM losses), 0),"
+				 " ifnull((SELECT max(id) FROM rejected), 0)"),
 };

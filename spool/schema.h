@@ -5,22 +5,24 @@
 #include <stddef.h>
 
 #define SCHEMA_APPLICATION_ID 0x53507721	/* "SPw!" */
-#define SCHEMA_VERSION        2			/* PRAGMA user_version */
+#define SCHEMA_VERSION        3			/* PRAGMA user_version */
 
 enum stmt_id {
 	STMT_BEGIN, STMT_COMMIT, STMT_ROLLBACK,
 	STMT_PAGE_COUNT, STMT_FREELIST_COUNT, STMT_VACUUM_STEP,
 	STMT_TOTALS_PUT, STMT_TOTALS_GET,
-	STMT_FILE_PUT, STMT_FILE_DELETE, STMT_FILES_EACH,
+	STMT_FILE_PUT, STMT_FILE_DELETE, STMT_FILES_EACH, STMT_FILE_PATH,
 	STMT_POSITION_PUT, STMT_POSITION_DELETE, STMT_POSITIONS_EACH,
 	STMT_ROUTE_PUT, STMT_ROUTES_EACH,
+	STMT_HOME_PUT, STMT_HOME_GET, STMT_PARTITIONS_PUT, STMT_PARTITIONS_EACH,
 	STMT_STREAM_ADD, STMT_STREAMS_EACH,
 	STMT_LEDGER_PUT, STMT_LEDGER_EACH, STMT_LEDGER_SLOTS,
 	STMT_LANE_PUT, STMT_LANES_EACH, STMT_LANE_OLDEST,
-	STMT_ROW_ADD, STMT_ROW_DELETE, STMT_ROW_GET, STMT_ROWS_OF_LANE, STMT_ROWS_EACH, STMT_ROW_OLDEST,
+	STMT_ROW_ADD, STMT_ROW_MEND, STMT_ROW_DELETE, STMT_ROW_GET, STMT_ROWS_OF_LANE, STMT_ROWS_EACH, STMT_ROW_OLDEST,
 	STMT_DATA_ADD, STMT_DATA_DELETE, STMT_DATA_GET,
-	STMT_LOSS_ADD,
+	STMT_LOSS_ADD, STMT_LOSSES_EACH,
 	STMT_REJECTED_ADD, STMT_REJECTED_EACH, STMT_REJECTED_BYTES, STMT_REJECTED_DELETE,
+	STMT_CHECK, STMT_CHECK_DATA, STMT_CHECK_LOSSES, STMT_CHECK_FILES, STMT_CHECK_IDS,
 	STMT_COUNT
 };
 
@@ -28,6 +30,12 @@ extern const char *const schema_sql[STMT_COUNT];
 
 /* migrations[v] leads from version v to v + 1. */
 extern const char *const schema_migrations[SCHEMA_VERSION];
+/* What SQL alone cannot do of it, behind it in the same transaction; or NULL. */
+struct db;
+struct err;
+extern int (*const schema_steps[SCHEMA_VERSION])(struct db *d, struct err *ret_err);
+/* losses_old.c: version 2 kept what was known of a lost row as its stored form; now each range is a row. */
+int schema_split_losses(struct db *d, struct err *ret_err);
 
 /* The counters of the one totals row, in the order of its columns: STMT_TOTALS_PUT and STMT_TOTALS_GET. */
 enum total {

@@ -32,6 +32,8 @@ static int load(struct spool *s, struct err *ret_err)
 	if (rc == 0)
 		rc = ledger_load(s, ret_err);
 	if (rc == 0)
+		rc = home_load(s, ret_err);
+	if (rc == 0)
 		totals_committed(s);
 	return rc;
 }
@@ -83,6 +85,16 @@ int spool_lost(struct spool *s, int rc)
 	return rc;
 }
 
+int spool_refused(struct spool *s, int rc)
+{
+	static const int refusals[] = { ERR_NOT_FOUND, ERR_SPOOL_FULL, ERR_TOO_LARGE, ERR_BUSY, ERR_INTERNAL };
+
+	for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
+		if (rc == refusals[i])
+			return rc;
+	return spool_lost(s, rc);
+}
+
 int spool_may_change(struct spool *s, struct err *ret_err)
 {
 	ASSERT(s->in_txn);
@@ -127,6 +139,7 @@ void spool_rollback(struct spool *s)
 	dict_rolled_back(&s->streams);
 	lanes_rolled_back(s);
 	memcpy(s->now, s->saved, sizeof s->now);
+	s->home = s->old_home;
 	s->oldest_known = true;		/* oldest_* are as of the last commit still */
 	end_txn(s);
 }
@@ -162,6 +175,7 @@ int spool_commit(struct spool *s, struct err *ret_err)
 	dict_committed(&s->streams);
 	lanes_committed(s);
 	totals_committed(s);
+	s->old_home = s->home;
 	end_txn(s);
 	return 0;
 }

@@ -81,7 +81,8 @@ struct spool_file {
 struct spool_marker { int64_t offset; uint64_t hash; };
 size_t spool_markers(const struct spool *s, int64_t file_id, struct spool_marker ret[SPOOL_MARKERS]);
 /* People set a position by hand, or a file is found shorter than it: everything below `safe` is finished, finished ranges
- * above it are forgotten. ERR_NOT_FOUND; ERR_BUSY: an unresolved batch or a row has ranges of this file at or above `safe`. */
+ * above it are forgotten. ERR_NOT_FOUND; ERR_BUSY: an unresolved batch or a row has ranges of this file at or above `safe`, or
+ * a batch without a row has any (no position passes promised bytes: if it is withdrawn they are read again). */
 int  spool_position_set(struct spool *s, int64_t file_id, int64_t safe, uint64_t marker, struct err *ret_err);
 
 int64_t spool_next_file_id(const struct spool *s);	/* at open: greater than every id ever used */
@@ -237,7 +238,8 @@ int  spool_loss_add(struct spool *s, const struct spool_loss *l, struct err *ret
 /* --- checking --- */
 
 /* Looks at everything: SQLite's own check, every CRC, counters against rows, ranges against positions. Calls fn for each
- * finding, in words. row_id 0: not of a row. Changes nothing. 0: sound; ERR_CORRUPT: there were findings. */
+ * finding, in words. row_id 0: not of a row. Changes nothing; outside of a transaction only. 0: sound; ERR_CORRUPT: there
+ * were findings. */
 int  spool_verify(struct spool *s, void (*fn)(void *arg, int64_t row_id, const char *what), void *arg, struct err *ret_err);
 
 /* --- where it lives --- */

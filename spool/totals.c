@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-int totals_load(struct spool *s, struct err *ret_err)
+int totals_read(struct spool *s, uint64_t ret[TOTAL_COUNT], struct err *ret_err)
 {
 	sqlite3_stmt *q = db_stmt(&s->db, STMT_TOTALS_GET);
 	int rc = db_step(&s->db, q, ret_err);
@@ -15,9 +15,17 @@ int totals_load(struct spool *s, struct err *ret_err)
 	if (rc < 0)
 		return rc;
 	for (int i = 0; rc && i < TOTAL_COUNT; i++)
-		s->now[i] = s->saved[i] = (uint64_t)sqlite3_column_int64(q, i);
+		ret[i] = (uint64_t)sqlite3_column_int64(q, i);
 	db_reset(q);
 	return rc ? 0 : err_set(ret_err, ERR_CORRUPT, "%s: table totals is empty", s->db.path);
+}
+
+int totals_load(struct spool *s, struct err *ret_err)
+{
+	int rc = totals_read(s, s->now, ret_err);
+
+	memcpy(s->saved, s->now, sizeof s->saved);
+	return rc;
 }
 
 /* A FULL commit that wrote nothing would sync nothing, not even the NORMAL commits before it: then the row is written

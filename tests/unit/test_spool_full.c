@@ -346,6 +346,40 @@ static void a_full_file_system_drains_after_a_kill(void **state)
 	assert_int_equal(drain(d), n);
 }
 
+/* Goal: where no block is left batches can still be given up, new ones and spooled ones, with their entries in the losses:
+ * else a spool that may drop would wait like one that may not. */
+static void a_full_file_system_drops(void **state)
+{
+	struct small_fs *fs = *state;
+	struct spool_dir *d = &fs->d;
+	struct spool_range r[10];
+	int n;
+
+	if (!fs->mounted)
+		skip();
+	txn(d);
+	put_file(d, 1, 0);
+	put_file(d, 2, 0);
+	commit(d);
+	n = fill(d, 0);
+	eat_all(fs);
+	for (int i = 0; i < 300; i++) {
+		for (int k = 0; k < 10; k++)
+			r[k] = range_of(2, (i * 10 + k) * 5, (i * 10 + k) * 5 + 5);
+		txn_full(d);
+		assert_int_equal(spool_drop(d->s, "logs", -1, r, 10, 50, SPOOL_LOSS_NEWEST, NULL), 0);
+		commit(d);
+	}
+	for (int64_t row = 1; row <= n; row++) {
+		txn_full(d);
+		assert_int_equal(spool_row_drop(d->s, row, SPOOL_LOSS_OLDEST, NULL), 0);
+		commit(d);
+	}
+	assert_true(totals_of(d).rows == 0 && totals_of(d).dropped == 300 * 50 + (uint64_t)n);
+	assert_int_equal(safe_of(d, 2), 300 * 50);
+	assert_int_equal(spool_verify(d->s, NULL, NULL, NULL), 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_small, spool_dir_teardown)
 #define F(f) cmocka_unit_test_setup_teardown(f, setup_fs, teardown_fs)
 static const struct CMUnitTest tests[] = {
@@ -358,6 +392,7 @@ static const struct CMUnitTest tests[] = {
 	T(the_wal_stays_bounded),
 	F(a_full_file_system_drains),
 	F(a_full_file_system_drains_after_a_kill),
+	F(a_full_file_system_drops),
 };
 
 int main(int argc, char **argv) { return test_main(argc, argv, tests, COUNT(tests)); }

@@ -19,13 +19,14 @@ enum unit_state { UNREAD, PROMISED, FINISHED };
 
 struct span { int file, from, to; };	/* in units */
 struct m_batch { bool used; int64_t id, row; int count, spans; struct span span[3]; };
-struct m_row { bool used; int64_t id, ledger; int count, size, lane; };
+struct m_row { bool used; int64_t id, ledger; int count, size, lane, spans; struct span span[3]; };
 
 struct model {
 	uint8_t unit[FILES][UNITS];
 	struct m_batch batches[ITEMS];
 	struct m_row rows[ITEMS];
 	uint64_t acked, dropped, rejected, corrupt;
+	uint64_t entries, events, loss_bytes, uncertain_batches, uncertain_records, home;
 };
 
 static struct model m, saved;
@@ -170,8 +171,10 @@ static void step_unplan(struct spool_dir *d)
 }
 
 /* rows of some bytes, and now and then a large one */
-static void add(struct spool_dir *d, struct m_row *row, const struct spool_range *r, int n, int64_t ledger, int count)
+static void add(struct spool_dir *d, struct m_row *row, const struct span *span, int n, int64_t ledger)
 {
+	struct spool_range r[3];
+	int count = spans_to_ranges(span, n, r);
 	int size = rnd(10) ? 1 + rnd(3000) : 1 + rnd(100000);
 	uint8_t *bytes = malloc((size_t)size);
 	struct spool_piece p[2];
@@ -186,29 +189,28 @@ static void add(struct spool_dir *d, struct m_row *row, const struct spool_range
 	p[1] = (struct spool_piece){ bytes + size / 2, (size_t)(size - size / 2) };
 	assert_int_equal(spool_add(d->s, &sr, p, 2, NULL), 0);
 	free(bytes);
-	*row = (struct m_row){ true, sr.id, ledger, count, size, lane };
+	*row = (struct m_row){ true, sr.id, ledger, count, size, lane, n, { { 0 } } };
+	memcpy(row->span, span, (size_t)n * sizeof *span);
 }
 
 static void step_spool(struct spool_dir *d)
 {
 	struct m_row *row = free_row();
-	struct spool_range r[3];
 	struct span s[3];
 	int n = row ? take_spans(s, FINISHED) : 0;
 
 	if (n)
-		add(d, row, r, n, 0, spans_to_ranges(s, n, r));
+		add(d, row, s, n, 0);
 }
 
 static void step_spool_batch(struct spool_dir *d)
 {
 	struct m_batch *b = some_batch();
 	struct m_row *row = free_row();
-	struct spool_range r[3];
 
 	if (!b || b->row || !row)
 		return;
-	add(d, row, r, b->spans, b->id, spans_to_ranges(b->span, b->spans, r));
+	add(d, row, b->span, b->spans, b->id);
 	b->row = row->id;
 	for (int i = 0; i < b->spans; i++)
 		mark(&b->span[i], FINISHED);
@@ -225,6 +227,17 @@ static void step_plan_row(struct spool_dir *d)
 	row->ledger = b->id;
 }
 
+/* One unit is one record. */
+static void lose(const struct span *s, int n)
+{
+	for (int i = 0; i < n; i++) {
+		m.dropped += (uint64_t)(s[i].to - s[i].from);
+		m.loss_bytes += (uint64_t)(s[i].to - s[i].from) * UNIT;
+		m.entries++;
+	}
+	m.events++;
+}
+
 static void step_set_aside(struct spool_dir *d)
 {
 	struct m_row *row = some_row();
@@ -232,7 +245,7 @@ static void step_set_aside(struct spool_dir *d)
 	if (!row || rnd(4))
 		return;
 	assert_int_equal(spool_row_set_aside(d->s, row->id, NULL), 0);
-	m.dropped += (uint64_t)row->count;
+	lose(row->span, row->spans);
 	m.corrupt++;
 	row->used = false;
 	for (int i = 0; i < ITEMS; i++)
@@ -250,9 +263,113 @@ static void step_reject(struct spool_dir *d)
 	m.rejected += (uint64_t)count;
 }
 
+static void step_drop(struct spool_dir *d)
+{
+	struct spool_range r[3];
+	struct span s[3];
+	int n = rnd(2) ? take_spans(s, FINISHED) : 0, count = spans_to_ranges(s, n, r);
+
+	if (!n)
+		return;
+	assert_int_equal(spool_drop(d->s, "a", 0, r, (size_t)n, (uint64_t)count, SPOOL_LOSS_NEWEST, NULL), 0);
+	lose(s, n);
+}
+
+static void step_row_drop(struct spool_dir *d)
+{
+	struct m_row *row = some_row();
+
+	if (!row || rnd(3))
+		return;
+	assert_int_equal(spool_row_drop(d->s, row->id, SPOOL_LOSS_OLDEST, NULL), row->ledger ? ERR_BUSY : 0);
+	if (row->ledger)
+		return;
+	lose(row->span, row->spans);
+	row->used = false;
+}
+
+static void step_ledger_drop(struct spool_dir *d)
+{
+	struct m_batch *b = some_batch();
+	struct m_row *row = b ? row_by_id(b->row) : NULL;
+
+	if (!b || rnd(3))
+		return;
+	assert_int_equal(spool_ledger_drop(d->s, b->id, SPOOL_LOSS_GONE, NULL), 0);
+	for (int i = 0; i < b->spans; i++)
+		mark(&b->span[i], FINISHED);
+	lose(row ? row->span : b->span, row ? row->spans : b->spans);
+	b->used = false;
+	if (row)
+		row->used = false;
+}
+
+static void step_uncertain(struct spool_dir *d)
+{
+	struct m_batch *b = some_batch();
+	struct m_row *row = b ? row_by_id(b->row) : NULL;
+
+	if (!b)
+		return;
+	assert_int_equal(spool_uncertain(d->s, b->id, NULL), 0);
+	m.entries += (uint64_t)(row ? row->spans : b->spans);
+	m.uncertain_batches++;
+	m.uncertain_records += (uint64_t)b->count;
+}
+
+static void step_mend(struct spool_dir *d)
+{
+	struct m_row *row = some_row();
+	uint8_t bytes[5000];
+	int size = 1 + rnd((int)sizeof bytes);
+	struct spool_piece p = { bytes, (size_t)size };
+
+	if (!row)
+		return;
+	row_fill(bytes, (size_t)size);
+	assert_int_equal(spool_row_mend(d->s, &(struct spool_row){ .id = row->id, .count = row->count,
+					.crc = crc32c(0, bytes, (size_t)size) }, &p, 1, NULL), 0);
+	row->size = size;
+}
+
+/* Whether one of these has bytes of the file at or above a unit. */
+static bool reach(const struct span *s, int n, int file, int at)
+{
+	for (int i = 0; i < n; i++)
+		if (s[i].file == file && s[i].to > at)
+			return true;
+	return false;
+}
+
+static void step_position_set(struct spool_dir *d)
+{
+	int file = rnd(FILES), at = rnd(UNITS);
+	bool busy = false;
+
+	if (rnd(5))
+		return;
+	for (int i = 0; i < ITEMS; i++) {
+		busy = busy || (m.batches[i].used && reach(m.batches[i].span, m.batches[i].spans, file, m.batches[i].row ? at : 0));
+		busy = busy || (m.rows[i].used && reach(m.rows[i].span, m.rows[i].spans, file, at));
+	}
+	assert_int_equal(spool_position_set(d->s, file + 1, at * UNIT, marker_at(file + 1, at * UNIT), NULL), busy ? ERR_BUSY : 0);
+	if (busy)
+		return;
+	memset(m.unit[file], FINISHED, (size_t)at);
+	memset(&m.unit[file][at], UNREAD, (size_t)(UNITS - at));
+}
+
+static void step_home(struct spool_dir *d)
+{
+	struct spool_home h = { .machine_id = "m", .inode = ++m.home };
+
+	assert_int_equal(spool_home_put(d->s, &h, NULL), 0);
+}
+
 static void (*const steps[])(struct spool_dir *) = {
 	step_plan, step_plan, step_plan, step_ack, step_ack, step_ack, step_unplan, step_spool, step_spool, step_spool_batch,
-	step_plan_row, step_set_aside, step_reject,
+	step_plan_row, step_set_aside, step_reject, step_drop, step_row_drop, step_ledger_drop, step_uncertain, step_mend,
+	step_position_set, step_home,
 };
 
 /* --- comparing --- */
@@ -278,10 +395,18 @@ static void compare_file(struct spool_dir *d, int file)
 	assert_string_equal(text, want);
 }
 
-static int compare_marker(void *arg, const struct spool_file *f)
+static int compare_markers(void *arg, const struct spool_file *f)
 {
-	(void)arg;
+	struct spool_dir *d = arg;
+	struct spool_marker at[SPOOL_MARKERS];
+	size_t n = spool_markers(d->s, f->id, at);
+	int64_t above = f->safe;
+
 	assert_true(f->marker == marker_at(f->id, f->safe));
+	for (size_t i = 0; i < n; i++) {
+		assert_true(at[i].offset > 0 && at[i].offset < above && at[i].hash == marker_at(f->id, at[i].offset));
+		above = at[i].offset;
+	}
 	return 0;
 }
 
@@ -354,12 +479,42 @@ static void compare_totals(struct spool_dir *d)
 	assert_true(t.acked == m.acked && t.dropped == m.dropped && t.rejected == m.rejected);
 	assert_true(t.rows == rows && t.records == records && t.bytes == bytes && t.corrupt_rows == m.corrupt);
 	assert_true(t.oldest_ms == (rows ? 77 : 0));
+	assert_true(t.loss_events == m.events && t.loss_records == m.dropped && t.loss_bytes == m.loss_bytes);
+	assert_true(t.uncertain_batches == m.uncertain_batches && t.uncertain_records == m.uncertain_records);
+}
+
+static int count_loss(void *arg, const struct spool_loss *l)
+{
+	struct { uint64_t n, records, uncertain; } *c = arg;
+
+	assert_true(l->file_id >= 1 && l->file_id <= FILES && l->to - l->from == (int64_t)l->records * UNIT);
+	assert_string_equal(l->path, "/var/log/app.log");
+	c->n++;
+	*(strcmp(l->reason, SPOOL_LOSS_UNCERTAIN) ? &c->records : &c->uncertain) += l->records;
+	return 0;
+}
+
+static void say_finding(void *arg, int64_t row_id, const char *what)
+{
+	(void)arg;
+	print_error("row %lld: %s\n", (long long)row_id, what);
+}
+
+/* What costs more, now and then. */
+static void compare_all(struct spool_dir *d)
+{
+	struct { uint64_t n, records, uncertain; } c = { 0 };
+
+	assert_int_equal(spool_losses_each(d->s, 0, count_loss, &c, NULL), 0);
+	assert_true(c.n == m.entries && c.records == m.dropped && c.uncertain == m.uncertain_records);
+	assert_int_equal(spool_verify(d->s, say_finding, NULL, NULL), 0);
 }
 
 static void compare(struct spool_dir *d)
 {
 	struct { int64_t last; int n; } c = { 0, 0 };
 	int batches = 0, free_rows = 0, read = 0;
+	struct spool_home home;
 
 	for (int f = 0; f < FILES; f++)
 		compare_file(d, f);
@@ -367,7 +522,7 @@ static void compare(struct spool_dir *d)
 		batches += m.batches[i].used;
 		free_rows += m.rows[i].used && !m.rows[i].ledger;
 	}
-	assert_int_equal(spool_files_each(d->s, compare_marker, NULL, NULL), 0);
+	assert_int_equal(spool_files_each(d->s, compare_markers, d, NULL), 0);
 	assert_int_equal(spool_ledger_each(d->s, compare_batch, &c, NULL), 0);
 	assert_int_equal(c.n, batches);
 	for (int l = 0; l < LANES; l++)
@@ -375,6 +530,10 @@ static void compare(struct spool_dir *d)
 	assert_int_equal(read, free_rows);
 	assert_int_equal(spool_lanes_each(d->s, compare_lane, NULL, NULL), 0);
 	compare_totals(d);
+	spool_home(d->s, &home);
+	assert_true(home.inode == m.home);
+	if (!rnd(20))
+		compare_all(d);
 }
 
 /* --- the run --- */
@@ -430,7 +589,7 @@ static void random_steps_agree_with_the_model(void **state)
 	print_message("seed %lu\n", seed);
 	srandom((unsigned)seed);
 	start_over(d);
-	for (int done = 0; done < 4000;) {
+	for (int done = 0; done < 6000;) {
 		assert_int_equal(spool_begin(d->s, rnd(8) ? SPOOL_NORMAL : SPOOL_FULL, NULL), 0);
 		for (int n = 1 + rnd(12); n; n--, done++)
 			steps[rnd((int)COUNT(steps))](d);

@@ -308,7 +308,7 @@ static void a_database_of_version_1_goes_on_with_all_it_holds(void **state)
 	for (int life = 0; life < 2; life++) {
 		spool_dir_start(d);
 		assert_int_equal(db_number(&d->s->db, "PRAGMA user_version", &version, NULL), 0);
-		assert_int_equal(version, 2);
+		assert_int_equal(version, SCHEMA_VERSION);
 		t = totals_of(d);
 		assert_true(t.acked == 10 && t.records == 10 && t.rows == 1 && t.bytes == 15);
 		assert_int_equal(t.rejected, life);
