@@ -88,7 +88,7 @@ LIBOBJ  := $(patsubst %.c,$(O)/pic/%.o,$(wildcard producer/*.c))
 LIBBASE := $(patsubst %.c,$(O)/pic/%.o,$(wildcard agent/base/*.c))
 ALLSRC  := $(SRC) $(TESTSRC) $(FUZZSRC) $(sort $(TOOLSRC) $(wildcard tests/lib/*.c))
 
-.PHONY: all lib tests fuzzers check fuzz lint demo bench install deps deps-build cov format clean distclean help FORCE
+.PHONY: all lib tests fuzzers check soak fuzz lint demo bench install deps deps-build cov format clean distclean help FORCE
 
 all: $(O)/spillway			## build/$(B)/spillway (the default)
 lib: $(O)/$(LIBNAME).a $(O)/$(LIBNAME).so.0	## the producer as a library, static and shared
@@ -163,6 +163,12 @@ $(O)/members: FORCE
 
 check: deps				## everything that proves something; T=name runs only tests with that in their name
 	+$(Q)python3 tests/lib/check.py --make '$(MAKE)' --jobs $(JOBS) --filter '$(T)'
+
+KILLS ?= 1000
+SEED  ?= 1
+soak: deps				## kill -9 a thousand times, at every named place and at random moments; KILLS=1000 SEED=1
+	+$(Q)$(MAKE) -j$(JOBS) B=release all
+	$(Q)python3 tests/scenario/run.py --spillway build/release/spillway --kills $(KILLS) --seed $(SEED)
 
 FUZZ_SECONDS ?= 30
 fuzz: deps				## every decoder under libFuzzer; T=name: only targets with that in their name; FUZZ_SECONDS=30 each

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/killpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/base/units.h"
@@ -19,6 +20,7 @@ enum {				/* which options a command takes */
 	TAKES_CONFIG = 1, TAKES_RUN = 2, TAKES_JSON = 4, TAKES_PRINT = 8, TAKES_WORDS = 16, TAKES_LOOK = 32,
 	TAKES_BROKERS = 64, TAKES_SEND = 128, TAKES_BENCH = 256, TAKES_METRICS = 512,
 	TAKES_REJECTED = 1024,
+	FOR_TESTS = 1 << 30,	/* not among those that help lists */
 };
 
 #define DEFAULT_CONFIG "/etc/spillway/spillway.yaml"	/* of the commands that only look; run and check are told theirs */
@@ -31,6 +33,7 @@ struct command {
 
 static int cmd_version(const struct options *o);
 static int cmd_help(const struct options *o);
+static int cmd_killpoints(const struct options *o);
 
 static const struct command commands[] = {
 	{ "run", "-c FILE [--once [--timeout T]]", "ship the lines of the configured files to Kafka",
@@ -52,6 +55,8 @@ static const struct command commands[] = {
 	  TAKES_BROKERS | TAKES_JSON, cmd_metadata },
 	{ "version", "", "print the version, with those of the libraries", 0, cmd_version },
 	{ "help", "[COMMAND]", "print this, or what a command takes", TAKES_WORDS, cmd_help },
+	{ "killpoints", "", "for tests: the places at which SPILLWAY_KILL=PLACE[:N] ends `run` as kill -9 does, one a line",
+	  FOR_TESTS, cmd_killpoints },
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -142,8 +147,9 @@ static void print_commands(FILE *f)
 {
 	fprintf(f, "spillway %s - ships log lines to Kafka, once and in order\n\n", SPILLWAY_VERSION);
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		fprintf(f, "  spillway %-10s %-32s %.*s\n", commands[i].name, commands[i].args,
-			(int)strcspn(commands[i].help, "\n"), commands[i].help);
+		if (!(commands[i].takes & FOR_TESTS))
+			fprintf(f, "  spillway %-10s %-32s %.*s\n", commands[i].name, commands[i].args,
+				(int)strcspn(commands[i].help, "\n"), commands[i].help);
 	fprintf(f, "\n`spillway help COMMAND` says more. Exit codes are those of sysexits.h.\n");
 }
 
@@ -334,6 +340,14 @@ static int cmd_version(const struct options *o)
 	(void)o;
 	printf("spillway %s\nsqlite %s\nlibyaml %s\n%s\n", SPILLWAY_VERSION, spool_sqlite_version(), conf_yaml_version(),
 		codec_versions());
+	return EXIT_GOOD;
+}
+
+static int cmd_killpoints(const struct options *o)
+{
+	(void)o;
+	for (int i = 0; i < KILLPOINT_COUNT; i++)
+		printf("%s\n", killpoint_name(i));
 	return EXIT_GOOD;
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/killpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/base/thread.h"
@@ -282,13 +283,27 @@ static void report_end(struct run *r)
 		KI("dropped", b.dropped));
 }
 
+static int arm_killpoint(void)
+{
+	const char *bad;
+
+	if (killpoint_init(&bad))
+		return 0;
+	fprintf(stderr, "spillway: SPILLWAY_KILL=%s: PLACE or PLACE:N, N from 1, and PLACE one of these:\n", bad);
+	for (int i = 0; i < KILLPOINT_COUNT; i++)
+		fprintf(stderr, "  %s\n", killpoint_name(i));
+	return EXIT_USAGE;
+}
+
 int cmd_run(const struct options *o)
 {
 	struct run *r = mem_new(struct run);
 	struct loaded conf = { 0 };
 	struct err e;
-	int rc = r ? cli_load(o, &conf) : EXIT_INTERNAL;
+	int rc = r ? arm_killpoint() : EXIT_INTERNAL;
 
+	if (rc == 0)
+		rc = cli_load(o, &conf);
 	if (rc)
 		goto out;
 	r->options = o;

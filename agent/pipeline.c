@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/killpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/pipeline.h"
@@ -18,6 +19,7 @@
 
 static void hook_file_put(void *arg, const struct spool_file *f)
 {
+	killpoint(KILL_FILE_BEFORE);
 	state_file_put(((struct pipeline *)arg)->state, f);
 }
 
@@ -55,6 +57,7 @@ static void hook_run_end(void *arg, struct lane *l, uint32_t records)
 	p->books.read += records;
 	lane_end(l);
 	books_unlock(&p->books);
+	killpoint(KILL_READ_AFTER);
 }
 
 static int64_t hook_safe(void *arg, int64_t file_id)

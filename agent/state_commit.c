@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/killpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/state_int.h"
@@ -148,7 +149,10 @@ static int commit_ledger(struct state *st, int64_t now, struct err *e)
 		spool_rollback(st->spool);
 		return rc;
 	}
+	killpoint(KILL_LEDGER_BEFORE);
 	rc = spool_commit(st->spool, e);
+	if (rc >= 0)
+		killpoint(KILL_LEDGER_AFTER);
 	if (rc >= 0 && full)
 		st->full_at_ms = now;
 	return rc;
@@ -314,7 +318,10 @@ void state_commit_spills(struct state *st)
 	if (refused < 0)
 		state_say(st, &e, refused == ERR_SPOOL_FULL ? "the spool is full, lines stay in their files until it drains" :
 			"cannot write to the spool, lines stay in their files, trying again in 1 s");
+	killpoint(KILL_SPILL_BEFORE);
 	rc = spool_commit(st->spool, &e);
+	if (rc >= 0)
+		killpoint(KILL_SPILL_AFTER);
 	if (rc < 0) {
 		state_say(st, &e, "cannot write to the spool, lines stay in their files, trying again in 1 s");
 		spill_failed(st, &stored, rc);

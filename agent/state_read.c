@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/killpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/state_int.h"
@@ -238,11 +239,14 @@ static int restore_position(void *arg, const struct spool_file *f)
 int state_restore(struct state *st, struct producer *p, struct err *ret_err)
 {
 	struct restoring r = { .st = st, .p = p };
-	int rc = spool_ledger_each(st->spool, restore_row, &r, ret_err);
+	int rc;
 
+	killpoint(KILL_RESTORE_BEFORE);
+	rc = spool_ledger_each(st->spool, restore_row, &r, ret_err);
 	if (rc >= 0)
 		rc = spool_lanes_each(st->spool, restore_lane, &r, ret_err);
 	if (rc >= 0)
 		rc = spool_files_each(st->spool, restore_position, &r, ret_err);
+	killpoint(KILL_RESTORE_AFTER);
 	return rc;
 }

@@ -6,6 +6,7 @@
  * Failure: undone whole and given back to the sender, which holds the partition and asks again.
  */
 #include "agent/base/clock.h"
+#include "agent/base/killpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/state_int.h"
@@ -69,9 +70,14 @@ static int commit(struct state *st, struct batch *b, struct err *e)
 	if (rc < 0)
 		return rc;
 	rc = apply(st->spool, b, e);
+	if (rc < 0) {
+		spool_rollback(st->spool);
+		return rc;
+	}
+	killpoint(KILL_REPLACE_BEFORE);
+	rc = spool_commit(st->spool, e);
 	if (rc >= 0)
-		return spool_commit(st->spool, e);
-	spool_rollback(st->spool);
+		killpoint(KILL_REPLACE_AFTER);
 	return rc;
 }
 

@@ -128,6 +128,7 @@ static void take_bytes(struct batch *to, struct batch *from)
 	to->bytes = from->bytes;
 	to->raw_bytes = from->bytes;
 	to->payload_crc = from->payload_crc;
+	to->planned_codec = to->codec;
 	to->codec = CODEC_NONE;
 	from->chunks = from->last = NULL;
 	from->bytes = 0;

@@ -69,6 +69,7 @@ struct batch {
 	uint32_t payload_crc;		/* of `bytes` */
 	uint32_t raw_crc;		/* of the uncompressed record section */
 	uint8_t  codec;			/* enum codec, of `bytes` */
+	uint8_t  planned_codec;		/* of bytes that were built again: what the ledger says */
 	uint8_t  head[BATCH_HEAD];
 
 	int32_t  count;

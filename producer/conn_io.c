@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "agent/base/killpoint.h"
 #include "agent/base/mem.h"
 #include "producer/conn_inside.h"
 #include "producer/tls.h"
@@ -154,6 +155,8 @@ static int write_request(struct conn *c, struct request *r, struct err *ret_err)
 		r->begun = true;
 		count_written(c, n);
 		advance(r, n);
+		if (r->api == API_PRODUCE)
+			killpoint(r->iov_at < r->iov_count ? KILL_SEND_PART : KILL_SEND_AFTER);
 	}
 	return 1;
 }

@@ -146,10 +146,11 @@ void producer_replaced(struct producer *p, struct batch *b, int rc, int64_t retr
 	queue_answer(p, b, rc);
 }
 
-/* What fitted the topic compressed may not fit as its lines stand in their file. */
+/* What fitted the topic compressed may not fit as its lines stand in their file, nor in the codec of another configuration:
+ * a repeat that is refused says nothing about the first attempt. */
 static void squeeze_again(const struct producer *p, struct batch *b)
 {
-	enum codec codec = (enum codec)p->config->compression_type;
+	enum codec codec = (enum codec)b->planned_codec;
 	struct codec_ctx *ctx;
 	const void *data;
 	size_t n;

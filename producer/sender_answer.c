@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "agent/base/crc32c.h"
+#include "agent/base/killpoint.h"
 #include "agent/base/mem.h"
 #include "producer/code.h"
 #include "producer/core.h"
@@ -131,8 +132,10 @@ static int take_produce(struct sender *s, struct conn *c, struct request *r, con
 {
 	struct produce_answer pa = { .s = s, .r = r };
 	int32_t throttle_ms = 0;
-	int rc = api_produce_response(data, n, r->version, r->correlation_id, &throttle_ms, on_partition, &pa);
+	int rc;
 
+	killpoint(KILL_ANSWER_BEFORE);
+	rc = api_produce_response(data, n, r->version, r->correlation_id, &throttle_ms, on_partition, &pa);
 	if (rc == 0 && !all_answered(r))
 		rc = ERR_BAD_DATA;
 	if (rc < 0)
@@ -141,6 +144,7 @@ static int take_produce(struct sender *s, struct conn *c, struct request *r, con
 	sender_throttled(s, c, throttle_ms);
 	if (rc == 0 && pa.refresh)
 		sender_take_endpoints(s, r, data, n);
+	killpoint(KILL_ANSWER_AFTER);
 	return rc;
 }
 

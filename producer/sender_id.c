@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "agent/base/killpoint.h"
 #include "producer/core.h"
 
 #define ID_SLOW_MS 5000
@@ -93,6 +94,7 @@ int sender_take_id(struct sender *s, struct conn *c, const struct request *r, co
 	s->id_asked = s->id_stale = false;
 	s->id_failures = 0;
 	s->id = (struct stream_id){ a.producer_id, a.producer_epoch };
+	killpoint(KILL_IDENTITY_AFTER);
 	/* With a journal a new identity is recorded first: sender_plan does it. */
 	if (s->journal)
 		return 0;

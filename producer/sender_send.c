@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/killpoint.h"
 #include "agent/base/mem.h"
 #include "producer/core.h"
 
@@ -223,6 +224,7 @@ static void flush(struct sender *s, struct broker *b, int kind)
 		}
 		sampled_add(&s->metrics.records_per_request, (double)records, s->now_ms);
 		s->requests_sent++;
+		killpoint(KILL_SEND_BEFORE);
 		conn_send(&b->conn[kind], r, s->now_ms);
 	} else {
 		s->rate_left += (int64_t)bytes;

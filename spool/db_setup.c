@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/base/killpoint.h"
 #include "agent/base/mem.h"
 
 /* A new name is only durable once its directory is synced. */
@@ -199,10 +200,14 @@ static int migrate(struct db *d, int64_t version, struct err *ret_err)
 	snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d", SCHEMA_APPLICATION_ID, SCHEMA_VERSION);
 	if (rc == 0)
 		rc = db_exec(d, sql, ret_err);
-	if (rc == 0)
+	if (rc == 0) {
+		killpoint(KILL_SCHEMA_BEFORE);
 		rc = db_exec(d, "COMMIT", ret_err);
+	}
 	if (rc < 0)
 		db_rollback(d);
+	else
+		killpoint(KILL_SCHEMA_AFTER);
 	return rc;
 }
 

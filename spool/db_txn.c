@@ -15,6 +15,7 @@
 #include <errno.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/killpoint.h"
 
 #define TIDY_WAL_BYTES   (4 << 20)	/* less is not worth its fsyncs in a pause */
 #define TIDY_NS          20000000	/* of vacuum a step; one page may take a while when many are free */
@@ -44,8 +45,11 @@ int db_checkpoint(struct db *d, struct err *ret_err)
 {
 	int64_t pages = 0;
 	int in_wal = 0, moved = 0;
-	int rc = sqlite3_wal_checkpoint_v2(d->sql, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
+	int rc;
 
+	killpoint(KILL_CHECKPOINT_BEFORE);
+	rc = sqlite3_wal_checkpoint_v2(d->sql, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
+	killpoint(KILL_CHECKPOINT_AFTER);
 	if (rc != SQLITE_OK)
 		return db_error(d, rc, ret_err, "cannot fold the WAL in");
 	d->wal_pages = in_wal - moved;

@@ -4,7 +4,7 @@
  * believed if it hits the places of the very program that is shipped. A place costs one load and a branch never taken.
  *
  * How: SPILLWAY_KILL=NAME:N in the environment raises SIGKILL when the place NAME is passed for the N-th time (N from 1; without
- * :N the first). `spillway killpoints` lists the names, one a line. Unknown names are refused at start.
+ * :N the first). `spillway killpoints` lists the names, one a line. Unknown names are refused at start. Only `run` looks.
  * Threads: any. No lock.
  */
 #ifndef SPILLWAY_KILLPOINT_H
@@ -14,21 +14,26 @@
 
 /* X(id, name): before and after each write whose order the promise rests on. */
 #define KILLPOINTS(X) \
+	X(KILL_SCHEMA_BEFORE, "schema.before")		/* tables are made or migrated, not committed */ \
+	X(KILL_SCHEMA_AFTER, "schema.after") \
+	X(KILL_RESTORE_BEFORE, "restore.before")	/* the database is open, an earlier life's WAL is read */ \
+	X(KILL_RESTORE_AFTER, "restore.after")		/* its batches are in place, nothing is sent */ \
+	X(KILL_FILE_BEFORE, "file.before")		/* a file was met, its row is not queued */ \
+	X(KILL_READ_AFTER, "read.after")		/* lines are in the accumulator, nothing is recorded */ \
+	X(KILL_IDENTITY_AFTER, "identity.after")	/* a fresh producer id came */ \
 	X(KILL_LEDGER_BEFORE, "ledger.before")		/* the transaction of plans and acks is put together, not committed */ \
 	X(KILL_LEDGER_AFTER, "ledger.after")		/* committed; nobody knows yet */ \
-	X(KILL_SPILL_BEFORE, "spill.before") \
-	X(KILL_SPILL_AFTER, "spill.after") \
-	X(KILL_REPLACE_BEFORE, "replace.before") \
-	X(KILL_REPLACE_AFTER, "replace.after") \
 	X(KILL_SEND_BEFORE, "send.before")		/* a Produce request is put together, no byte has left */ \
 	X(KILL_SEND_PART, "send.part")			/* some of its bytes have left, not all */ \
 	X(KILL_SEND_AFTER, "send.after")		/* all have left */ \
 	X(KILL_ANSWER_BEFORE, "answer.before")		/* an answer was read, nothing is done with it */ \
 	X(KILL_ANSWER_AFTER, "answer.after")		/* its batches are judged, their end is not recorded */ \
-	X(KILL_IDENTITY_AFTER, "identity.after")	/* a fresh producer id came */ \
+	X(KILL_SPILL_BEFORE, "spill.before")		/* batches are in the spool's transaction, not committed */ \
+	X(KILL_SPILL_AFTER, "spill.after") \
+	X(KILL_REPLACE_BEFORE, "replace.before")	/* what takes a refused batch's place, not committed */ \
+	X(KILL_REPLACE_AFTER, "replace.after") \
 	X(KILL_CHECKPOINT_BEFORE, "checkpoint.before")	/* the WAL is about to be folded in */ \
-	X(KILL_CHECKPOINT_AFTER, "checkpoint.after") \
-	X(KILL_RESTORE_AFTER, "restore.after")		/* an earlier life's batches are in place, nothing is sent */
+	X(KILL_CHECKPOINT_AFTER, "checkpoint.after")
 
 enum killpoint {
 #define KILLPOINT_ID(id, name) id,
@@ -37,7 +42,7 @@ enum killpoint {
 	KILLPOINT_COUNT
 };
 
-/* Reads the environment; before threads start. False: no such place, *ret_bad says what was asked for. */
+/* Reads the environment; before threads start. False: *ret_bad asks for no such place, or for no such time. */
 bool killpoint_init(const char **ret_bad);
 const char *killpoint_name(enum killpoint k);
 

@@ -95,10 +95,10 @@ class Agent:
             self.process = procs.spawn([self.binary, "run", "-c", self.config, *options], stdout=log, stderr=log,
                                        env=self._environment(), user=self.user, limits=self.limits)
         if wait:
-            procs.until(lambda: self.snapshot() is not None, 30, f"{self.name} answers `status`", alive=self._alive)
+            procs.until(lambda: self.snapshot() is not None, 30, f"{self.name} answers `status`", alive=self.check_alive)
         return self
 
-    def _alive(self):
+    def check_alive(self):
         if not self.running():
             raise Ended(f"{self.name} ended with {self.exit_code}: {self.tail()}")
 
@@ -177,7 +177,7 @@ class Agent:
 
     def status(self):
         """One status of a running agent."""
-        s = procs.until(self.snapshot, 20, f"{self.name} answers `status`", alive=self._alive)
+        s = procs.until(self.snapshot, 20, f"{self.name} answers `status`", alive=self.check_alive)
         check_books(s)
         return s
 
@@ -190,7 +190,7 @@ class Agent:
             return s if condition(s) else None
 
         try:
-            return procs.until(look, timeout, what, every=every, alive=self._alive)
+            return procs.until(look, timeout, what, every=every, alive=self.check_alive)
         except procs.Timeout as e:
             raise procs.Timeout(f"{e}; last status: {brief(last.get('status'))}") from None
 

@@ -170,6 +170,7 @@ class Feeder(threading.Thread):
         self.ending = threading.Event()
         self.written = 0
         self.failure = None
+        self.turning = set()            # writers that are to rotate; the set is replaced, never changed, by rotate()
         self.start()
 
     def run(self):
@@ -181,12 +182,17 @@ class Feeder(threading.Thread):
                 w.write(self.burst)
                 self.written += self.burst
                 since[w] += self.burst
-                if self.rotate_every and since[w] >= self.rotate_every:
+                if (self.rotate_every and since[w] >= self.rotate_every) or w in self.turning:
                     w.rotate()
                     since[w] = 0
+                    self.turning = self.turning - {w}
                 self.ending.wait(max(0.0, begin + self.written / self.rate - time.monotonic()))
         except Exception as e:                          # reported by stop(): a thread has nobody to raise to
             self.failure = e
+
+    def rotate(self):
+        """Has each writer rotate once, at its next turn."""
+        self.turning = set(self.writers)
 
     def done(self):
         return not self.is_alive()
@@ -271,6 +277,20 @@ def judge(run_id, counts, records, between_partitions=False):
             v.missing += lost
             v.note("missing", f"{file_id.decode()} {lost} of {len(row)}: {_spans(row)}")
     return v
+
+
+def runs(records):
+    """What lies in the log, short: (partition, offset, file id, first line, last line) of each unbroken run of lines."""
+    out = []
+    for partition, offset, value in records:
+        parts = value.split(b" ", 3)
+        file_id, seq = (parts[1].decode(), int(parts[2])) if len(parts) == 4 and parts[2].isdigit() else ("?", -1)
+        open_run = out[-1] if out else None
+        if open_run and (open_run[0], open_run[2], open_run[4]) == (partition, file_id, seq - 1):
+            open_run[4] = seq
+        else:
+            out.append([partition, offset, file_id, seq, seq])
+    return out
 
 
 def _spans(row):

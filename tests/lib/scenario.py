@@ -11,6 +11,7 @@ import subprocess
 import zlib
 
 import agent as agent_module
+import killloop
 import oracle
 import procs
 from kafka import Broker
@@ -23,11 +24,12 @@ class Skip(Exception):
     """This machine cannot run the scenario; the text says why."""
 
 
-def scenario(core=False, needs_root=False):
-    """Registers a scenario. core: also run under sanitizers. needs_root: mounts, or changes its user."""
+def scenario(core=False, needs_root=False, kills=False):
+    """Registers a scenario. core: also run under sanitizers. needs_root: mounts, or changes its user. kills: a loop of kills,
+    which the soak repeats."""
     def register(function):
         ALL.append({"name": function.__name__, "run": function, "core": core, "needs_root": needs_root,
-                    "story": os.path.basename(function.__code__.co_filename)})
+                    "kills": kills, "story": os.path.basename(function.__code__.co_filename)})
         return function
     return register
 
@@ -35,8 +37,10 @@ def scenario(core=False, needs_root=False):
 class Run:
     """What all scenarios of a run share: the binary, a work directory, two brokers. Thread: main only."""
 
-    def __init__(self, binary, work, scale=1.0, sanitized=False):
+    def __init__(self, binary, work, scale=1.0, sanitized=False, turns=1):
         self.binary, self.work, self.scale, self.sanitized = binary, work, scale, sanitized
+        self.turns = turns              # of what a loop of kills does
+        self.kills = killloop.Figures()
         self.brokers = {}
         self.topics = 0
 
@@ -67,7 +71,7 @@ class Test:
     def __init__(self, run, name, directory, seed):
         self.shared, self.name, self.dir = run, name, directory
         self.rng = random.Random(seed)
-        self.scale, self.sanitized = run.scale, run.sanitized
+        self.scale, self.sanitized, self.turns = run.scale, run.sanitized, run.turns
         self.agents, self.writers, self.feeders, self.mounts, self.closing = [], [], [], [], []
         self.run_id = f"r{zlib.crc32(f'{name}{seed}'.encode()):08x}"
         self.lines = oracle.Lines(self.run_id, seed)
@@ -137,7 +141,14 @@ class Test:
 
     def verdict(self, broker, topic, by="kcat", between_partitions=False):
         records = oracle.console_consume(broker, topic) if by == "console" else oracle.consume(broker.address, topic)
-        return oracle.judge(self.run_id, oracle.Ledger.load(self.ledger.path), oracle.triples(records), between_partitions)
+        return self.judge(records, between_partitions)
+
+    def judge(self, records, between_partitions=False):
+        v = oracle.judge(self.run_id, oracle.Ledger.load(self.ledger.path), oracle.triples(records), between_partitions)
+        if not v.good:                  # for whoever looks for the cause
+            with open(self.path("runs"), "w") as f:
+                f.writelines("partition %d offset %d: file %s lines %d to %d\n" % tuple(run) for run in oracle.runs(oracle.triples(records)))
+        return v
 
     def expect_all(self, broker, topic, **how):
         """Every line that was written is in Kafka once, whole and in order."""

@@ -1,57 +1,12 @@
 """cluster3.py - three nodes under a steady stream of lines: restarts, kills, moving leaders, a node that is frozen.
 
-Replication 3, two must have a record, six partitions, several files. Whatever happens to one node at a time, every line is
-there once and in order, and nothing is uncertain.
+Whatever happens to one node at a time, every line is there once and in order, and nothing is uncertain.
 """
-import contextlib
 import time
 
-import oracle
-from kafka import Cluster
 from procs import until
 from scenario import scenario
-
-TOPIC, PARTITIONS, FILES = "six", 6, 4
-REQUEST_TIMEOUT_S = 3
-
-
-def in_sync(cluster):
-    def all_there():
-        try:
-            return cluster.in_sync(TOPIC) == 3
-        except (OSError, KeyError):
-            return False
-
-    until(all_there, 90, "all replicas are in sync", every=0.1)
-
-
-@contextlib.contextmanager
-def under_load(t, **properties):
-    """A cluster and an agent that ships what a feeder writes; the body disturbs. After it every line must be there once."""
-    cluster = Cluster(t.path("cluster"), **properties)
-    t.closing.append(cluster.close)
-    cluster.start()
-    cluster.nodes[0].create_topic(TOPIC, PARTITIONS, replication=3)
-    writers = [t.writer(f"f{i}") for i in range(FILES)]
-    agent = t.agent(cluster.address, TOPIC, producer={"batch.size": "16KiB", "linger.ms": 5, "request.timeout.ms": REQUEST_TIMEOUT_S * 1000,
-                                                      "max.block.ms": 1000}).start()
-    feed = t.feeder(writers, lines_per_s=8000)
-    in_sync(cluster)
-    flow(agent)
-    yield cluster, agent
-    flow(agent)
-    feed.stop()
-    s = agent.until(lambda s: s["records"]["read"] == t.ledger.total() == s["records"]["acked"], 90, "all lines are acked")
-    assert s["uncertain"]["records"] == 0, s["uncertain"]
-    agent.stop()
-    v = oracle.judge(t.run_id, oracle.Ledger.load(t.ledger.path), oracle.triples(oracle.consume(cluster.address, TOPIC)))
-    assert v.good, str(v)
-
-
-def flow(agent, lines=2000):
-    """Waits until that many lines more were acked."""
-    acked = agent.status()["records"]["acked"]
-    agent.until(lambda s: s["records"]["acked"] >= acked + lines, 60, "lines flow")
+from underload import PARTITIONS, REQUEST_TIMEOUT_S, TOPIC, flow, in_sync, lead, under_load
 
 
 @scenario()
@@ -87,9 +42,7 @@ def leaders_that_move_under_load_lose_double_and_reorder_nothing(t):
     with under_load(t) as (cluster, agent):
         for turn in range(10):
             wanted = {p: (p + turn) % 3 + 1 for p in range(PARTITIONS)}
-            with cluster.alive().client() as c:
-                c.reassign(TOPIC, {p: [first, first % 3 + 1, (first + 1) % 3 + 1] for p, first in wanted.items()})
-                c.elect_preferred(TOPIC, range(PARTITIONS))
+            lead(cluster, wanted)
             until(lambda: cluster.leaders(TOPIC) == wanted, 30, "the leaders moved", every=0.05)
             flow(agent, t.rng.randrange(500, 2000))
 

@@ -2,6 +2,7 @@
 """run.py - runs the scenarios: spillway as a black box against a real Apache Kafka.
 
 	run.py [--spillway PATH] [--filter NAME] [--core] [--results FILE] [--seed N] [--scale F]
+	run.py --kills N
 	run.py --list > README.md
 
 Each story is a file next to this one, each scenario a function in it. One broker is started for the whole run; a second
@@ -26,6 +27,7 @@ import scenario                                                         # noqa: 
 
 KEPT = os.path.join(procs.ROOT, "build", "scenario")
 LONGEST = 300           # seconds that one scenario may take in the worst case
+SOAK_TURNS = 4          # a loop of kills is so much longer in the soak
 SLOW_BUILDS = {"asan": 3.0, "tsan": 6.0, "cov": 2.0}
 
 
@@ -35,6 +37,8 @@ def arguments(argv):
     p.add_argument("--filter", default="", help="a part of names, or a pattern with *")
     p.add_argument("--core", action="store_true", help="only the scenarios that are also run under sanitizers")
     p.add_argument("--results", help="a file that gets one line a scenario: pass|fail|skip, name, seconds (tabs between)")
+    p.add_argument("--kills", type=int, default=0, metavar="N",
+                   help="only the loops of kill -9, with other seeds again and again until N kills fell; ends at the first failure")
     p.add_argument("--seed", type=int, default=1, help="what all random moments follow from")
     p.add_argument("--scale", type=float, default=1.0, help="multiplies the volume of the large runs")
     p.add_argument("--list", action="store_true", help="print what there is, as this folder's README.md")
@@ -59,7 +63,8 @@ def chosen(rows, options):
     pattern = options.filter.replace(" ", "_")
     if pattern and not any(c in pattern for c in "*?["):
         pattern = f"*{pattern}*"
-    return [r for r in rows if (not pattern or fnmatch.fnmatchcase(r["name"], pattern)) and (r["core"] or not options.core)]
+    return [r for r in rows if (not pattern or fnmatch.fnmatchcase(r["name"], pattern)) and (r["core"] or not options.core)
+            and (r["kills"] or not options.kills)]
 
 
 def too_long(_signal, _frame):
@@ -92,7 +97,7 @@ def one(run, row, seed):
     os.makedirs(directory)
     test = scenario.Test(run, row["name"], directory, seed)
     result, words = "pass", ""
-    signal.alarm(int(LONGEST * procs.SLOWNESS))
+    signal.alarm(int(LONGEST * procs.SLOWNESS * run.turns))
     try:
         row["run"](test)
     except scenario.Skip as e:
@@ -116,6 +121,17 @@ def one(run, row, seed):
     return result, words
 
 
+def rounds(run, rows, options):
+    """(row, seed) of all that is to run: each once, or loops of kills until there were enough."""
+    seed = options.seed
+    while True:
+        for row in rows:
+            yield row, seed
+        if run.kills.kills >= options.kills:
+            return
+        seed += 1
+
+
 def main(argv):
     options = arguments(argv)
     rows = scenario.loaded(HERE)
@@ -137,26 +153,31 @@ def main(argv):
 
     work = tempfile.mkdtemp(prefix="spillway-scenario.")
     os.chmod(work, 0o755)               # some scenarios run the agent as another user
-    run = scenario.Run(os.path.abspath(options.spillway), work, options.scale, sanitized=build in ("asan", "tsan"))
+    run = scenario.Run(os.path.abspath(options.spillway), work, options.scale, sanitized=build in ("asan", "tsan"),
+                       turns=SOAK_TURNS if options.kills else 1)
     results = open(options.results, "w") if options.results else None
     count = {"pass": 0, "fail": 0, "skip": 0}
     begin = time.monotonic()
     try:
-        for row in rows:
+        for row, seed in rounds(run, rows, options):
             at = time.monotonic()
-            result, words = one(run, row, options.seed)
+            result, words = one(run, row, seed)
             seconds = time.monotonic() - at
             count[result] += 1
             print(f"{'not ok' if result == 'fail' else 'ok'} {row['name']} {seconds:.1f}s"
-                  + (f" # skip: {words}" if result == "skip" else ""), flush=True)
+                  + (f" # skip: {words}" if result == "skip" else "") + (f" # seed {seed}" if options.kills else ""), flush=True)
             if result == "fail":
                 print("    " + words.replace("\n", "\n    "), flush=True)
             if results:
                 results.write(f"{result}\t{row['name']}\t{seconds:.2f}\n")
                 results.flush()
+            if result == "fail" and options.kills:
+                break
     finally:
         run.close()
         scenario.remove(work)
+    if run.kills.kills:
+        print(run.kills)
     print(f"{count['pass']} passed, {count['fail']} failed, {count['skip']} skipped in {time.monotonic() - begin:.0f} s "
           f"(seed {options.seed})", flush=True)
     return 1 if count["fail"] else 0
