@@ -54,6 +54,7 @@ void file_free(struct file *f)
 	mem_free(f->origin);
 	mem_free(f->home);
 	mem_free(f->skips);
+	mem_free(f->note);
 	mem_free(f);
 }
 

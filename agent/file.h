@@ -65,6 +65,7 @@ struct file {
 	int64_t  size, mtime_ns;
 	int64_t  changed_ms, away_ms;	/* monotonic: size or mtime changed; became rotated or deleted */
 	int      error;			/* why failed: -errno */
+	char    *note;			/* what people should know of it, or NULL */
 };
 
 struct file *file_new(const char *path, const char *home);

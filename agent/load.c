@@ -132,7 +132,7 @@ static void check_delivery(const struct loaded *l, const struct conf *c, struct 
 	if (c->delivery == CONF_EXACTLY_ONCE && on && strcmp(on, "true") != 0)
 		conf_problem_add(problems, c->path, 1, 1, "producer: delivery: exactly_once needs "
 			"idempotence, and that needs acks: all, retries above 0 and "
-			"max.in.flight.requests.per.connection of at most 5");
+			"max.in.flight.requests.per.connection of at most 5; delivery: at_least_once does without");
 }
 
 /* With other problems too: what they left is a default, so these are about what the file says. */

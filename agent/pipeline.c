@@ -9,6 +9,7 @@
 #include "agent/base/killpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
+#include "agent/home.h"
 #include "agent/pipeline.h"
 #include "agent/recipe.h"
 #include "agent/restore.h"
@@ -60,6 +61,11 @@ static void hook_run_end(void *arg, struct lane *l, uint32_t records)
 	killpoint(KILL_READ_AFTER);
 }
 
+static void hook_loss(void *arg, const struct spool_loss *l)
+{
+	state_loss(((struct pipeline *)arg)->state, l);
+}
+
 static int64_t hook_safe(void *arg, int64_t file_id)
 {
 	return state_safe(((struct pipeline *)arg)->state, file_id);
@@ -86,18 +92,19 @@ static int open_producer(struct pipeline *p, struct err *ret_err)
 	return state_restore(p->state, p->producer, ret_err);
 }
 
-static int open_tail(struct pipeline *p, const struct restored *r, struct err *ret_err)
+static int open_tail(struct pipeline *p, const struct restored *r, enum home_change home, struct err *ret_err)
 {
 	struct tail_conf c = {
 		.conf = p->conf->conf,
 		.key_serializer = producer_config_get(p->conf->producer, "key.serializer"),
 		.producer = p->producer,
 		.hooks = { p, hook_file_put, hook_file_forget, hook_route_put, hook_finished, hook_rejected, hook_run_begin,
-			   hook_run_end, hook_safe, hook_all_read },
+			   hook_run_end, hook_loss, hook_safe, hook_all_read },
 		.known = r->files, .known_count = r->file_count,
 		.routes = r->routes, .route_count = r->route_count,
 		.next_file_id = r->next_file_id,
 		.once = p->once,
+		.other_boot = home == HOME_OTHER_BOOT || home == HOME_OTHER_MACHINE,
 		.hostname = p->hostname,
 	};
 
@@ -111,6 +118,7 @@ static int open_all(struct pipeline *p, struct spool *s, struct err *ret_err)
 {
 	struct restored restored;
 	struct spool_totals totals;
+	enum home_change home;
 	int rc = state_open(s, p->conf->conf, &p->books, &p->state);
 
 	if (rc < 0) {
@@ -118,14 +126,18 @@ static int open_all(struct pipeline *p, struct spool *s, struct err *ret_err)
 		return err_set(ret_err, rc, "out of memory");
 	}
 	rc = open_producer(p, ret_err);
+	if (rc >= 0)
+		rc = home_enter(s, p->conf->conf->state_dir, &home, ret_err);
 	if (rc < 0)
 		return rc;
+	if (home == HOME_OTHER_MACHINE || home == HOME_OTHER_DIR)
+		producer_ages_unknown(p->producer);
 	spool_totals(s, &totals);
 	books_open(&p->books, p->producer, &totals);
 	rc = restored_read(s, &restored, ret_err);
 	if (rc < 0)
 		return rc;
-	rc = open_tail(p, &restored, ret_err);
+	rc = open_tail(p, &restored, home, ret_err);
 	restored_release(&restored);
 	if (rc >= 0)
 		state_set_tail(p->state, p->tail);

@@ -60,8 +60,10 @@ int restored_read(struct spool *s, struct restored *ret, struct err *ret_err)
 
 	*ret = (struct restored){ .next_file_id = spool_next_file_id(s) };
 	rc = spool_files_each(s, add_file, ret, ret_err);
-	for (size_t i = 0; i < ret->file_count && rc >= 0; i++)
+	for (size_t i = 0; i < ret->file_count && rc >= 0; i++) {
+		ret->files[i].marker_count = spool_markers(s, ret->files[i].file.id, ret->files[i].markers);
 		rc = spool_skips_each(s, ret->files[i].file.id, add_skip, &ret->files[i]);
+	}
 	if (rc >= 0)
 		rc = spool_routes_each(s, add_route, ret, ret_err);
 	if (rc < 0)

@@ -64,6 +64,8 @@ int state_open(struct spool *s, const struct conf *conf, struct books *books, st
 	st->spool = s;
 	st->books = books;
 	st->sync = conf->spool.sync == CONF_SYNC_FULL ? SPOOL_FULL : SPOOL_NORMAL;
+	st->when_full = conf->spool.when_full;
+	st->may_double = conf->delivery == CONF_AT_LEAST_ONCE;
 	pthread_mutex_init(&st->mu, NULL);
 	pthread_mutex_init(&st->safe_mu, NULL);
 	pthread_condattr_init(&attr);
@@ -146,6 +148,8 @@ void state_trouble(struct state *st, char *buf, size_t n)
 	snprintf(buf, n, "%s", st->trouble);
 	if (!st->trouble[0] && atomic_load(&st->rejected_full))
 		snprintf(buf, n, STATE_REJECTED_FULL);
+	else if (!st->trouble[0])
+		state_dropping(st, buf, n);
 	pthread_mutex_unlock(&st->mu);
 }
 
@@ -204,6 +208,8 @@ static int64_t next_deadline(const struct state *st, int64_t now)
 		at = now + IDLE_DELAY_MS;
 	if (st->acks_since_ms && (at < 0 || st->acks_since_ms + ACK_DELAY_MS < at))
 		at = st->acks_since_ms + ACK_DELAY_MS;
+	if (st->holes_file && (at < 0 || st->holes_at_ms + STATE_HOLES_MS < at))
+		at = st->holes_at_ms + STATE_HOLES_MS;
 	if (!list_empty(&st->held) && (at < 0 || st->held_at_ms < at))
 		at = st->held_at_ms;
 	if (st->retry_at_ms && (at < 0 || st->retry_at_ms < at || st->acks_since_ms))
@@ -288,6 +294,7 @@ static void state_round(struct state *st)
 		busy = true;
 	}
 	answer_asks(st);
+	state_ask_holes(st, now);
 	if (busy)
 		st->idle_more = true;
 	else if (st->idle_more && spool_idle(st->spool, &st->idle_more, &e) < 0)
@@ -407,6 +414,20 @@ void state_finished(struct state *st, const struct spool_range *r)
 	push(st, &st->in.notes, &n->node);
 }
 
+void state_loss(struct state *st, const struct spool_loss *l)
+{
+	struct note *n = note_new();
+
+	n->kind = NOTE_LOSS;
+	n->loss = *l;
+	n->text = mem_strdup(l->topic);
+	n->origin = mem_strdup(l->path);
+	ASSERT(n->text && n->origin);
+	n->loss.topic = n->text;
+	n->loss.path = n->origin;
+	push(st, &st->in.notes, &n->node);
+}
+
 int state_rejected(struct state *st, const struct spool_rejected *r)
 {
 	struct note *n;
@@ -459,8 +480,23 @@ void state_ask(struct state *st, void (*fn)(void *arg, struct spool *s), void *a
 static void journal_plan(void *arg, struct list *batches)
 {
 	struct state *st = arg;
+	struct list at_once;
 
-	push_all(st, &st->in.plans, batches);
+	list_init(&at_once);
+	list_each_safe(it, batches) {
+		struct batch *b = list_entry(it, struct batch, node);
+
+		/* Nothing of it is recorded: a crash leaves it to its file. Rows are, or they would be handed over again. */
+		if (st->may_double && !b->row_id && !b->ledger_id) {
+			list_remove(&b->node);
+			list_push_back(&at_once, &b->node);
+		}
+		b->uncertain = b->uncertain && !st->may_double;		/* a repeat is what was asked for */
+	}
+	if (!list_empty(&at_once))
+		producer_planned(st->producer, &at_once, 0);
+	if (!list_empty(batches))
+		push_all(st, &st->in.plans, batches);
 }
 
 static void journal_acked(void *arg, struct list *batches)
@@ -541,6 +577,7 @@ void state_journal(struct state *st, struct producer_journal *ret_j)
 {
 	*ret_j = (struct producer_journal){
 		.arg = st,
+		.may_double = st->may_double,
 		.plan = journal_plan,
 		.acked = journal_acked,
 		.lost = journal_lost,

@@ -34,6 +34,7 @@ static int apply_note(struct spool *s, const struct note *n, struct err *e)
 	case NOTE_ROUTE:    return spool_route_put(s, &n->route, e);
 	case NOTE_FINISHED: return spool_finish(s, &n->range, 1, SPOOL_FILTERED, n->range.count, e);
 	case NOTE_REJECTED: return set_aside(s, n, e);
+	case NOTE_LOSS:     return spool_loss_add(s, &n->loss, e);
 	}
 	return ERR_INTERNAL;
 }
@@ -85,13 +86,16 @@ int state_plan_one(struct spool *s, struct batch *b, struct err *e)
 		.ranges = ranges,
 		.range_count = b->row_id ? 0 : b->range_count,
 	};
-	int rc;
+	int rc = 0;
 
 	if (!ranges)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	memcpy(l.topic_id, b->topic_id, sizeof l.topic_id);
+	if (b->ledger_id && b->uncertain)
+		rc = spool_uncertain(s, b->ledger_id, e);
 	/* Withdrawn: the new identity takes the place of the old one. */
-	rc = b->ledger_id ? spool_unplan(s, b->ledger_id, e) : 0;
+	if (b->ledger_id && rc >= 0)
+		rc = spool_unplan(s, b->ledger_id, e);
 	if (rc >= 0)
 		rc = spool_plan(s, &l, e);
 	b->planned_id = l.id;
@@ -99,20 +103,37 @@ int state_plan_one(struct spool *s, struct batch *b, struct err *e)
 	return rc;
 }
 
-/* Neither file nor row has its records any more; the broker may have them. */
+void state_plan_done(struct batch *b)
+{
+	const struct source_range *r = b->ranges;
+	bool known = b->range_count > 0;
+
+	if (b->uncertain && b->ledger_id)
+		log_warn("nobody can tell whether these lines are in Kafka, they are sent again and counted as uncertain",
+			KS("topic", b->topic), KI("partition", b->partition), KI("records", b->count),
+			KI("file_id", known ? r->file_id : 0), KI("from", known ? r->from : 0),
+			KI("to", known ? r[b->range_count - 1].to : 0), KI("row", b->row_id));
+	b->uncertain = false;
+	b->ledger_id = b->planned_id;
+}
+
+/* Neither file nor row has its records any more; the broker may have them. The bytes of a damaged row stay for people. */
 static int lose_one(struct spool *s, const struct batch *b, struct err *e)
+{
+	return b->row_id ? spool_row_set_aside(s, b->row_id, e) : spool_ledger_drop(s, b->ledger_id, SPOOL_LOSS_GONE, e);
+}
+
+static int ack_one(struct spool *s, const struct batch *b, struct err *e)
 {
 	struct spool_range *ranges;
 	int rc;
 
-	if (b->row_id)
-		return spool_row_set_aside(s, b->row_id, e);
+	if (b->ledger_id)
+		return spool_acked(s, b->ledger_id, e);
 	ranges = state_ranges(b);
 	if (!ranges)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	rc = spool_unplan(s, b->ledger_id, e);
-	if (rc >= 0)
-		rc = spool_finish(s, ranges, b->range_count, SPOOL_DROPPED, (uint64_t)b->count, e);
+	rc = spool_finish(s, ranges, b->range_count, SPOOL_ACKED, (uint64_t)b->count, e);
 	mem_free(ranges);
 	return rc;
 }
@@ -126,7 +147,7 @@ static int apply_ledger(struct state *st, struct err *e)
 	if (rc < 0)
 		return rc;
 	list_each(it, &w->acks)
-		if ((rc = spool_acked(st->spool, list_entry(it, struct batch, node)->ledger_id, e)) < 0)
+		if ((rc = ack_one(st->spool, list_entry(it, struct batch, node), e)) < 0)
 			return rc;
 	list_each(it, &w->lost)
 		if ((rc = lose_one(st->spool, list_entry(it, struct batch, node), e)) < 0)
@@ -158,10 +179,10 @@ static int commit_ledger(struct state *st, int64_t now, struct err *e)
 	return rc;
 }
 
-/* Returns how many lines were set aside. */
+/* Returns how many lines came to their end without having been read into a lane. */
 static uint64_t notes_done(struct state *st, int64_t now)
 {
-	uint64_t rejected = 0;
+	uint64_t unread = 0;
 
 	list_each_safe(it, &st->todo.notes) {
 		struct note *n = list_entry(it, struct note, node);
@@ -173,10 +194,12 @@ static uint64_t notes_done(struct state *st, int64_t now)
 			continue;
 		}
 		if (n->kind == NOTE_REJECTED) {
-			rejected++;
+			unread++;
 			atomic_fetch_sub(&st->rejected_bytes, n->rejected.record.size);
 			state_publish_file(st, n->rejected.range.file_id);
 		}
+		if (n->kind == NOTE_LOSS && strcmp(n->loss.reason, SPOOL_LOSS_UNCERTAIN))
+			unread += n->loss.records;
 		if (n->kind == NOTE_FILE)
 			state_publish_file(st, n->file.id);
 		if (n->kind == NOTE_FINISHED)
@@ -185,13 +208,13 @@ static uint64_t notes_done(struct state *st, int64_t now)
 	}
 	if (atomic_exchange(&st->rejected_full, !list_empty(&st->held)) == list_empty(&st->held))
 		log_warn(list_empty(&st->held) ? "there is room for rejected lines again" : STATE_REJECTED_FULL);
-	return rejected;
+	return unread;
 }
 
 bool state_commit_ledger(struct state *st, int64_t now)
 {
 	struct work *w = &st->todo;
-	uint64_t rejected;
+	uint64_t unread;
 	struct err e;
 	int rc;
 
@@ -207,17 +230,18 @@ bool state_commit_ledger(struct state *st, int64_t now)
 		return false;
 	}
 	list_each(it, &w->plans)
-		list_entry(it, struct batch, node)->ledger_id = list_entry(it, struct batch, node)->planned_id;
+		state_plan_done(list_entry(it, struct batch, node));
 	state_say(st, NULL, NULL);
 	st->retry_at_ms = 0;
 	st->acks_since_ms = 0;
-	rejected = notes_done(st, now);
+	unread = notes_done(st, now);
 	list_splice_back(&w->acks, &w->lost);		/* from here on their end is the same */
 	list_each(it, &w->acks)
 		state_publish(st, list_entry(it, struct batch, node));
+	state_watch_holes(st, &w->acks);
 	books_lock(st->books);
 	spool_totals(st->spool, &st->books->totals);
-	st->books->read += rejected;		/* no run of a lane has counted them */
+	st->books->read += unread;		/* no run of a lane has counted them */
 	if (!list_empty(&w->acks))
 		producer_recorded(st->producer, &w->acks);
 	books_unlock(st->books);
@@ -270,6 +294,27 @@ int state_spill_one(struct spool *s, struct batch *b, struct err *e)
 	return rc;
 }
 
+/* An unanswered batch that was not recorded before it was sent gets its identity recorded together with its bytes. */
+static int spill_batch(struct state *st, struct batch *b, struct err *e)
+{
+	bool unrecorded = b->placed && !b->ledger_id;
+	int rc = unrecorded ? state_plan_one(st->spool, b, e) : 0;
+	struct err ignored;
+
+	if (rc < 0)
+		return rc;
+	if (unrecorded)
+		b->ledger_id = b->planned_id;
+	rc = state_spill_one(st->spool, b, e);
+	if (rc == ERR_SPOOL_FULL && !b->placed)
+		return state_make_room(st, b, e);
+	if (rc < 0 && unrecorded) {
+		(void)spool_unplan(st->spool, b->ledger_id, &ignored);
+		b->ledger_id = 0;
+	}
+	return rc;
+}
+
 /* Adds batches from the head of the queue to *stored until the transaction is large enough or one does not fit. */
 static int spill_some(struct state *st, struct list *stored, struct err *e)
 {
@@ -278,7 +323,7 @@ static int spill_some(struct state *st, struct list *stored, struct err *e)
 	list_init(stored);
 	while (!list_empty(&st->todo.spills) && bytes < SPILL_BYTES_MAX) {
 		struct batch *b = list_first(&st->todo.spills, struct batch, node);
-		int rc = state_spill_one(st->spool, b, e);
+		int rc = spill_batch(st, b, e);
 
 		if (rc < 0)
 			return rc;
@@ -291,8 +336,13 @@ static int spill_some(struct state *st, struct list *stored, struct err *e)
 
 static void spill_failed(struct state *st, struct list *batches, int rc)
 {
-	list_each(it, batches)
-		list_entry(it, struct batch, node)->row_id = 0;
+	list_each(it, batches) {
+		struct batch *b = list_entry(it, struct batch, node);
+
+		b->row_id = 0;
+		if (b->placed && b->ledger_id == b->planned_id && st->may_double && b->lane)
+			b->ledger_id = 0;	/* recorded in what was undone, if at all */
+	}
 	producer_spilled(st->producer, batches, rc, RETRY_MS);
 }
 
@@ -319,11 +369,17 @@ void state_commit_spills(struct state *st)
 		state_say(st, &e, refused == ERR_SPOOL_FULL ? "the spool is full, lines stay in their files until it drains" :
 			"cannot write to the spool, lines stay in their files, trying again in 1 s");
 	killpoint(KILL_SPILL_BEFORE);
-	rc = spool_commit(st->spool, &e);
-	if (rc >= 0)
-		killpoint(KILL_SPILL_AFTER);
+	if (st->room.in_vain) {
+		spool_rollback(st->spool);
+		rc = refused;
+	} else {
+		rc = spool_commit(st->spool, &e);
+		if (rc >= 0)
+			killpoint(KILL_SPILL_AFTER);
+	}
 	if (rc < 0) {
 		state_say(st, &e, "cannot write to the spool, lines stay in their files, trying again in 1 s");
+		state_room_undone(st);
 		spill_failed(st, &stored, rc);
 	} else {
 		st->full_at_ms = clock_mono_ms();
@@ -333,7 +389,9 @@ void state_commit_spills(struct state *st)
 		spool_totals(st->spool, &st->books->totals);
 		if (!list_empty(&stored))
 			producer_spilled(st->producer, &stored, 0, 0);
+		state_room_made(st);
 		books_unlock(st->books);
+		state_say_dropped(st);
 	}
 	if (refused < 0 && !list_empty(&st->todo.spills))
 		spill_failed(st, &st->todo.spills, refused);

@@ -11,20 +11,23 @@
 #define STATE_REJECTED_FULL "no room for rejected lines (a sixteenth of spool.max_size), their files wait; " \
 			    "`spillway spool purge --rejected` makes some"
 
+#define ROOM_ROWS 64
+
 /* Something the tail thread wants written down. */
 struct note {
 	struct list node;
-	enum { NOTE_FILE, NOTE_FORGET, NOTE_ROUTE, NOTE_FINISHED, NOTE_REJECTED } kind;
+	enum { NOTE_FILE, NOTE_FORGET, NOTE_ROUTE, NOTE_FINISHED, NOTE_REJECTED, NOTE_LOSS } kind;
 	bool   refused;		/* NOTE_REJECTED: found no room in this transaction */
 	union {
 		struct spool_file file;
 		int64_t file_id;
 		struct spool_route route;
 		struct spool_range range;
+		struct spool_loss loss;
 		struct { struct spool_rejected record; struct spool_range range; } rejected;
 	};
-	char *text;		/* owns file.path, route.topic, rejected.record.topic */
-	char *origin;		/* owns file.origin, route.spec, rejected.record.message */
+	char *text;		/* owns file.path, route.topic, rejected.record.topic, loss.topic */
+	char *origin;		/* owns file.origin, route.spec, rejected.record.message, loss.path */
 	void *key;		/* owns route.key, rejected.record.bytes */
 };
 
@@ -52,12 +55,27 @@ struct work {			/* lists of struct note, batch, read_job, ask_job */
 	struct list notes, acks, lost, plans, replaces, spills, reads, asks;
 };
 
+/* state_full.c; within one transaction. */
+struct forgotten { struct lane *lane; uint64_t rows; };
+struct room {
+	int64_t  ids[ROOM_ROWS];	/* the oldest rows that may be dropped */
+	uint32_t counts[ROOM_ROWS], sizes[ROOM_ROWS];
+	struct lane *lanes[ROOM_ROWS];
+	size_t   n, at;
+	struct forgotten *forgotten;	/* of rows that were dropped, by lane */
+	size_t   forgotten_count;
+	uint64_t records;		/* dropped */
+	bool     in_vain;		/* dropping made no room: all of it is to be undone */
+};
+
 struct state {
 	/* Set before the threads start, read-only after. */
 	struct books    *books;
 	struct producer *producer;
 	struct tail     *tail;
 	enum spool_sync  sync;		/* of the ledger */
+	enum conf_when_full when_full;
+	bool             may_double;	/* delivery: at_least_once: batches out of files are not recorded before they are sent */
 
 	/* Lock: mu. Any thread fills, the state thread empties. */
 	pthread_mutex_t mu;
@@ -67,6 +85,8 @@ struct state {
 	char            trouble[480];
 	_Atomic size_t  rejected_bytes;	/* of notes */
 	_Atomic bool    rejected_full;	/* some found no room */
+	_Atomic uint64_t dropped;	/* records given up since the spool was found full */
+	_Atomic int64_t dropped_at_ms;	/* the last of them; 0: none */
 
 	/* Lock: safe_mu: the map; the cells themselves are atomic. */
 	pthread_mutex_t safe_mu;
@@ -81,6 +101,11 @@ struct state {
 	int64_t         full_at_ms;	/* of the last FULL commit */
 	struct list     held;		/* notes of rejected lines that found no room */
 	int64_t         held_at_ms;	/* when they are tried again */
+	struct room     room;		/* what the present transaction of spilled batches gives up */
+	int64_t         holes_file;	/* whose position cannot move; 0: none */
+	int64_t         holes_at_ms;	/* when the producer was last asked for what keeps it back */
+	uint64_t        said_dropped;	/* records */
+	int64_t         said_dropped_ms; /* 0: never */
 	bool            idle_more;
 	pthread_t       thread;
 };
@@ -92,9 +117,38 @@ void state_commit_spills(struct state *st);
 /* One transaction for each batch that others replace. */
 void state_commit_replaces(struct state *st);
 void state_read(struct state *st, struct read_job *job);
+/* Whether a row waits for its lane: without identity, and refill() has not handed it over. */
+bool state_row_waits(struct state *st, const struct spool_row *r, struct lane **ret_lane);
+
+/* --- state_full.c --- */
+/* b found no room in this transaction: something is given up for it, or itself (row_id 0 then). 0; ERR_SPOOL_FULL: nothing
+ * may be. */
+int  state_make_room(struct state *st, struct batch *b, struct err *e);
+/* The transaction is committed (holding the books' lock, behind producer_spilled), or undone. */
+void state_room_made(struct state *st);
+void state_room_undone(struct state *st);
+/* Says how much was given up. */
+void state_say_dropped(struct state *st);
+/* The same for status; any thread. Leaves buf alone when nothing was given up lately. */
+void state_dropping(struct state *st, char *buf, size_t n);
+
+/* --- state_holes.c --- */
+/* After a commit: a file with too many finished ranges above its position is told to the producer. */
+void state_watch_holes(struct state *st, const struct list *acked);
+/* Again each STATE_HOLES_MS. */
+void state_ask_holes(struct state *st, int64_t now_ms);
+#define STATE_HOLES_MS 200
+
+/* --- state_mend.c --- */
+/* A damaged row is built again from its files. 0: it can be read now; ERR_CORRUPT: it cannot be; ERR_AGAIN and others: try
+ * later. */
+int  state_mend(struct state *st, const struct spool_row *head);
+/* One without identity leaves its lane, said and counted. */
+int  state_set_aside(struct state *st, const struct spool_row *head);
 
 /* Parts of a transaction. */
 int  state_plan_one(struct spool *s, struct batch *b, struct err *e);
+void state_plan_done(struct batch *b);		/* it is committed */
 int  state_spill_one(struct spool *s, struct batch *b, struct err *e);
 /* struct source_range and struct spool_range are the same facts in two folders that do not know each other. mem_free it. */
 struct spool_range *state_ranges(const struct batch *b);

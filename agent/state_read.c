@@ -2,7 +2,7 @@
  *
  * A row's bytes go to the wire as they are: nothing here decodes or compresses. They are paid from the share of
  * buffer.memory that appenders never get, so a full memory can always drain.
- * Damage: a row whose checksum does not fit is set aside and counted; it never blocks its lane.
+ * Damage: a row whose checksum does not fit is built again from its files or set aside (state_mend.c).
  */
 #include <string.h>
 
@@ -13,7 +13,7 @@
 #include "agent/state_int.h"
 #include "agent/tail.h"
 
-#define DAMAGED_MAX 64		/* set aside in one go; more are found by the next read */
+#define DAMAGED_MAX 64		/* looked after in one go; more are found by the next read */
 
 struct reading {
 	struct state *st;
@@ -23,34 +23,9 @@ struct reading {
 	uint32_t count, max_batches;
 	size_t   bytes, max_bytes;
 	int64_t  last_id;
-	int64_t  damaged[DAMAGED_MAX];
-	size_t   damaged_count;
+	struct spool_row damaged;	/* id 0: none; topic is the caller's, ranges are ours */
 	int      rc;
 };
-
-/* Returns how many rows are gone for good. */
-static uint64_t set_aside(struct state *st, const struct reading *r)
-{
-	struct err e;
-	int rc = spool_begin(st->spool, SPOOL_FULL, &e);
-
-	for (size_t i = 0; i < r->damaged_count && rc >= 0; i++)
-		rc = spool_row_set_aside(st->spool, r->damaged[i], &e);
-	if (rc >= 0)
-		rc = spool_commit(st->spool, &e);
-	else
-		spool_rollback(st->spool);
-	if (rc < 0) {
-		state_say(st, &e, "cannot set damaged spool rows aside, trying again with the next read");
-		return 0;
-	}
-	for (size_t i = 0; i < r->damaged_count; i++)
-		log_error("a spooled batch is damaged, it was set aside and counted as dropped", KI("row", r->damaged[i]));
-	books_lock(st->books);
-	spool_totals(st->spool, &st->books->totals);
-	books_unlock(st->books);
-	return r->damaged_count;
-}
 
 static void take_row(struct batch *b, const struct spool_row *row)
 {
@@ -67,16 +42,52 @@ static void take_row(struct batch *b, const struct spool_row *row)
 	b->max_timestamp = row->max_timestamp;
 }
 
+/* Ends the reading: what follows it in the lane must not be handed over first. */
+static int note_damage(struct reading *r, const struct spool_row *row)
+{
+	struct spool_range *ranges = mem_array(struct spool_range, row->range_count + 1);
+
+	if (!ranges) {
+		r->rc = ERR_NOMEM;
+		return 1;
+	}
+	if (row->range_count)
+		memcpy(ranges, row->ranges, row->range_count * sizeof *ranges);
+	r->damaged = *row;
+	r->damaged.ranges = ranges;
+	return 1;
+}
+
+static void forget_damage(struct reading *r)
+{
+	mem_free((void *)r->damaged.ranges);
+	r->damaged = (struct spool_row){ 0 };
+}
+
+/* 0: it can be read now; 1: it is gone; or the error, and it stays. */
+static int look_after_damage(struct reading *r)
+{
+	int rc;
+
+	r->damaged.topic = lane_topic(r->lane);
+	rc = state_mend(r->st, &r->damaged);
+	if (rc == ERR_CORRUPT) {
+		rc = state_set_aside(r->st, &r->damaged);
+		rc = rc < 0 ? rc : 1;
+	}
+	if (rc == 1)
+		r->last_id = r->damaged.id;
+	forget_damage(r);
+	return rc;
+}
+
 static int read_row(void *arg, const struct spool_row *row, const void *data, int rc)
 {
 	struct reading *r = arg;
 	struct batch *b;
 
-	if (rc < 0) {
-		if (r->damaged_count < DAMAGED_MAX)
-			r->damaged[r->damaged_count++] = row->id;
-		return r->damaged_count == DAMAGED_MAX;
-	}
+	if (rc < 0)
+		return note_damage(r, row);
 	if (r->count >= r->max_batches || (r->count && r->bytes + row->size > r->max_bytes))
 		return 1;
 	b = batch_new(clock_mono_ms(), clock_wall_ms());
@@ -109,6 +120,14 @@ static int64_t *cursor_of(struct state *st, struct lane *lane)
 	return c;
 }
 
+bool state_row_waits(struct state *st, const struct spool_row *r, struct lane **ret_lane)
+{
+	if (r->ledger_id || !r->topic[0])
+		return false;
+	*ret_lane = producer_lane(st->producer, r->topic, r->partition);
+	return *ret_lane && r->id > *cursor_of(st, *ret_lane);
+}
+
 static void refill(struct state *st, const struct read_job *job)
 {
 	int64_t *cursor = cursor_of(st, job->lane);
@@ -116,16 +135,22 @@ static void refill(struct state *st, const struct read_job *job)
 		.max_bytes = job->max_bytes, .last_id = *cursor };
 	uint64_t gone = 0;
 	struct err e;
-	int rc;
+	int rc = 0;
 
 	list_init(&r.batches);
-	rc = spool_rows_read(st->spool, lane_topic(job->lane), lane_partition(job->lane), *cursor, read_row, &r, &e);
-	if (rc < 0)
-		state_say(st, &e, "cannot read from the spool, trying again");
-	else
-		rc = r.count ? 0 : r.rc;	/* some is good: the rest is asked for again */
-	if (r.damaged_count)
-		gone = set_aside(st, &r);
+	for (int damaged = 0; damaged < DAMAGED_MAX && rc >= 0; damaged++) {
+		rc = spool_rows_read(st->spool, lane_topic(job->lane), lane_partition(job->lane), r.last_id, read_row, &r, &e);
+		if (rc < 0)
+			state_say(st, &e, "cannot read from the spool, trying again");
+		else
+			rc = r.rc;
+		if (!r.damaged.id)
+			break;
+		rc = look_after_damage(&r);
+		gone += rc == 1;
+	}
+	if (rc > 0 || r.count)		/* some is good: the rest is asked for again */
+		rc = 0;
 	*cursor = r.last_id;
 	producer_returned(st->producer, job->lane, &r.batches, gone, rc);
 }
@@ -134,13 +159,28 @@ static int load_row(void *arg, const struct spool_row *row, const void *data, in
 {
 	struct reading *r = arg;
 
-	if (rc < 0)
+	if (rc < 0) {
 		r->rc = ERR_CORRUPT;
-	else
-		r->rc = batch_fill(r->into, producer_budget(r->st->producer), BUDGET_REFILL, clock_mono_ms(), data, row->size);
+		note_damage(r, row);
+		return 1;
+	}
+	r->rc = batch_fill(r->into, producer_budget(r->st->producer), BUDGET_REFILL, clock_mono_ms(), data, row->size);
 	if (r->rc >= 0)
 		take_row(r->into, row);
 	return 1;
+}
+
+static int load_once(struct reading *r, struct err *e)
+{
+	int rc;
+
+	r->rc = 0;
+	rc = spool_row_read(r->st->spool, r->into->row_id, load_row, r, e);
+	if (rc < 0) {
+		state_say(r->st, e, "cannot read a spooled batch");
+		return rc;
+	}
+	return r->rc;
 }
 
 static void load(struct state *st, struct batch *b)
@@ -153,11 +193,15 @@ static void load(struct state *st, struct batch *b)
 		tail_rebuild(st->tail, b);
 		return;
 	}
-	rc = spool_row_read(st->spool, b->row_id, load_row, &r, &e);
-	if (rc < 0)
-		state_say(st, &e, "cannot read a spooled batch");
-	else
-		rc = r.rc;
+	rc = load_once(&r, &e);
+	if (r.damaged.id) {
+		r.damaged.topic = b->topic;
+		rc = state_mend(st, &r.damaged);	/* if it cannot be, lost() follows, and sets it aside */
+		forget_damage(&r);
+		if (rc == 0)
+			rc = load_once(&r, &e);
+		forget_damage(&r);
+	}
 	producer_loaded(st->producer, b, rc);
 }
 

@@ -48,10 +48,37 @@ static int keep_part(struct spool *s, struct batch *part, struct err *e)
 	return state_spill_one(s, part, e);
 }
 
-static int apply(struct spool *s, struct batch *b, struct err *e)
+/* Its parts have its records from here on. Without a ledger row its ranges end by themselves. */
+static int end_of(struct spool *s, const struct batch *b, struct err *e)
 {
+	struct spool_range *ranges;
+	int rc;
+
+	if (b->ledger_id)
+		return spool_replaced(s, b->ledger_id, e);
+	ranges = state_ranges(b);
+	if (!ranges)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	rc = spool_finish(s, ranges, b->range_count, SPOOL_ACKED, 0, e);
+	mem_free(ranges);
+	return rc;
+}
+
+/* What was not recorded under its old identity need not be under its new one. */
+static int plan_other(struct state *st, struct batch *b, struct err *e)
+{
+	b->planned_id = 0;
+	if (st->may_double && !b->ledger_id && !b->row_id)
+		return 0;
+	return state_plan_one(st->spool, b, e);
+}
+
+static int apply(struct state *st, struct batch *b, struct err *e)
+{
+	struct spool *s = st->spool;
+
 	const struct cut *c = b->cut;
-	int rc = spool_replaced(s, b->ledger_id, e);
+	int rc = end_of(s, b, e);
 
 	if (rc >= 0)
 		rc = set_aside(s, b, e);
@@ -59,7 +86,7 @@ static int apply(struct spool *s, struct batch *b, struct err *e)
 		if (rc >= 0)
 			rc = keep_part(s, list_entry(it, struct batch, node), e);
 	for (uint32_t i = 0; i < c->other_count && rc >= 0; i++)
-		rc = state_plan_one(s, c->others[i], e);
+		rc = plan_other(st, c->others[i], e);
 	return rc;
 }
 
@@ -69,7 +96,7 @@ static int commit(struct state *st, struct batch *b, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	rc = apply(st->spool, b, e);
+	rc = apply(st, b, e);
 	if (rc < 0) {
 		spool_rollback(st->spool);
 		return rc;
@@ -112,7 +139,7 @@ static void replace(struct state *st, struct batch *b)
 	}
 	st->full_at_ms = clock_mono_ms();
 	for (uint32_t i = 0; i < c->other_count; i++)
-		c->others[i]->ledger_id = c->others[i]->planned_id;
+		state_plan_done(c->others[i]);
 	state_publish(st, b);
 	say(b);
 	state_say(st, NULL, NULL);

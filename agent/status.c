@@ -100,7 +100,7 @@ static const char *live_state(const struct pipeline *p, const struct status *s)
 		return "stopped";
 	if (atomic_load(&p->stopping))
 		return "stopping";
-	if (!acking && s->books.totals.full && any_waiting(s))
+	if (!acking && s->books.totals.full && p->conf->conf->spool.when_full != CONF_FULL_DROP_NEWEST && any_waiting(s))
 		return "blocked";
 	if (!s->books.totals.rows)
 		return "shipping";

@@ -6,7 +6,7 @@
  * Each round: events and walks first, then turns for at most 2 ms, so that a rotation is seen within milliseconds however
  * much there is to read.
  *
- * Threads: tail_* main; tail_rebuild, tail_files, tail_reasons any. Lock: mu (leaf), for calls from outside.
+ * Threads: tail_* main.
  * Failure: no memory at open is returned; later it makes files wait or be found again by the next walk.
  */
 #include "agent/tail.h"
@@ -32,13 +32,6 @@
 static const struct tail_pace default_pace = {
 	.flush = 5000, .rotated_idle = 60000, .deleted_idle = 5000, .away = 500, .reconcile = 10000, .poll = 1000,
 	.retry = 100, .keep_rows = 7 * 86400000LL,
-};
-
-struct call {
-	struct list node;
-	void (*fn)(struct tail *t, void *ret);
-	void *ret;
-	bool done;
 };
 
 /* --- rounds --- */
@@ -75,6 +68,7 @@ static void on_away(struct loop_timer *timer)
 	struct tail *t = container_of(timer, struct tail, away_timer);
 
 	files_away(t);
+	rescue_away(t);
 	if (!list_empty(&t->away))
 		timer_set(&t->loop, timer, t->loop.now_ms + t->pace.away, timer->fn);
 }
@@ -98,26 +92,6 @@ static void nudge(void *arg)
 	loop_wake(&t->loop);
 }
 
-static void answer_calls(struct tail *t)
-{
-	struct list calls;
-
-	list_init(&calls);
-	pthread_mutex_lock(&t->mu);
-	list_splice_back(&calls, &t->calls);
-	pthread_mutex_unlock(&t->mu);
-	while (!list_empty(&calls)) {
-		struct call *c = list_first(&calls, struct call, node);
-
-		list_remove(&c->node);
-		c->fn(t, c->ret);
-		pthread_mutex_lock(&t->mu);
-		c->done = true;
-		pthread_cond_broadcast(&t->cond);
-		pthread_mutex_unlock(&t->mu);
-	}
-}
-
 static void answer_rebuilds(struct tail *t)
 {
 	struct list batches;
@@ -135,7 +109,7 @@ static void on_wake(void *arg)
 {
 	struct tail *t = arg;
 
-	answer_calls(t);
+	calls_answer(t);
 	answer_rebuilds(t);
 	if (atomic_exchange(&t->nudged, false))
 		read_retry(t, true);
@@ -332,7 +306,7 @@ void tail_stop(struct tail *t)
 	t->running = false;
 	pthread_mutex_unlock(&t->mu);
 	budget_unwait(producer_budget(t->conf.producer), &t->waiter);
-	answer_calls(t);
+	calls_answer(t);
 	answer_rebuilds(t);
 	put_all(t);
 }
@@ -359,85 +333,4 @@ void tail_close(struct tail *t)
 	pthread_cond_destroy(&t->cond);
 	pthread_mutex_destroy(&t->mu);
 	mem_free(t);
-}
-
-/* --- calls from outside --- */
-
-/* Runs fn between two rounds of the thread, or here when there is none. */
-static void call(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret)
-{
-	struct call c = { .fn = fn, .ret = ret };
-
-	pthread_mutex_lock(&t->mu);
-	if (!t->running) {
-		pthread_mutex_unlock(&t->mu);
-		fn(t, ret);
-		return;
-	}
-	list_push_back(&t->calls, &c.node);
-	pthread_mutex_unlock(&t->mu);
-	loop_wake(&t->loop);
-	pthread_mutex_lock(&t->mu);
-	while (!c.done)
-		pthread_cond_wait(&t->cond, &t->mu);
-	pthread_mutex_unlock(&t->mu);
-}
-
-void tail_rebuild(struct tail *t, struct batch *b)
-{
-	bool running;
-
-	pthread_mutex_lock(&t->mu);
-	running = t->running;
-	if (running)
-		queue_push(&t->rebuilds, &b->node);
-	pthread_mutex_unlock(&t->mu);
-	if (!running)
-		rebuild_batch(t, b);
-}
-
-static void call_files(struct tail *t, void *ret)
-{
-	show_files(t, ret);
-}
-
-int tail_files(struct tail *t, struct tail_file_info **ret, size_t *ret_n)
-{
-	struct tail_list l = { 0 };
-
-	call(t, call_files, &l);
-	if (l.rc < 0) {
-		for (size_t i = 0; i < l.n; i++)
-			mem_free(l.v[i].path);
-		mem_free(l.v);
-		return l.rc;
-	}
-	*ret = l.v;
-	*ret_n = l.n;
-	return 0;
-}
-
-static void call_reasons(struct tail *t, void *ret)
-{
-	*(char **)ret = show_reasons(t);
-}
-
-char *tail_reasons(struct tail *t)
-{
-	char *s = NULL;
-
-	call(t, call_reasons, &s);
-	return s;
-}
-
-bool tail_file_vanishing(struct tail *t, int64_t file_id)
-{
-	const struct file *f = files_by_id(t, file_id);
-
-	return !f || f->state == FILE_ROTATED || f->state == FILE_DELETED;
-}
-
-uint64_t tail_split_lines(const struct tail *t)
-{
-	return t->split_lines;
 }

@@ -46,6 +46,8 @@ struct tail_hooks {
 	/* Records go to lane `l` from lane_begin to lane_end through these, so that read and in_memory move together. */
 	void (*run_begin)(void *arg, struct lane *l, int64_t now_ms, int64_t wall_ms);
 	void (*run_end)(void *arg, struct lane *l, uint32_t records);	/* records: counted here, by the reader */
+	/* Something for the list of losses; copied. */
+	void (*loss)(void *arg, const struct spool_loss *l);
 	/* How far a file is finished; any time. */
 	int64_t (*safe)(void *arg, int64_t file_id);
 	/* --once: every file was read to its end and handed over. Called once. */
@@ -54,7 +56,11 @@ struct tail_hooks {
 
 /* A file that the state database knows from before, with what is to be skipped above `safe`. */
 struct tail_skip { int64_t from, to; };
-struct tail_known { struct spool_file file; struct tail_skip *skips; size_t skip_count; };
+struct tail_known {
+	struct spool_file file;
+	struct tail_skip *skips; size_t skip_count;
+	struct spool_marker markers[SPOOL_MARKERS]; size_t marker_count;	/* newest first */
+};
 
 /* What spool_file.state says of a file: active rotated deleted done. spool_file.path is the last path that an input
  * matched: a file that was renamed out of the globs is searched from there. */
@@ -67,6 +73,8 @@ struct tail_conf {
 	const struct tail_known *known; size_t known_count;	/* copied */
 	const struct spool_route *routes; size_t route_count;	/* of earlier lives, copied: what tail_rebuild needs */
 	int64_t next_file_id;
+	bool    other_boot;		/* `known` is of another boot: device numbers may mean other file systems now, and files
+					 * may have been cut by a power loss */
 	bool    once;
 	const char *hostname;
 	const char *spec;		/* how lines become records now (recipe_spec); NULL: as they are */
@@ -82,9 +90,32 @@ void tail_close(struct tail *t);		/* NULL is fine */
 /* Builds the record section of an absent batch again from its ranges, on the tail thread, then calls producer_loaded:
  * 0; ERR_AGAIN (no memory yet); ERR_BAD_DATA: the files no longer hold these lines. Any thread. */
 void tail_rebuild(struct tail *t, struct batch *b);
+/* The same at once, and without telling the producer: waits for the thread's next round. The caller is not the tail thread, and
+ * holds no lock. Besides: ERR_UNAVAILABLE: a file may still turn up; -errno. */
+int  tail_rebuild_now(struct tail *t, struct batch *b);
 /* Copies of all rows (mem_free each path, then the array). Waits for the thread's next round; after tail_stop it answers
  * directly. Any thread but the tail's. */
 int  tail_files(struct tail *t, struct tail_file_info **ret, size_t *ret_n);
+/* What people order; done by the tail thread. Both say in words what was done, or why not. Any thread but the tail's. */
+struct tail_moved {
+	int64_t file_id;
+	int64_t from, to;		/* where it was read to, and where it goes on */
+	int64_t skipped, again;		/* bytes that are not read, that are read once more */
+	char    words[480];
+};
+/* A followed file goes on at this offset: at the next beginning of a line, at most at its end (INT64_MAX: there). What is
+ * skipped is entered in the losses. Going back it gets a new id, and unfinished batches go on under the old one; at the latest
+ * it goes back to its safe position, or kill -9 could lose what is between. ERR_NOT_FOUND; ERR_UNAVAILABLE: it cannot be
+ * opened; ERR_CONFIG: a negative offset. */
+int  tail_position_set(struct tail *t, const char *path, int64_t offset, struct tail_moved *ret);
+struct tail_forgotten {
+	size_t  files;			/* rows */
+	int64_t bytes;			/* that were not read */
+	char    words[480];
+};
+/* Files of this path that are gone, renamed away or matched by no input leave tables and rows; their unread rest is entered
+ * in the losses, batches that only they could build again are lost. ERR_NOT_FOUND; ERR_BUSY: it is there, and matched. */
+int  tail_forget(struct tail *t, const char *path, struct tail_forgotten *ret);
 /* Why nothing is read where something should be: unreadable files, globs without a match. One line each; mem_free. */
 char *tail_reasons(struct tail *t);
 /* After tail_stop: whether a file of this id is gone from every matched path (rotated out or deleted). */

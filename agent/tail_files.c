@@ -165,7 +165,7 @@ static void away_begin(struct tail *t, struct file *f, enum file_state state)
 		timer_set(&t->loop, &t->away_timer, t->loop.now_ms + t->pace.away, t->away_timer.fn);
 }
 
-static void drop(struct tail *t, struct file *f)
+void files_drop(struct tail *t, struct file *f)
 {
 	struct inode_key k = { f->dev, f->inode };
 	struct file *at;
@@ -200,7 +200,7 @@ void files_detach(struct tail *t, struct file *f)
 
 	map_drop(&t->by_path, f->path, strlen(f->path), f);
 	if (f->fd < 0) {
-		drop(t, f);
+		files_drop(t, f);
 		return;
 	}
 	if (fstat(f->fd, &st) < 0)
@@ -343,7 +343,7 @@ struct file *files_adopt(struct tail *t, const char *path, const char *home)
 	f->round = t->round;
 	list_push_back(&t->files, &f->node);
 	if (map_put(&t->by_inode, &k, sizeof k, f) < 0 || map_put(&t->by_path, path, strlen(path), f) < 0) {
-		drop(t, f);
+		files_drop(t, f);
 		return NULL;
 	}
 	files_open(t, f);
@@ -360,7 +360,7 @@ static void close_file(struct tail *t, struct file *f)
 		 KI("size", f->size));
 	f->state = FILE_DONE;
 	known_keep(t, f, !deleted, clock_wall_ms());
-	drop(t, f);
+	files_drop(t, f);
 }
 
 static void away_look(struct tail *t, struct file *f)

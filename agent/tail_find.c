@@ -256,7 +256,7 @@ void find_walk(struct tail *t)
 		t->warned_limit = true;
 		log_warn("inotify limit reached (fs.inotify.max_user_watches, max_user_instances), looking at files every second");
 	}
-	known_forget(t);
+	known_expire(t);
 	t->walked_ms = clock_mono_ms();
 	t->walk_ms = t->walked_ms - began;
 }

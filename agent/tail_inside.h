@@ -1,9 +1,15 @@
 /* tail_inside.h - what the files of the tail thread share. Nobody else includes this (but its tests).
  *
- *	tail.c		 the thread: start, stop, queue, timers
+ *	tail.c		 the thread: start, stop, timers
+ *	tail_calls.c	 questions and orders from other threads
+ *	tail_orders.c	 positions that people set, files that they have forgotten
  *	tail_find.c	 names: events and walks
  *	tail_files.c	 files: tables, opening, renames, successors, the end
  *	tail_known.c	 files of an earlier life, and rows of files that are gone
+ *	tail_search.c	 files of an earlier life that are not at their path
+ *	tail_cut.c	 files that a power loss shortened
+ *	tail_skip.c	 ranges that are not read
+ *	tail_rescue.c	 files that are about to vanish, while their lines cannot be sent
  *	tail_read.c	 turns: bytes -> records, waiting for memory
  *	tail_route.c	 topic, key, lane of a file
  *	tail_recipe.c	 lines that are changed or dropped on their way into records
@@ -48,6 +54,7 @@ struct dest {
 	struct lane *lane;
 	bool         dry;
 	bool         owed;		/* memory came too soon after the last try */
+	bool         vanishing;		/* within one look at files that are away */
 	int64_t      tried_ms;
 	struct list  waiting;		/* files */
 };
@@ -66,7 +73,9 @@ struct known {
 	struct known *same_inode;	/* the next with this inode */
 	struct spool_file row;		/* path is ours */
 	struct tail_skip *skips; size_t skip_count;
+	struct spool_marker markers[SPOOL_MARKERS]; size_t marker_count;
 	bool match;			/* a file that fits goes on here */
+	bool other_boot;		/* of another boot */
 };
 
 struct tail {
@@ -117,6 +126,11 @@ struct tail {
 /* --- tail.c --- */
 void tail_work(struct tail *t);			/* a round of turns will follow, now */
 
+/* --- tail_calls.c --- */
+/* Runs fn between two rounds of the thread and waits for it, or here when the thread does not run. */
+void calls_do(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret);
+void calls_answer(struct tail *t);
+
 /* --- tail_find.c --- */
 void find_walk(struct tail *t);
 void find_events(struct tail *t);
@@ -133,6 +147,7 @@ struct file *files_adopt(struct tail *t, const char *path, const char *home);
 bool files_open(struct tail *t, struct file *f);		/* one that failed before */
 void files_attach(struct tail *t, struct file *f, const char *path);	/* it is there now */
 void files_detach(struct tail *t, struct file *f);		/* it is not at its path any more */
+void files_drop(struct tail *t, struct file *f);		/* follows it no longer, and frees it */
 void files_failed(struct tail *t, struct file *f, int rc, const char *what);
 void files_ready(struct tail *t, struct file *f);
 void files_pass(struct tail *t, struct file *f);		/* it was read on, or closed: may its successors go? */
@@ -144,15 +159,38 @@ void files_release(struct tail *t);
 int  known_load(struct tail *t, const struct tail_known *k);
 /* Lets f (just opened) go on where an earlier life stopped. false: none fits, it is a new file. */
 bool known_resume(struct tail *t, struct file *f);
-/* After the first walk: files that are at no matched path any more are searched where they were. */
-void known_search(struct tail *t);
 /* A file is closed, or got a new generation: its row stays for a while. match: it may come back. */
 void known_keep(struct tail *t, const struct file *f, bool match, int64_t gone_ms);
-void known_forget(struct tail *t);		/* rows that were kept long enough */
+void known_expire(struct tail *t);		/* rows that were kept long enough */
+/* All rows of this path, at once; what they say is unread is entered as forgotten. Returns how many; *bytes grows. */
+size_t known_forget(struct tail *t, const char *path, int64_t *bytes);
+/* The file that has the bytes of an id which is nobody's now (an older generation): it may still have them. NULL: none. */
+struct file *known_heir(const struct tail *t, int64_t id);
 /* Opens a file of an earlier life that nobody follows, for reading what is known of it. 0, and *ret has fd, id and size;
  * ERR_UNAVAILABLE: it may still turn up; ERR_BAD_DATA: it is gone or another one. */
 int  known_open(const struct tail *t, int64_t id, struct file *ret);
 void known_release(struct tail *t);
+
+/* --- tail_search.c --- */
+/* After the first walk: files that are at no matched path any more are searched where they were. */
+void known_search(struct tail *t);
+
+/* --- tail_cut.c --- */
+/* f (open) is smaller than this row says, or not what it was at its position: the newest offset up to which it is. */
+bool cut_find(const struct file *f, const struct known *k, struct spool_marker *ret);
+void cut_go_on(struct tail *t, struct file *f, const struct known *k, const struct spool_marker *at);
+
+/* --- tail_skip.c --- */
+/* Ranges of a file that are not to be read, in order and apart from each other. Adds one. ERR_NOMEM. */
+int  skip_add(struct tail_skip **v, size_t *n, int64_t from, int64_t to);
+/* What lies between f's in from..to is given up, or may be doubled: tells so, with its lines and bytes; finish: it is not
+ * read. Returns the bytes. */
+int64_t skip_tell(struct tail *t, const struct file *f, int64_t from, int64_t to, const char *reason, bool finish);
+/* They are finished under f's id, which the state database knows. */
+void skip_finish(struct tail *t, const struct file *f);
+
+/* --- tail_rescue.c --- */
+void rescue_away(struct tail *t);
 
 /* --- tail_read.c --- */
 void read_turns(struct tail *t);
@@ -182,6 +220,7 @@ void recipe_release(struct tail *t);
 
 /* --- tail_rebuild.c --- */
 void rebuild_batch(struct tail *t, struct batch *b);
+int  rebuild(struct tail *t, struct batch *b);
 
 /* --- tail_show.c --- */
 struct tail_list { struct tail_file_info *v; size_t n; int rc; };

@@ -2,11 +2,12 @@
  *
  * A row is matched by inode and device; where the device number changed (it may over a reboot), by inode alone. Then
  * fingerprint and marker must fit, else the inode was used again or the file was rewritten: a new file, read from 0.
+ * After another boot a device number proves nothing any more, and young file systems number their first files alike: then
+ * the file must be on the device to which the row's path leads now.
  *
  * The row of a file that was closed here stays too: renamed back into the globs it goes on, and is not read twice.
- * Threads: tail (known_load: main, before it runs). Failure: a file that cannot be found is said loudly, once.
+ * Threads: tail (known_load: main, before it runs).
  */
-#include <dirent.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -76,8 +77,12 @@ int known_load(struct tail *t, const struct tail_known *from)
 {
 	struct known *k = known_new(&from->file, from->skips, from->skip_count);
 
-	if (k)
+	if (k) {
 		k->match = !(k->row.state == FILE_DELETED && k->row.gone_ms) && k->row.state <= FILE_DONE;
+		k->other_boot = t->conf.other_boot;
+		memcpy(k->markers, from->markers, sizeof k->markers);
+		k->marker_count = from->marker_count;
+	}
 	if (k && known_add(t, k) == 0)
 		return 0;
 	known_free(k);
@@ -86,26 +91,60 @@ int known_load(struct tail *t, const struct tail_known *from)
 
 /* --- going on --- */
 
-static bool fits(const struct known *k, const struct file *f, bool same_dev)
+/* The device to which k's path leads now. false: its directory is gone. */
+static bool present_dev(const struct known *k, uint64_t *ret)
+{
+	char *dir = mem_strdup(k->row.path), *slash = dir ? strrchr(dir, '/') : NULL;
+	struct stat st;
+	bool there;
+
+	if (slash)
+		slash[slash == dir] = 0;
+	there = slash && stat(dir, &st) == 0;
+	if (there)
+		*ret = st.st_dev;
+	mem_free(dir);
+	return there;
+}
+
+/* How much says that this row is f's, before its content is looked at. 0: it is not. */
+static int claim(const struct known *k, const struct file *f)
+{
+	bool blank = !k->row.fingerprint_len && !k->row.marker;		/* such a row proves nothing elsewhere */
+	uint64_t dev;
+
+	if (!k->match || k->row.inode != f->inode)
+		return 0;
+	if (!k->other_boot)
+		return k->row.dev == f->dev ? 2 : !blank;
+	if (!strcmp(k->row.path, f->path))
+		return 2;
+	if (present_dev(k, &dev))
+		return dev == f->dev;
+	return !blank;
+}
+
+static bool fits(const struct known *k, const struct file *f)
 {
 	int64_t end = k->skip_count ? k->skips[k->skip_count - 1].to : 0;
 
-	if (!k->match || (k->row.dev == f->dev) != same_dev)
-		return false;
-	/* A row that knows nothing of the content proves nothing on another device. */
-	if (!same_dev && !k->row.fingerprint_len && !k->row.marker)
-		return false;
 	return f->size >= k->row.safe && f->size >= end &&
 	       identity_fits(f->fd, k->row.fingerprint_len, k->row.fingerprint, k->row.safe, k->row.marker);
 }
 
 static struct known *find_fit(const struct tail *t, const struct file *f)
 {
-	for (int same_dev = 1; same_dev >= 0; same_dev--)
-		for (struct known *k = map_get(&t->known_by_inode, &f->inode, sizeof f->inode); k; k = k->same_inode)
-			if (fits(k, f, same_dev))
-				return k;
-	return NULL;
+	struct known *best = NULL;
+	int most = 0, much;
+
+	for (struct known *k = map_get(&t->known_by_inode, &f->inode, sizeof f->inode); k; k = k->same_inode) {
+		much = claim(k, f);
+		if (much > most && fits(k, f)) {
+			best = k;
+			most = much;
+		}
+	}
+	return best;
 }
 
 /* Says that this very file was another one before; its row is kept for what is still unfinished of it. */
@@ -114,7 +153,7 @@ static void say_rewritten(struct tail *t, const struct file *f)
 	struct known *k = map_get(&t->known_by_inode, &f->inode, sizeof f->inode);
 
 	for (; k; k = k->same_inode) {
-		if (!k->match || k->row.dev != f->dev || strcmp(k->row.path, f->home))
+		if (!k->match || (k->row.dev != f->dev && !k->other_boot) || strcmp(k->row.path, f->home))
 			continue;
 		log_warn("file is not what it was (truncated, rewritten or replaced), reading it from its beginning",
 			 KS("path", f->path), KI("size", f->size), KI("safe", k->row.safe));
@@ -125,14 +164,24 @@ static void say_rewritten(struct tail *t, const struct file *f)
 	}
 }
 
-bool known_resume(struct tail *t, struct file *f)
+/* f is the file of this row. Rows of its other generations find it where it is now: batches of theirs may be built again. */
+static void inherit(struct tail *t, struct file *f, const struct known *k)
 {
-	struct known *k = find_fit(t, f);
+	struct known *other = map_get(&t->known_by_inode, &k->row.inode, sizeof k->row.inode);
+	char *origin = mem_strdup(k->row.origin);
 
-	if (!k) {
-		say_rewritten(t, f);
-		return false;
-	}
+	for (; other; other = other->same_inode)
+		if (other != k && other->row.dev == k->row.dev)
+			other->row.dev = f->dev;
+	if (!origin)
+		return;
+	mem_free(f->origin);
+	f->origin = origin;
+}
+
+static void go_on(struct tail *t, struct file *f, struct known *k)
+{
+	inherit(t, f, k);
 	f->id = k->row.id;
 	f->generation = k->row.generation;
 	f->head_len = k->row.fingerprint_len;
@@ -142,30 +191,84 @@ bool known_resume(struct tail *t, struct file *f)
 	f->leading = f->offset == 0;
 	if (f->offset && !f->mark && identity_read_marker(f->fd, f->offset, &f->mark) < 0)
 		f->mark = 0;
-	mem_free(f->origin);
-	f->origin = (char *)k->row.origin;
-	k->row.origin = NULL;
 	f->skips = k->skips;
 	f->skip_count = k->skip_count;
 	k->skips = NULL;
 	known_remove(t, k);
 	known_free(k);
+}
+
+/* It lost its end: it goes on as a new generation, and the row stays for the batches that refer to it. */
+static bool go_on_cut(struct tail *t, struct file *f, struct known *k)
+{
+	struct spool_marker at;
+
+	if (!cut_find(f, k, &at))
+		return false;
+	inherit(t, f, k);
+	k->match = false;
+	k->row.dev = f->dev;
+	k->row.state = FILE_DELETED;		/* nothing can go on here, in no later life either */
+	k->row.gone_ms = clock_wall_ms();
+	k->row.size = k->row.safe;
+	t->hooks->file_put(t->hooks->arg, &k->row);
+	cut_go_on(t, f, k, &at);
 	return true;
+}
+
+static bool resume_cut(struct tail *t, struct file *f)
+{
+	struct known *first = map_get(&t->known_by_inode, &f->inode, sizeof f->inode);
+
+	for (int much = 2; much > 0; much--)
+		for (struct known *k = first; k; k = k->same_inode)
+			if (k->other_boot && claim(k, f) == much && go_on_cut(t, f, k))
+				return true;
+	return false;
+}
+
+bool known_resume(struct tail *t, struct file *f)
+{
+	struct known *k = find_fit(t, f);
+
+	if (k)
+		go_on(t, f, k);
+	else if (!resume_cut(t, f))
+		say_rewritten(t, f);
+	else
+		return true;
+	return k != NULL;
+}
+
+static const struct known *by_id(const struct tail *t, int64_t id)
+{
+	list_each(it, &t->known)
+		if (list_entry(it, struct known, node)->row.id == id)
+			return list_entry(it, struct known, node);
+	return NULL;
+}
+
+struct file *known_heir(const struct tail *t, int64_t id)
+{
+	const struct known *k = by_id(t, id);
+	struct file *f = k && !k->match ? files_by_inode(t, k->row.dev, k->row.inode) : NULL;
+
+	return f && f->fd >= 0 ? f : NULL;
 }
 
 int known_open(const struct tail *t, int64_t id, struct file *ret)
 {
-	const struct known *k = NULL;
+	const struct known *k = by_id(t, id);
 	int rc = ERR_BAD_DATA;
+	struct stat st;
 
-	list_each(it, &t->known)
-		if (list_entry(it, struct known, node)->row.id == id)
-			k = list_entry(it, struct known, node);
 	if (!k || !k->match)
 		return rc;
 	*ret = (struct file){ .fd = -1, .id = id, .path = (char *)k->row.path, .dev = k->row.dev, .inode = k->row.inode };
+	if (k->other_boot && lstat(ret->path, &st) == 0)
+		ret->dev = st.st_dev;
 	if (file_open(ret) == 0) {
-		if (fits(k, ret, true))
+		if (claim(k, ret) && fits(k, ret))
 			return 0;
 		close(ret->fd);
 		ret->fd = -1;
@@ -173,97 +276,6 @@ int known_open(const struct tail *t, int64_t id, struct file *ret)
 		rc = ERR_UNAVAILABLE;
 	}
 	return rc;
-}
-
-/* --- looking for what is not at its path --- */
-
-/* Looks for k's inode in a directory; deeper: in the directories below it, too. *ret_blind: it could not be looked into. */
-static struct file *search_dir(struct tail *t, const struct known *k, const char *dir, bool deeper, bool *ret_blind)
-{
-	struct file *found = NULL;
-	struct dirent *e;
-	struct stat st;
-	char *path;
-	DIR *d = opendir(dir);
-
-	*ret_blind |= !d;
-	while (d && !found && (e = readdir(d))) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
-		    (e->d_ino != k->row.inode && !(deeper && (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN))))
-			continue;
-		path = mem_printf("%s/%s", dir, e->d_name);
-		if (path && lstat(path, &st) == 0) {
-			if (S_ISDIR(st.st_mode))
-				found = deeper ? search_dir(t, k, path, false, &(bool){ false }) : NULL;
-			else if (st.st_ino == k->row.inode)
-				found = files_adopt(t, path, k->row.path);
-		}
-		mem_free(path);
-	}
-	if (d)
-		closedir(d);
-	return found;
-}
-
-static void give_up(struct tail *t, struct known *k)
-{
-	k->row.gone_ms = clock_wall_ms();
-	if (k->row.safe < k->row.size || k->row.state == FILE_ROTATED)
-		log_warn("file of an earlier run is gone, what was not finished of it cannot be read any more",
-			 KS("path", k->row.path), KI("inode", k->row.inode), KI("finished", k->row.safe),
-			 KI("last_size", k->row.size));
-	else
-		log_info("file of an earlier run is gone, it was finished as far as known", KS("path", k->row.path),
-			 KI("inode", k->row.inode), KI("finished", k->row.safe));
-	k->row.state = FILE_DONE;
-	t->hooks->file_put(t->hooks->arg, &k->row);
-}
-
-static struct known *next_missing(const struct tail *t, int64_t after)
-{
-	struct known *best = NULL;
-
-	list_each(it, &t->known) {
-		struct known *k = list_entry(it, struct known, node);
-
-		if (k->match && !k->row.gone_ms && k->row.id > after && (!best || k->row.id < best->row.id))
-			best = k;
-	}
-	return best;
-}
-
-void known_search(struct tail *t)
-{
-	int64_t id = INT64_MIN;
-	struct known *k;
-	char *dir, *slash;
-	bool blind;
-
-	/* Oldest first: each finds its place before its successors. A found one is no longer in the list. */
-	while ((k = next_missing(t, id))) {
-		id = k->row.id;
-		if (find_input(t, k->row.path, NULL) == SIZE_MAX) {
-			log_warn("file of an earlier run is matched by no input any more, it waits", KS("path", k->row.path),
-				 KI("finished", k->row.safe), KI("last_size", k->row.size));
-			continue;
-		}
-		if (files_by_inode(t, k->row.dev, k->row.inode))
-			continue;		/* it is there and cannot be opened yet */
-		blind = false;
-		dir = mem_strdup(k->row.path);
-		slash = dir ? strrchr(dir, '/') : NULL;
-		if (slash) {
-			*slash = 0;
-			search_dir(t, k, *dir ? dir : "/", true, &blind);
-		}
-		mem_free(dir);
-		/* Still there: either it was not found, or it was found and did not fit. */
-		if (blind)
-			log_warn("directory of a file of an earlier run cannot be read, the file waits", KS("path", k->row.path),
-				 KI("finished", k->row.safe), KI("last_size", k->row.size));
-		else if (slash && !files_by_id(t, id))
-			give_up(t, k);
-	}
 }
 
 /* --- rows of files that are gone --- */
@@ -286,7 +298,7 @@ void known_keep(struct tail *t, const struct file *f, bool match, int64_t gone_m
 		known_free(k);
 }
 
-void known_forget(struct tail *t)
+void known_expire(struct tail *t)
 {
 	int64_t before = clock_wall_ms() - t->pace.keep_rows;
 
@@ -301,6 +313,27 @@ void known_forget(struct tail *t)
 		known_remove(t, k);
 		known_free(k);
 	}
+}
+
+size_t known_forget(struct tail *t, const char *path, int64_t *bytes)
+{
+	size_t n = 0;
+
+	list_each_safe(it, &t->known) {
+		struct known *k = list_entry(it, struct known, node);
+		struct file f = { .fd = -1, .id = k->row.id, .path = (char *)k->row.path, .skips = k->skips,
+				  .skip_count = k->skip_count };
+
+		if (strcmp(k->row.path, path))
+			continue;
+		if (k->match && !k->row.gone_ms)
+			*bytes += skip_tell(t, &f, k->row.safe, k->row.size, SPOOL_LOSS_FORGOTTEN, false);
+		t->hooks->file_forget(t->hooks->arg, k->row.id);
+		known_remove(t, k);
+		known_free(k);
+		n++;
+	}
+	return n;
 }
 
 void known_release(struct tail *t)

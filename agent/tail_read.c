@@ -378,7 +378,9 @@ static void take_turn(struct tail *t, struct file *f)
 	end = turn(t, f);
 	if (!d->dry)
 		window_drop(&t->window);
-	if (end == TURN_MORE)
+	if (end == TURN_MORE && f->state == FILE_DELETED)
+		list_push_front(&t->ready, &f->turn);		/* nobody else has it: before all others */
+	else if (end == TURN_MORE)
 		list_push_back(&t->ready, &f->turn);
 	if (end != TURN_OUT)
 		files_pass(t, f);

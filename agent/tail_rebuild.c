@@ -17,7 +17,7 @@
 #include "agent/line.h"
 #include "agent/tail_inside.h"
 
-struct rebuild {
+struct rebuilding {
 	struct tail *t;
 	struct batch *b;		/* being built */
 	struct budget *m;
@@ -27,7 +27,7 @@ struct rebuild {
 	const struct recipe *recipe;	/* of the range's route */
 };
 
-static int fit_window(struct rebuild *r, size_t max_line)
+static int fit_window(struct rebuilding *r, size_t max_line)
 {
 	size_t need = line_need(max_line) > WINDOW_BYTES ? line_need(max_line) : WINDOW_BYTES;
 
@@ -44,7 +44,7 @@ static void step_failed(void *arg, const char *text)
 	(void)arg, (void)text;
 }
 
-static int lay_line(struct rebuild *r, const struct spool_route *route, const struct line *ln)
+static int lay_line(struct rebuilding *r, const struct spool_route *route, const struct line *ln)
 {
 	struct lane_record record = { .key = route->key_null ? NULL : route->key, .key_len = route->key_len,
 				      .value = ln->value, .value_len = ln->value_len };
@@ -59,7 +59,7 @@ static int lay_line(struct rebuild *r, const struct spool_route *route, const st
 }
 
 /* Lays out what is complete in n bytes at p. Returns bytes used up, or the error. */
-static int64_t lay_lines(struct rebuild *r, const struct spool_route *route, const uint8_t *p, size_t n, bool final)
+static int64_t lay_lines(struct rebuilding *r, const struct spool_route *route, const uint8_t *p, size_t n, bool final)
 {
 	size_t used = 0;
 	struct line ln;
@@ -74,7 +74,7 @@ static int64_t lay_lines(struct rebuild *r, const struct spool_route *route, con
 	return (int64_t)used;
 }
 
-static int lay_from(struct rebuild *r, const struct source_range *s, const struct file *f)
+static int lay_from(struct rebuilding *r, const struct source_range *s, const struct file *f)
 {
 	const struct spool_route *route = route_by_id(r->t, s->route);
 	int64_t at = s->from, n;
@@ -104,12 +104,14 @@ static int lay_from(struct rebuild *r, const struct source_range *s, const struc
 	return rc;
 }
 
-static int lay_range(struct rebuild *r, const struct source_range *s)
+static int lay_range(struct rebuilding *r, const struct source_range *s)
 {
 	const struct file *f = files_by_id(r->t, s->file_id);
 	struct file other;
 	int rc;
 
+	if (!f)
+		f = known_heir(r->t, s->file_id);	/* the checksum will tell */
 	if (f)
 		return lay_from(r, s, f);
 	rc = known_open(r->t, s->file_id, &other);
@@ -134,9 +136,9 @@ static void take_bytes(struct batch *to, struct batch *from)
 	from->bytes = 0;
 }
 
-static int rebuild(struct tail *t, struct batch *b)
+int rebuild(struct tail *t, struct batch *b)
 {
-	struct rebuild r = { .t = t, .m = producer_budget(t->conf.producer), .now_ms = clock_mono_ms() };
+	struct rebuilding r = { .t = t, .m = producer_budget(t->conf.producer), .now_ms = clock_mono_ms() };
 	int rc = 0;
 
 	r.b = batch_new(r.now_ms, b->base_timestamp);

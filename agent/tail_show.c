@@ -92,14 +92,14 @@ char *show_reasons(struct tail *t)
 	list_each(it, &t->files) {
 		const struct file *f = list_entry(it, struct file, node);
 
-		if (f->state != FILE_FAILED && !f->blocked)
+		if (f->state != FILE_FAILED && !f->blocked && !f->note)
 			continue;
 		if (!left--) {
-			buf_puts(&b, "more files cannot be read\n");
+			buf_puts(&b, "and more files\n");
 			break;
 		}
 		say_reason(f, reason, sizeof reason);
-		buf_printf(&b, "%s: %s\n", f->path, reason);
+		buf_printf(&b, "%s: %s\n", f->path, f->note && !reason[0] ? f->note : reason);
 	}
 	return b.len ? buf_detach(&b) : mem_strdup("");
 }

@@ -20,6 +20,7 @@
 
 enum conf_read_from { CONF_READ_BEGINNING, CONF_READ_END };
 enum conf_sync { CONF_SYNC_NORMAL, CONF_SYNC_FULL };
+enum conf_when_full { CONF_FULL_BLOCK, CONF_FULL_DROP_OLDEST, CONF_FULL_DROP_NEWEST };
 enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARN, CONF_LOG_INFO, CONF_LOG_DEBUG };	/* enum log_level's order */
 enum conf_delivery { CONF_EXACTLY_ONCE, CONF_AT_LEAST_ONCE };
 
@@ -46,7 +47,7 @@ struct conf {
 	int64_t max_lanes;
 	struct conf_input *inputs;
 	size_t input_count;
-	struct { int64_t max_size, min_free; enum conf_sync sync; } spool;	/* when_full: block is the only policy so far */
+	struct { int64_t max_size, min_free; enum conf_when_full when_full; enum conf_sync sync; } spool;
 	char *control;			/* path of the control socket; default <state_dir>/control.sock */
 	struct { int level; bool json; } log;	/* level: enum conf_log_level */
 	int64_t shutdown_timeout_ms;

@@ -32,7 +32,8 @@ static const struct key_section spool = { .keys = (const struct conf_key[]) {
 	  TOP(spool.max_size) },
 	{ .name = "min_free",  .type = KEY_SIZE,   .def = "1GiB", .max = INT64_MAX, TOP(spool.min_free) },
 	{ .name = "when_full", .type = KEY_CHOICE, .def = "block",
-	  CHOICES({ "block", 0 }, { "drop_oldest", CHOICE_SOON }, { "drop_newest", CHOICE_SOON }) },
+	  CHOICES({ "block", CONF_FULL_BLOCK }, { "drop_oldest", CONF_FULL_DROP_OLDEST },
+		  { "drop_newest", CONF_FULL_DROP_NEWEST }), TOP(spool.when_full) },
 	{ .name = "sync",      .type = KEY_CHOICE, .def = "normal",
 	  CHOICES({ "normal", CONF_SYNC_NORMAL }, { "full", CONF_SYNC_FULL }), TOP(spool.sync) },
 	{ 0 }
@@ -55,7 +56,7 @@ static const struct key_section logging = { .keys = (const struct conf_key[]) {
 const struct key_section keys_top = { .soon = SOON("include"), .keys = (const struct conf_key[]) {
 	{ .name = "state_dir", .type = KEY_PATH,   .def = "/var/lib/spillway", TOP(state_dir) },
 	{ .name = "delivery",  .type = KEY_CHOICE, .def = "exactly_once",
-	  CHOICES({ "exactly_once", CONF_EXACTLY_ONCE }, { "at_least_once", CHOICE_SOON }), TOP(delivery) },
+	  CHOICES({ "exactly_once", CONF_EXACTLY_ONCE }, { "at_least_once", CONF_AT_LEAST_ONCE }), TOP(delivery) },
 	{ .name = "threads",   SECTION(threads) },
 	{ .name = "max_lanes", .type = KEY_NUMBER, .def = "1000", .min = 1, .max = 100000, TOP(max_lanes) },
 	{ .name = "inputs",    .type = KEY_INPUTS, .flags = KEY_REQUIRED },

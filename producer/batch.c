@@ -93,6 +93,17 @@ int batch_reserve_source(struct batch *b)
 	return 0;
 }
 
+bool batch_has_source(const struct batch *b, int64_t file_id, int64_t offset)
+{
+	for (uint32_t i = 0; i < b->range_count; i++) {
+		const struct source_range *r = &b->ranges[i];
+
+		if (r->file_id == file_id && r->from <= offset && offset < r->to)
+			return true;
+	}
+	return false;
+}
+
 int batch_add_source(struct batch *b, const struct source_range *r)
 {
 	struct source_range *last = b->range_count ? &b->ranges[b->range_count - 1] : NULL;

@@ -112,6 +112,7 @@ struct batch {
 	int64_t  ledger_id;		/* 0: none */
 	int64_t  planned_id;		/* of the plan that is being committed, in its place */
 	int64_t  row_id;		/* where the bytes are kept elsewhere; 0: only in memory */
+	bool     placed;		/* SPILLING: unanswered, it keeps its place in its stream */
 	bool     counted;		/* its records are in producer_in_memory() */
 	bool     uncertain;		/* PLANNING: nobody could tell whether it was written under the identity it had */
 };
@@ -136,6 +137,8 @@ size_t batch_record_bytes(const struct batch *b, size_t key_len, bool key_null, 
 int  batch_add_source(struct batch *b, const struct source_range *r);
 /* After it the next batch_add_source cannot fail: call it before batch_append, add the source behind it. 0 or ERR_NOMEM. */
 int  batch_reserve_source(struct batch *b);
+/* Whether it holds this byte of a file. */
+bool batch_has_source(const struct batch *b, int64_t file_id, int64_t offset);
 /* For the record that is appended next (index == count): call it before batch_append, so that a failure of either leaves
  * the batch as it was. Once a batch has callbacks, each later record needs the call too (fn may be NULL). 0 or ERR_NOMEM. */
 int  batch_add_callback(struct batch *b, producer_done_fn *fn, void *arg, int64_t timestamp);

@@ -33,6 +33,8 @@ struct producer_config {
 	int64_t metadata_recovery_strategy;	/* enum metadata_recovery */
 	int64_t metadata_rebootstrap_trigger_ms;
 	int64_t client_dns_lookup;		/* enum dns_lookup */
+	int64_t producer_id_expiration_ms;	/* the brokers': how long they remember an idle producer */
+	int64_t evidence_settle_ms;		/* not Kafka's: how much longer than request.timeout.ms a lost request may live */
 	int64_t max_rate;			/* not Kafka's: bytes a second on the wire, 0: no limit */
 	int64_t send_buffer_bytes, receive_buffer_bytes;
 	int64_t compression_type;		/* enum codec */

@@ -3,7 +3,9 @@
  * Names, defaults and bounds are Kafka 4.1's (org.apache.kafka.clients.producer.ProducerConfig), except
  *  - linger.ms is 0, as up to Kafka 3.9;
  *  - buffer.memory is at least 1 MiB, max.request.size at least 1 KiB;
- *  - client.id is empty; who embeds the producer names it.
+ *  - client.id is empty; who embeds the producer names it;
+ *  - producer.id.expiration.ms is the brokers' own key of that name: what they have is to be said here;
+ *  - evidence.settle.ms is not Kafka's.
  */
 #include "producer/config_keys.h"
 
@@ -86,6 +88,8 @@ const struct key config_keys[] = {
 	{ "buffer.memory", KEY_SIZE, FIELD(buffer_memory), "33554432", 1 << 20, (int64_t)1 << 40, NULL },
 	{ "max.block.ms", KEY_TIME, FIELD(max_block_ms), "60000", 0, MS_MAX, NULL },
 	{ "max.request.size", KEY_SIZE, FIELD(max_request_size), "1048576", 1024, 1 << 30, NULL },
+	{ "producer.id.expiration.ms", KEY_TIME, FIELD(producer_id_expiration_ms), "86400000", 1, MS_MAX, NULL },
+	{ "evidence.settle.ms", KEY_TIME, FIELD(evidence_settle_ms), "60000", 0, INT_MAX_, NULL },
 	{ "max_rate", KEY_RATE, FIELD(max_rate), "off", 1024, (int64_t)1 << 40, NULL },
 	{ "retry.backoff.ms", KEY_TIME, FIELD(retry_backoff_ms), "100", 0, MS_MAX, NULL },
 	{ "retry.backoff.max.ms", KEY_TIME, FIELD(retry_backoff_max_ms), "1000", 0, MS_MAX, NULL },

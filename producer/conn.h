@@ -35,6 +35,8 @@
 #define CONN_FRAME_MAX (16u << 20)
 #define CONN_ERROR_MAX 400
 
+struct stream;
+
 struct request {
 	struct list   node;
 	enum api_key  api;
@@ -49,6 +51,7 @@ struct request {
 	int64_t       sent_ms;
 	struct batch **batches;		/* of a Produce request */
 	uint32_t      batch_count;
+	struct stream *stream;		/* of a question for evidence */
 };
 
 struct conn;

@@ -70,6 +70,11 @@ void producer_set_backlog(struct producer *p, struct lane *l, uint64_t n)
 	pthread_mutex_unlock(&p->accum.mu);
 }
 
+void producer_ages_unknown(struct producer *p)
+{
+	p->sender.ages_unknown = true;
+}
+
 /* --- answers --- */
 
 static void queue_answer(struct producer *p, struct batch *b, int rc)
@@ -102,15 +107,17 @@ void producer_recorded(struct producer *p, struct list *batches)
 		accum_wake(&p->accum);
 }
 
-/* A batch without identity lives on as a number; its lane's order is kept by adding it where the row was written. */
+/* A batch of a lane lives on as a number, if it was not given up; the lane's order is kept by adding it where the row was
+ * written. */
 static void became_row(struct producer *p, struct batch *b)
 {
 	struct lane *l = b->lane;
+	bool given_up = !b->row_id;
 
 	batch_free(b, p->budget);
 	pthread_mutex_lock(&p->accum.mu);
 	l->spilling--;
-	l->backlog++;
+	l->backlog += !given_up;
 	lane_has_news(l);
 	pthread_mutex_unlock(&p->accum.mu);
 }
@@ -127,7 +134,7 @@ void producer_spilled(struct producer *p, struct list *batches, int rc, int64_t 
 			accum_settled(&p->accum, b);
 		}
 		b->retry_at_ms = retry_ms;
-		if (rc == 0 && !b->ledger_id)
+		if (rc == 0 && !b->placed)
 			became_row(p, b);
 		else
 			queue_answer(p, b, rc);
@@ -165,13 +172,17 @@ static void squeeze_again(const struct producer *p, struct batch *b)
 	codec_ctx_free(ctx);
 }
 
+void producer_pack(struct producer *p, struct batch *b)
+{
+	batch_seal_crc(b);
+	squeeze_again(p, b);
+}
+
 void producer_loaded(struct producer *p, struct batch *b, int rc)
 {
 	/* Rebuilt bytes have a CRC of their own. */
-	if (rc == 0) {
-		batch_seal_crc(b);
-		squeeze_again(p, b);
-	}
+	if (rc == 0)
+		producer_pack(p, b);
 	queue_answer(p, b, rc);
 }
 
@@ -194,6 +205,25 @@ void producer_returned(struct producer *p, struct lane *l, struct list *batches,
 	l->refill_answered = true;
 	l->refill_rc = rc;
 	lane_has_news(l);
+	pthread_mutex_unlock(&p->accum.mu);
+	accum_wake(&p->accum);
+}
+
+void producer_forgotten(struct producer *p, struct lane *l, uint64_t n)
+{
+	pthread_mutex_lock(&p->accum.mu);
+	ASSERT(n <= l->backlog);
+	l->backlog -= n;
+	lane_has_news(l);
+	pthread_mutex_unlock(&p->accum.mu);
+	accum_wake(&p->accum);
+}
+
+void producer_keep_source(struct producer *p, int64_t file_id, int64_t offset)
+{
+	pthread_mutex_lock(&p->accum.mu);
+	p->accum.stuck_file = file_id;
+	p->accum.stuck_offset = offset;
 	pthread_mutex_unlock(&p->accum.mu);
 	accum_wake(&p->accum);
 }

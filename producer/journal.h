@@ -14,8 +14,9 @@
  *	memory tight for max.block.ms and no answer on its lane for as long: spill() hands over READY batches, oldest first,
  *	    and unanswered ones that are on no socket; the journal commits bytes and sources, then producer_spilled().
  *	    From then on until the next answer every batch of the lane is spilled as soon as it is READY.
- *	    A spilled batch without identity is gone from memory, the lane only counts it (backlog); one with identity stays
- *	    in its stream without bytes (BATCH_ABSENT, row_id set).
+ *	    A spilled batch of the lane is gone from memory, the lane only counts it (backlog); an unanswered one (placed)
+ *	    stays in its stream without bytes (BATCH_ABSENT, row_id and ledger_id set: the journal records an identity that it
+ *	    was not told to record before).
  *	a lane with a backlog sends: returned batches, then the backlog, then what is in memory. When it can send it calls
  *	    refill(); the journal reads the oldest rows, in order, and answers producer_returned().
  *	an absent batch whose turn it is: load(), then producer_loaded().
@@ -28,6 +29,8 @@
  * After anything unanswered (lost connection, time-out, restart) a stream recovers: it sends what may have been written
  * oldest first, one at a time, under the old identity, and nothing new behind it until that is answered. A 45
  * (OUT_OF_ORDER_SEQUENCE_NUMBER) in recovery followed by a success of a later batch proves the earlier one written.
+ * Where the broker may have forgotten the identity, or answers prove nothing, its memory of producers and its log are asked
+ * first. What is not there is planned again under a fresh identity, and so is, with `uncertain`, what nobody can tell of.
  *
  * Threads: the journal's functions are called on the sender thread and must not wait. producer_* functions below may be
  * called from any thread; they queue and wake the sender.
@@ -40,6 +43,9 @@
 
 struct producer_journal {
 	void *arg;
+	/* plan() need not record anything before it answers: batches may reach a socket unrecorded (ledger_id 0). What cannot
+	 * be proven to be in Kafka is sent again under another identity then, instead of being held. */
+	bool may_double;
 	/* List arguments: the callee takes every element. */
 	void (*plan)(void *arg, struct list *batches);
 	void (*acked)(void *arg, struct list *batches);
@@ -96,8 +102,14 @@ struct lane_record {
 int  lane_append(struct lane *l, const struct lane_record *r);
 /* Seals the open batch of a lane, whatever its age. */
 void lane_seal(struct lane *l);
+/* The source of what this lane holds is about to vanish: its open batch is sealed, and if nothing of the lane can be sent
+ * for a second it is spilled, whether memory is dry or not. Holds for 3 s: to be said again while it is so. */
+void lane_rescue(struct lane *l);
 
 struct budget *producer_budget(struct producer *p);
+/* A batch with records as they are laid out gets its CRCs, and is compressed as compression.type says, if it can be. Any
+ * thread that owns it. */
+void producer_pack(struct producer *p, struct batch *b);
 
 /* --- before producer_start --- */
 
@@ -106,6 +118,9 @@ struct budget *producer_budget(struct producer *p);
 int  producer_restore(struct producer *p, const char *topic, struct batch *b);
 /* n batches of this lane are kept elsewhere. */
 void producer_set_backlog(struct producer *p, struct lane *l, uint64_t n);
+/* The state directory was moved, copied or restored, or clocks cannot be believed: nobody can tell how old restored batches
+ * are, or who else has them. There is evidence before any of them is sent. */
+void producer_ages_unknown(struct producer *p);
 /* So many partitions it had in an earlier life: keyed records go there until metadata says otherwise. */
 void producer_set_partitions(struct producer *p, const char *topic, int32_t count);
 
@@ -113,8 +128,8 @@ void producer_set_partitions(struct producer *p, const char *topic, int32_t coun
 
 void producer_planned(struct producer *p, struct list *batches, int rc);	/* rc < 0: nothing is recorded; retried later */
 void producer_recorded(struct producer *p, struct list *batches);		/* frees them at once, on the caller's thread */
-/* rc 0: bytes are safe elsewhere (row_id set), or the batch was given up and is recorded so (row_id 0; only one without
- * identity). rc < 0: they are not; the lane keeps them and tries again after retry_ms. */
+/* rc 0: bytes are safe elsewhere (row_id set), or the batch was given up and is recorded so (row_id 0; only one that is not
+ * placed). rc < 0: they are not; the lane keeps them and tries again after retry_ms. */
 void producer_spilled(struct producer *p, struct list *batches, int rc, int64_t retry_ms);
 /* rc < 0: nothing has changed; given again after retry_ms. ERR_SPOOL_FULL: there is no room for rejected records. */
 void producer_replaced(struct producer *p, struct batch *b, int rc, int64_t retry_ms);
@@ -125,8 +140,13 @@ void producer_loaded(struct producer *p, struct batch *b, int rc);
  * will never come (damaged, set aside). rc < 0 (ERR_AGAIN: no memory of the reserve yet): asked for again later. */
 void producer_returned(struct producer *p, struct lane *l, struct list *batches, uint64_t gone, int rc);
 
-/* n rows of this lane's backlog, which refill() has not handed over yet, are gone for good (dropped, purged). Any thread. */
+/* n rows of this lane's backlog, which refill() has not handed over yet, are gone for good (dropped, purged). Any thread, but
+ * behind the producer_spilled of these rows. */
 void producer_forgotten(struct producer *p, struct lane *l, uint64_t n);
+
+/* Too much of a file is finished behind this byte of it: the unanswered batch that holds it is to be kept elsewhere, and with
+ * it what its lane has in memory, until the lane is answered again. Any thread. A batch on a socket stays there. */
+void producer_keep_source(struct producer *p, int64_t file_id, int64_t offset);
 
 /* --- the end --- */
 

@@ -11,10 +11,12 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/mem.h"
 
 #define RECORD_OVERHEAD 40		/* more than the varints of one record take */
 #define HEADER_OVERHEAD 10
+#define RESCUE_HOLDS_MS 3000
 
 /* --- sealing; l->mu held --- */
 
@@ -95,6 +97,16 @@ int64_t lane_seal_older(struct lane *l, int64_t before_ms, int64_t now_ms)
 		l->announced = false;
 	pthread_mutex_unlock(&l->mu);
 	return opened;
+}
+
+void lane_seal_source(struct lane *l, int64_t file_id, int64_t offset, int64_t now_ms)
+{
+	pthread_mutex_lock(&l->mu);
+	if (l->open && batch_has_source(l->open, file_id, offset)) {
+		seal(l, now_ms);
+		l->announced = false;
+	}
+	pthread_mutex_unlock(&l->mu);
 }
 
 uint32_t lane_open_bytes(struct lane *l)
@@ -361,6 +373,26 @@ int lane_append(struct lane *l, const struct lane_record *r)
 }
 
 /* --- small things of the journal's face --- */
+
+static void rescue(struct lane *l, int64_t until_ms)
+{
+	atomic_store_explicit(&l->rescue_until_ms, until_ms, memory_order_relaxed);
+	lane_seal(l);
+	lane_look(l);
+}
+
+/* What was appended to an unbound lane may lie in the lanes of its partitions. */
+void lane_rescue(struct lane *l)
+{
+	int64_t until_ms = clock_mono_ms() + RESCUE_HOLDS_MS;
+
+	pthread_mutex_lock(&l->mu);
+	for (int32_t i = 0; i < l->bound_count; i++)
+		if (l->bound[i])
+			rescue(l->bound[i], until_ms);
+	pthread_mutex_unlock(&l->mu);
+	rescue(l, until_ms);
+}
 
 const char *lane_topic(const struct lane *l)
 {

@@ -78,6 +78,7 @@ struct lane {
 
 	/* Atomic. */
 	_Atomic uint64_t in_memory;	/* records */
+	_Atomic int64_t rescue_until_ms;	/* what it holds is nowhere else, or soon will not be; 0: no */
 
 	/* Thread: sender. Its copies, taken with the news, are never more hopeful than the truth. */
 	int64_t  announced_ms;		/* of opened_ms, -1 */
@@ -125,6 +126,7 @@ struct accum {
 	pthread_cond_t work_cond;
 	bool        no_more_work;	/* compressors end when work is empty */
 	uint64_t    serial;		/* batches sealed so far */
+	int64_t     stuck_file, stuck_offset;	/* producer_keep_source asked, and the sender has not looked; file 0: no */
 	struct list flushes;		/* struct flush: those who wait for what was sealed before */
 	pthread_cond_t settled_cond;	/* CLOCK_MONOTONIC */
 
@@ -150,6 +152,8 @@ struct lane *accum_next_news(struct accum *a);
 /* Seals an open batch that was opened before `before_ms`. Returns when the one that stays was opened, -1: none is open
  * (then it has to be announced again). */
 int64_t lane_seal_older(struct lane *l, int64_t before_ms, int64_t now_ms);
+/* Seals the open batch if it holds this byte. */
+void lane_seal_source(struct lane *l, int64_t file_id, int64_t offset, int64_t now_ms);
 /* Raw bytes of the open batch. */
 uint32_t lane_open_bytes(struct lane *l);
 /* Makes the sender look at this lane. Holding accum->mu; wake afterwards. */

@@ -351,6 +351,7 @@ static bool note_topic_id(struct topic *t, const uint8_t id[16])
 {
 	if (memcmp(t->id, id, 16) == 0 || memcmp(id, none, 16) == 0)
 		return false;
+	t->create_time = false;
 	if (memcmp(t->id, none, 16) != 0) {
 		for (int32_t i = 0; i < t->partition_count; i++)
 			t->leaders[i] = (struct leader){ -1, -1 };

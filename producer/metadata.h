@@ -40,6 +40,8 @@ struct topic {
 	bool     known;			/* was answered without an error at least once, and the last answer had none */
 	int64_t  faulty_ms;		/* since when it has an error, -1: it has none */
 	bool     leaderless;		/* a partition has no leader */
+	int64_t  unreadable_until_ms;	/* we may not look at what its leaders know; asked again then */
+	bool     create_time;		/* it answers first attempts without a time (message.timestamp.type) */
 	bool     stale;			/* it was idle: to be asked for again */
 	int64_t  used_ms;		/* when something was last sent, or waited, here; -1: never yet */
 	uint32_t failures;

@@ -20,6 +20,7 @@
 #define HOLD_MS 2000
 #define HOLD_MAX_MS 30000
 #define FORGET_MS (6LL * 3600 * 1000)
+#define EXPIRY_CHECK_MS (10LL * 60 * 1000)	/* brokers look so often at what is to be forgotten */
 #define LOAD_RETRY_MS 50
 #define LOAD_FAULT_MS 1000
 
@@ -44,18 +45,26 @@ static uint64_t seed(void)
 	return n;
 }
 
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 static void configure(struct sender *s)
 {
 	const struct producer_config *k = s->config;
+	int64_t expiry = k->producer_id_expiration_ms;
 	int64_t in_flight = k->max_in_flight < 1 ? 1 : k->max_in_flight;
 
 	s->stream_conf = (struct stream_conf){
 		.in_flight = (uint32_t)in_flight,
 		.idempotent = k->enable_idempotence != 0, .journaled = s->journal != NULL,
+		.may_double = s->journal && s->journal->may_double,
 		.retries = k->retries < 0 ? 0 : (uint32_t)k->retries,
 		.backoff_ms = k->retry_backoff_ms, .backoff_max_ms = k->retry_backoff_max_ms,
-		.hold_ms = HOLD_MS, .hold_max_ms = HOLD_MAX_MS, .slow_ms = SENDER_SLOW_MS, .forget_ms = FORGET_MS,
-		.rng = seed(),
+		.hold_ms = HOLD_MS, .hold_max_ms = HOLD_MAX_MS, .slow_ms = SENDER_SLOW_MS,
+		.forget_ms = least(FORGET_MS, expiry / 2), .young_ms = expiry - least(EXPIRY_CHECK_MS, expiry / 4),
+		.settle_ms = k->request_timeout_ms + k->evidence_settle_ms, .rng = seed(),
 	};
 	s->conn_conf = (struct conn_conf){
 		.loop = &s->loop, .names = s->names, .config = k, .ops = &sender_conn_ops, .rng = &s->rng,
@@ -161,7 +170,7 @@ static void answered(struct sender *s, struct batch *b)
 		return;
 	}
 	/* What was to be kept elsewhere without an identity is counted in its lane (lane_add_spilling). */
-	if (b->state != BATCH_SPILLING || b->ledger_id)
+	if (b->state != BATCH_SPILLING || b->placed)
 		s->at_journal--;
 	if (b->state == BATCH_PLANNING) {
 		sender_plan_answered(s, b);
@@ -295,6 +304,7 @@ static void on_round(void *arg)
 		timer_set(&s->loop, &s->timer, s->wake_ms, on_timer);
 		return;
 	}
+	sender_watch_clock(s);
 	sender_take_reload(s);
 	sender_take_answers(s);
 	retry_at_journal(s);
@@ -308,6 +318,8 @@ static void on_round(void *arg)
 		sender_spill(s);
 	sender_refill(s);
 	sender_cut(s);
+	if (s->journal)
+		sender_evidence(s);
 	sender_plan(s);
 	sender_send(s);
 	sender_finish(s);
@@ -324,6 +336,8 @@ void *sender_run(void *producer)
 	struct sender *s = &p->sender;
 
 	s->loop.now_ms = clock_mono_ms();
+	s->stream_conf.started_ms = s->loop.now_ms;
+	s->wall_ahead_ms = clock_wall_ms() - s->loop.now_ms;
 	on_round(s);
 	loop_run(&s->loop);
 	if (!s->journal)

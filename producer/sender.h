@@ -9,7 +9,7 @@
  *	sender_spill.c	 out of memory and back				sender_bootstrap.c, _brokers.c, _metadata.c, _id.c
  *	sender_plan.c	 binding and identity				sender_events.c	 what people are told
  *	sender_stop.c	 the end, with a journal		reload.c	 new brokers and credentials
- *	sender_cut.c	 batches that were refused for what they hold
+ *	sender_cut.c	 batches that were refused for what they hold	sender_evidence.c  what became of batches nobody answered
  *
  * Threads: everything belongs to the sender's thread, except `answers` (a queue) and what is marked.
  */
@@ -40,6 +40,7 @@ struct broker {
 	int      port;
 	struct conn conn[CONN_KINDS];
 	struct node_metrics metrics;
+	uint32_t falls;				/* connections that failed: it may have been restarted */
 	bool     gone;				/* nobody knows it any more: gets nothing new, used again for the next */
 	bool     suspect;			/* it went while nobody waited for it: looked at again before it is told */
 	bool     reported;			/* its fault was told */
@@ -92,6 +93,9 @@ struct sender {
 	int64_t  id_at_ms;
 	uint32_t id_failures;
 	int16_t  id_reported;
+	uint32_t asking;			/* questions for evidence that are on their way */
+	int64_t  wall_ahead_ms;			/* of the monotonic clock */
+	bool     ages_unknown;			/* clocks cannot tell how old restored batches are */
 	bool     topic_events_due;		/* a topic's state may have changed */
 	struct list lanes, busy, linger;	/* lanes: all; with something to do; with an open batch */
 	struct list streams;			/* with slots */
@@ -150,6 +154,16 @@ void sender_cut_last(struct sender *s);
 void sender_cut_answered(struct sender *s, struct batch *b);
 /* The answer that made its stream cut b names the records. */
 void sender_cut_name(struct batch *b, const struct api_produce_answer *a);
+
+/* sender_evidence.c */
+void sender_evidence(struct sender *s);
+/* Before anything of this stream is sent again its leader has to be asked. */
+bool sender_must_ask(const struct sender *s, const struct stream *st, const struct broker *b);
+/* Which broker, and as of which life of it: for stream.vouched_by and answered_by. */
+uint64_t sender_life(const struct broker *b);
+int  sender_take_evidence(struct sender *s, struct conn *c, const struct request *r, const void *data, size_t n);
+void sender_evidence_lost(struct sender *s, const struct request *r);
+void sender_watch_clock(struct sender *s);
 
 /* sender_answer.c */
 extern const struct conn_ops sender_conn_ops;

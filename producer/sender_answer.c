@@ -24,7 +24,7 @@
 
 /* --- Produce --- */
 
-struct produce_answer { struct sender *s; struct request *r; uint32_t next; bool refresh; };
+struct produce_answer { struct sender *s; struct conn *c; struct request *r; uint32_t next; bool refresh; };
 
 /* Answers come in the order of the request as a rule. */
 static struct batch *take_sent(struct produce_answer *pa, const struct api_produce_answer *a)
@@ -74,6 +74,19 @@ static void check_bytes(struct sender *s, struct stream *st, struct batch *b)
 	}
 }
 
+/* As stream_answer, with what is known of the topic. */
+static void answer(struct sender *s, struct stream *st, struct batch *b, const struct api_produce_answer *a)
+{
+	bool first = b->attempts == 1 && !b->maybe_written, alarm = st->doubt == DOUBT_ALARM;
+
+	st->create_time = st->owner->create_time;
+	stream_answer(st, b, a->error, a->base_offset, a->append_time, s->now_ms, &s->done);
+	if (first && a->error == 0 && a->base_offset >= 0 && a->append_time < 0)
+		st->owner->create_time = true;
+	/* Nothing new under an identity that somebody else has too. */
+	s->id_stale |= !alarm && st->doubt == DOUBT_ALARM;
+}
+
 static void on_partition(void *arg, const struct api_produce_answer *a)
 {
 	struct produce_answer *pa = arg;
@@ -87,9 +100,11 @@ static void on_partition(void *arg, const struct api_produce_answer *a)
 	st = sender_stream(s, b);
 	s->in_flight--;
 	note_words(st, b, a, e);
-	stream_answer(st, b, a->error, a->base_offset, a->append_time, s->now_ms, &s->done);
-	if (e->class == API_ERR_NONE || e->class == API_ERR_DUPLICATE)
+	answer(s, st, b, a);
+	if (e->class == API_ERR_NONE || e->class == API_ERR_DUPLICATE) {
+		st->answered_by = sender_life(pa->c->owner);
 		return;
+	}
 	if (st->cutting == b)
 		sender_cut_name(b, a);
 	if (e->class == API_ERR_REBUILD)
@@ -130,7 +145,7 @@ static bool all_answered(const struct request *r)
 
 static int take_produce(struct sender *s, struct conn *c, struct request *r, const void *data, size_t n)
 {
-	struct produce_answer pa = { .s = s, .r = r };
+	struct produce_answer pa = { .s = s, .c = c, .r = r };
 	int32_t throttle_ms = 0;
 	int rc;
 
@@ -164,6 +179,8 @@ static int on_answered(struct conn *c, struct request *r, const void *data, size
 		return take_produce(s, c, r, data, n);
 	if (r->api == API_METADATA)
 		return sender_take_metadata(s, c, r, data, n);
+	if (r->stream)
+		return sender_take_evidence(s, c, r, data, n);
 	return sender_take_id(s, c, r, data, n);
 }
 
@@ -188,6 +205,8 @@ static void on_lost(struct conn *c, struct request *r, int64_t now_ms)
 		lose(s, r, r->begun);
 	else if (r->api == API_METADATA)
 		sender_metadata_lost(s, c, r);
+	else if (r->stream)
+		sender_evidence_lost(s, r);
 	else if (r->api == API_INIT_PRODUCER_ID)
 		sender_id_failed(s);
 }

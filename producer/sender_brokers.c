@@ -217,6 +217,7 @@ void sender_broker_down(struct sender *s, struct broker *b, const char *why)
 	sender_lower_wake(s, s->now_ms);	/* it may have happened in the middle of a round */
 	if (!why)
 		return;
+	b->falls++;
 	metadata_want_refresh(&s->metadata);
 	snprintf(text, sizeof text, "%s:%d: %s", b->host, b->port, why);
 	if (b->gone || b->reported || broker_up(b))

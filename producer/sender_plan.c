@@ -14,9 +14,9 @@
 #include "agent/base/mem.h"
 #include "producer/core.h"
 
-/* The broker forgets a producer by the newest timestamp it saw from it (one day by default): rows that waited longer than
- * this are sent with the time of now. */
-#define OLD_ROW_MS (20LL * 3600 * 1000)
+/* The broker forgets a producer by the newest timestamp it saw from it (producer.id.expiration.ms): what waited longer than this
+ * is sent with the time of now. */
+#define OLD_MS (20LL * 3600 * 1000)
 
 static bool connected(struct sender *s, const struct topic *t, int32_t partition)
 {
@@ -134,11 +134,12 @@ static struct batch *next_of(const struct lane *l)
 	return list_first(&l->ready, struct batch, node);
 }
 
-static void renew_old_timestamps(struct batch *b)
+/* Never a time that a program gave its records: those have no journal. */
+static void renew_old_timestamps(const struct sender *s, struct batch *b)
 {
-	int64_t age = b->row_id ? clock_wall_ms() - b->max_timestamp : 0;
+	int64_t age = s->journal ? clock_wall_ms() - b->max_timestamp : 0;
 
-	if (age <= OLD_ROW_MS)
+	if (age <= OLD_MS && age <= s->stream_conf.young_ms)
 		return;
 	b->base_timestamp += age;
 	b->max_timestamp += age;
@@ -153,7 +154,7 @@ static bool plan_one(struct sender *s, struct lane *l, struct batch *b)
 	if (l->returned_count)
 		l->returned_count--;
 	list_remove(&b->node);
-	renew_old_timestamps(b);
+	renew_old_timestamps(s, b);
 	b->cluster_id = metadata_cluster_id(&s->metadata);
 	memcpy(b->topic_id, l->topic->id, sizeof b->topic_id);
 	b->sent_ms = 0;
@@ -204,6 +205,7 @@ static void plan_again(struct sender *s)
 			struct batch *b = st->slots[i];
 
 			b->cluster_id = metadata_cluster_id(&s->metadata);
+			renew_old_timestamps(s, b);
 			if (b->lane)
 				b->lane->planning_rows += b->row_id != 0;
 			list_push_back(&s->to_plan, &b->node);

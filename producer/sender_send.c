@@ -136,8 +136,18 @@ static int16_t pick_version(const struct conn *c, struct batch *const *batches, 
 	return version;
 }
 
+/* What an earlier life sent under an identity is to be proven, whatever is enough now. */
+static int16_t acks_of(const struct sender *s, struct batch *const *batches, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (batches[i]->producer_id >= 0)
+			return -1;
+	return (int16_t)s->config->acks;
+}
+
 static struct request *build(struct sender *s, struct conn *c, struct batch *const *batches, uint32_t n)
 {
+	int16_t acks = acks_of(s, batches, n);
 	int16_t version = pick_version(c, batches, n);
 	size_t iov = api_produce_iov_bound(batches, n);
 	struct request *r = request_new(API_PRODUCE, version, c->next_correlation_id, n, (uint32_t)iov);
@@ -146,14 +156,14 @@ static struct request *build(struct sender *s, struct conn *c, struct batch *con
 	if (!r)
 		return NULL;
 	count = api_produce_request(&r->control, r->iov, iov, version, r->correlation_id, s->config->client_id,
-				    (int16_t)s->config->acks, (int32_t)s->config->request_timeout_ms, batches, n);
+				    acks, (int32_t)s->config->request_timeout_ms, batches, n);
 	if (count < 0) {
 		request_free(r);
 		return NULL;
 	}
 	c->next_correlation_id++;
 	r->iov_count = (uint32_t)count;
-	r->silent = s->config->acks == 0;
+	r->silent = acks == 0;
 	memcpy(r->batches, batches, n * sizeof *batches);
 	return r;
 }
@@ -272,6 +282,10 @@ static void send_one(struct sender *s, struct stream *st)
 	if (!br || !sender_want(s, &br->conn[CONN_MAIN]) || !conn_up(&br->conn[CONN_MAIN])) {
 		/* Recorded when its broker was gone already: the memory of rows is for partitions that can send. */
 		sender_drop_bytes(s, st);
+		return;
+	}
+	if (sender_must_ask(s, st, br)) {
+		sender_lower_wake(s, s->now_ms);	/* its connection failed in this very round */
 		return;
 	}
 	kind = choose(s, br, st);

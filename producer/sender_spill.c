@@ -3,7 +3,8 @@
  * Why whole sealed batches: they are compressed, they keep their bytes, and draining them costs a header.
  * When: memory is dry, and for max.block.ms neither an answer came for this lane nor did it become busy or memory dry
  *	later than that. After the first spill every ready batch of the lane follows as it comes, until a good answer; so do
- *	those of other lanes that cannot send, until anyone's good answer ends the outage.
+ *	those of other lanes that cannot send, until anyone's good answer ends the outage. A lane whose source is about to
+ *	vanish (lane_rescue) waits for no dry memory, and only RESCUE_MS.
  * Invariants
  *  (1) one call of spill() at a time for each lane: a failure in the middle must not change the order.
  *  (2) unanswered batches go before ready ones, for they are older; they stay in their streams, without bytes.
@@ -13,9 +14,12 @@
  */
 #include "producer/sender.h"
 
+#include <stdatomic.h>
+
 #include "producer/core.h"
 
 #define MAKE_ROOM_MS 200	/* refilling waits so long for the one that needs memory more */
+#define RESCUE_MS 1000		/* what is nowhere else is kept when nothing could be sent for so long */
 
 static int64_t later(int64_t a, int64_t b)
 {
@@ -33,6 +37,18 @@ static bool unrecorded(const struct sender *s, const struct lane *l)
 	return false;
 }
 
+/* A lane holds what is nowhere else, or soon will not be. */
+static bool must_rescue(struct sender *s, const struct lane *l)
+{
+	int64_t at_ms = later(l->since_ms, l->last_good_ms) + RESCUE_MS;
+
+	if (atomic_load_explicit(&l->rescue_until_ms, memory_order_relaxed) <= s->now_ms)
+		return false;
+	if (at_ms > s->now_ms)
+		sender_lower_wake(s, at_ms);
+	return at_ms <= s->now_ms;
+}
+
 static bool may_spill(struct sender *s, struct lane *l, int64_t tight_ms)
 {
 	int64_t at_ms;
@@ -41,6 +57,8 @@ static bool may_spill(struct sender *s, struct lane *l, int64_t tight_ms)
 		return false;
 	if (l->seen_spilling || l->spilling_planned || (list_empty(&l->ready) && !l->in_streams))
 		return false;
+	if (!l->spill_mode && must_rescue(s, l))
+		l->spill_mode = true;
 	if (!l->spill_mode) {
 		/* It is waited once an outage, not once a lane: nobody has answered since, and this lane cannot send either. */
 		if (s->outage && !l->usable) {
@@ -69,9 +87,11 @@ static size_t take_unanswered(struct sender *s, struct lane *l, struct stream *s
 	for (uint32_t i = 0; i < st->count && bytes < SENDER_SPILL_BYTES; i++) {
 		struct batch *b = st->slots[i];
 
-		if (b->lane != l || b->state != BATCH_PLANNED || batch_absent(b) || !b->ledger_id || b->row_id)
+		if (b->lane != l || b->state != BATCH_PLANNED || batch_absent(b) || b->row_id ||
+		    (!b->ledger_id && !s->journal->may_double))
 			continue;
 		b->state = BATCH_SPILLING;
+		b->placed = true;
 		l->spilling_planned++;
 		s->at_journal++;
 		bytes += b->bytes;
@@ -106,10 +126,51 @@ static void spill_lane(struct sender *s, struct lane *l)
 	s->journal->spill(s->journal->arg, &out);
 }
 
+static bool has_source(const struct lane *l, int64_t file_id, int64_t offset)
+{
+	struct topic *t = l->topic;
+
+	list_each(it, &l->ready)
+		if (batch_has_source(list_entry(it, struct batch, node), file_id, offset))
+			return true;
+	for (int32_t i = 0; i < t->stream_cap && l->in_streams; i++)
+		for (uint32_t k = 0; t->streams[i] && k < t->streams[i]->count; k++) {
+			const struct batch *b = t->streams[i]->slots[k];
+
+			if (b->lane == l && b->state == BATCH_PLANNED && batch_has_source(b, file_id, offset))
+				return true;
+		}
+	return false;
+}
+
+/* The lane whose batch keeps a file's position back spills from now on, as if memory were dry. What is open is sealed, and
+ * found when it is asked for again. */
+static void find_stuck(struct sender *s)
+{
+	int64_t file_id, offset;
+
+	pthread_mutex_lock(&s->accum->mu);
+	file_id = s->accum->stuck_file;
+	offset = s->accum->stuck_offset;
+	s->accum->stuck_file = 0;
+	pthread_mutex_unlock(&s->accum->mu);
+	if (!file_id)
+		return;
+	list_each(it, &s->lanes) {
+		struct lane *l = list_entry(it, struct lane, node);
+
+		if (!l->usable)
+			lane_seal_source(l, file_id, offset, s->now_ms);
+		if (has_source(l, file_id, offset) && !l->spill_mode)
+			l->spill_mode = true;
+	}
+}
+
 void sender_spill(struct sender *s)
 {
 	int64_t tight_ms = budget_tight_since(s->budget);
 
+	find_stuck(s);
 	list_each(it, &s->busy) {
 		struct lane *l = list_entry(it, struct lane, busy_node);
 
@@ -131,8 +192,9 @@ void sender_spill_answered(struct sender *s, struct batch *b)
 		l->spill_at_ms = s->now_ms + b->retry_at_ms;
 	b->error = 0;
 	b->retry_at_ms = 0;
-	if (b->ledger_id) {
+	if (b->placed) {
 		l->spilling_planned--;
+		b->placed = false;
 		b->state = BATCH_PLANNED;
 		return;
 	}

@@ -41,15 +41,16 @@ void sender_stop_answered(struct sender *s, struct batch *b)
 {
 	struct lane *l = b->lane;
 
-	if (!s->stop_given && b->ledger_id) {
+	if (!s->stop_given && b->placed) {
 		/* An answer from before, or of keep_restored: it is in its stream still. */
 		if (l)
 			l->spilling_planned--;
+		b->placed = false;
 		b->state = BATCH_PLANNED;
 		b->error = 0;
 		return;
 	}
-	if (!b->ledger_id)
+	if (!b->placed)
 		lane_add_spilling(l, -1);
 	if (s->stop_given) {
 		throw_away(s, b);
@@ -68,8 +69,9 @@ static void empty_stream(struct sender *s, struct stream *st, struct list *out)
 		struct batch *b = st->slots[i];
 
 		list_remove(&b->node);	/* replan, reload */
-		if (b->ledger_id && !b->row_id && !batch_absent(b)) {
+		if ((b->ledger_id || b->attempts) && !b->row_id && !batch_absent(b)) {
 			b->state = BATCH_SPILLING;
+			b->placed = true;
 			s->at_journal++;
 			list_push_back(out, &b->node);
 		} else if (!b->ledger_id && b->lane && !b->row_id) {
@@ -149,6 +151,7 @@ static bool keep_one(struct sender *s, struct batch *b)
 		return false;
 	b->stop_step = 2;
 	b->state = BATCH_SPILLING;
+	b->placed = true;
 	s->at_journal++;
 	list_init(&one);
 	list_push_back(&one, &b->node);

@@ -7,7 +7,7 @@
  *	A 45 proves that the broker knows the identity, for it would have accepted anything otherwise. A success proves
  *	that everything before it is in the log, for it must join or be a repeat. So in recovery: 45, 45, 0 resolves all
  *	three; 0, 45 sends the 45 again in another pass; 45 only (the broker is behind or ahead of us) proves nothing:
- *	with a journal the stream is held and tried again slowly, without one the batches are known not to be written
+ *	with a journal evidence is asked for (stream_doubt.c), without one the batches are known not to be written
  *	(nothing else writes under an identity that lives in this process) and get a new epoch.
  *	The proof needs warm-up: the first batch of an identity travels alone. Otherwise its refusal and the acceptance
  *	of the second would leave a hole that looks like "written".
@@ -17,6 +17,11 @@
  *	a refusal says "not written" only of a batch none of whose attempts may have been written. The oldest one, refused
  *	for certain, is cut: nothing of its identity behind it can be in the log, for that would have to join. If its parts
  *	hold all of its records they keep its sequences; if records are taken out, all that is left gets a new identity.
+ *
+ * The alarm
+ *	A first attempt must be new to the broker. When it is answered like a repeat, with an append time where the topic gives
+ *	none to new batches, or below what was acknowledged, somebody else wrote those sequences: that answer, and all that
+ *	follow under this identity, acknowledge nothing.
  * Failure no memory for a slot -> ERR_NOMEM, nothing changed.
  */
 #include "producer/stream.h"
@@ -34,14 +39,12 @@
 #define CODE_TIMED_OUT 7
 #define CODE_NETWORK 13
 #define CODE_NOT_ENOUGH_REPLICAS 19
+#define CODE_FENCED 47
 #define CODE_NOT_ENOUGH_REPLICAS_AFTER 20
 #define CODE_UNKNOWN (-1)
 #define SLOTS_FIRST 8
 #define CORRUPT_TRIES 3		/* of the same bytes; then it is no accident */
 #define UNKNOWN_TRIES 5		/* failures in a row before it is told */
-
-static const char uncertain[] = "a repeat of what may be in the log already is refused, so nobody can tell whether it is there; "
-	"it goes when the topic takes it again";
 
 int32_t stream_sequence_after(int32_t base, int32_t count)
 {
@@ -70,6 +73,7 @@ void stream_init(struct stream *s, struct stream_conf *conf, const char *topic, 
 void stream_release(struct stream *s)
 {
 	ASSERT(s->count == 0);
+	stream_doubt_drop(s);
 	mem_free(s->slots);
 	s->slots = NULL;
 	s->cap = 0;
@@ -155,7 +159,7 @@ int stream_restore(struct stream *s, struct batch *b)
 	b->state = BATCH_PLANNED;
 	b->attempts = 1;	/* planned counts as sent: nobody can tell */
 	b->maybe_written = true;
-	s->recovering = s->passing = true;
+	s->recovering = s->passing = s->restored = true;
 	return 0;
 }
 
@@ -228,6 +232,7 @@ void stream_planned(struct stream *s, struct batch *b, int rc, int64_t now_ms)
 	}
 	b->retry_at_ms = 0;
 	b->state = BATCH_PLANNED;
+	b->uncertain = false;
 	s->planning--;
 }
 
@@ -259,7 +264,7 @@ struct batch *stream_next(const struct stream *s, int64_t now_ms, int64_t *wake_
 {
 	struct batch *b;
 
-	if (s->count == 0 || s->voided || s->cutting || (s->need_id && !s->recovering))
+	if (s->count == 0 || s->voided || s->cutting || s->doubt || (s->need_id && !s->recovering))
 		return NULL;
 	b = s->recovering ? next_recovering(s) : next_flowing(s);
 	if (!b || b->state != BATCH_PLANNED)
@@ -357,11 +362,12 @@ void stream_settle(struct stream *s)
 	s->retry_at_ms = 0;
 }
 
-/* Proven not written: they wait for a fresh identity, to be recorded in place of the old one (stream_renew). */
-static void withdraw(struct stream *s)
+void stream_withdraw(struct stream *s, bool uncertain)
 {
-	for (uint32_t i = 0; i < s->count; i++)
+	for (uint32_t i = 0; i < s->count; i++) {
+		s->slots[i]->uncertain |= uncertain && s->slots[i]->maybe_written;
 		stream_not_written(s->slots[i]);
+	}
 	stream_settle(s);
 	s->need_id = true;
 }
@@ -374,10 +380,10 @@ static void judge_all_out_of_order(struct stream *s, int64_t now_ms)
 		/* An earlier one was lost on the way and has been repaired: these are next in line now. */
 		s->progress = false;
 		back_off(s, now_ms);
-	} else if (s->conf->journaled && !behind_one_gap(s)) {
-		stream_hold(s, CODE_OUT_OF_ORDER, NULL, now_ms);
+	} else if (s->conf->journaled && !s->conf->may_double && !behind_one_gap(s)) {
+		stream_doubt(s, DOUBT_ANSWERS, CODE_OUT_OF_ORDER, now_ms);
 	} else if (s->conf->journaled) {
-		withdraw(s);
+		stream_withdraw(s, false);
 	} else {
 		for (uint32_t i = 0; i < s->count; i++) {
 			s->slots[i]->attempts = 0;
@@ -391,7 +397,7 @@ static void judge(struct stream *s, int64_t now_ms)
 {
 	uint32_t ever, aside;
 
-	if (!s->recovering || s->sent || s->cutting)
+	if (!s->recovering || s->sent || s->cutting || s->doubt)
 		return;
 	if (!s->passing) {
 		/* All is quiet: the first pass begins. What answered 45 behind a failure only said "gap". */
@@ -411,6 +417,14 @@ static void judge(struct stream *s, int64_t now_ms)
 		renumber(s);
 }
 
+void stream_resume(struct stream *s, int64_t now_ms)
+{
+	s->passing = true;
+	s->progress = false;
+	clear_marks(s);
+	judge(s, now_ms);
+}
+
 /* Slot i is in the log: so is everything of its identity before it, if it may have been written at all. (If not, the broker
  * has forgotten the identity and took slot i without looking: no proof of anything.) It may be unanswered still: at the
  * leader before, which hangs, while the next one has it by replication. */
@@ -422,7 +436,8 @@ static void prove_older(struct stream *s, uint32_t i, struct list *done)
 		struct batch *older = s->slots[k];
 		bool maybe = older->maybe_written || older->state == BATCH_SENT;
 
-		if (!s->conf->idempotent || !same_identity(older, b) || !maybe) {
+		/* One of an earlier life may have an identity although none are given now. */
+		if (b->producer_id < 0 || !same_identity(older, b) || !maybe) {
 			k++;
 		} else if (older->out_of_order && older->state == BATCH_PLANNED) {
 			older->offset = older->append_time = -1;
@@ -435,17 +450,8 @@ static void prove_older(struct stream *s, uint32_t i, struct list *done)
 	}
 }
 
-static void succeed(struct stream *s, struct batch *b, int64_t offset, int64_t append_time, int64_t now_ms, struct list *done)
+static void acknowledge(struct stream *s, struct batch *b, int64_t offset, int64_t append_time, struct list *done)
 {
-	s->failures = 0;
-	s->retry_at_ms = 0;
-	s->hold_code = 0;
-	s->taken_out = s->corrupt = 0;
-	s->last_ack_ms = now_ms;
-	s->progress = s->recovering;
-	if (b->producer_id == s->id.producer_id && b->producer_epoch == s->id.epoch)
-		s->warm = true;
-	prove_older(s, slot_of(s, b), done);
 	s->acked_records += (uint32_t)b->count;
 	s->acked_bytes += batch_wire_bytes(b);
 	if (offset >= 0)
@@ -453,6 +459,27 @@ static void succeed(struct stream *s, struct batch *b, int64_t offset, int64_t a
 	b->offset = offset;
 	b->append_time = append_time;
 	finish(s, slot_of(s, b), 0, done);
+}
+
+static void succeed(struct stream *s, struct batch *b, int64_t offset, int64_t append_time, int64_t now_ms, struct list *done)
+{
+	s->failures = s->trusts = 0;
+	s->retry_at_ms = 0;
+	s->hold_code = 0;
+	s->taken_out = s->corrupt = 0;
+	s->last_ack_ms = now_ms;
+	s->progress = s->recovering;
+	s->age_unknown = false;
+	if (b->producer_id == s->id.producer_id && b->producer_epoch == s->id.epoch)
+		s->warm = true;
+	prove_older(s, slot_of(s, b), done);
+	acknowledge(s, b, offset, append_time, done);
+}
+
+void stream_found(struct stream *s, struct batch *b, int64_t offset, int64_t now_ms, struct list *done)
+{
+	s->last_ack_ms = now_ms;
+	acknowledge(s, b, offset, -1, done);
 }
 
 /* Without a journal: the oldest batch ends with an error; what is behind it needs new sequences, once settled. */
@@ -476,9 +503,9 @@ static bool oldest(const struct stream *s, const struct batch *b)
 /* Refused for what it holds. */
 static void refused(struct stream *s, struct batch *b, int16_t code, int64_t now_ms, struct list *done)
 {
-	if (b->maybe_written && s->conf->journaled) {
-		stream_hold(s, code, uncertain, now_ms);
-	} else if (b->maybe_written || (!s->conf->journaled && b->count == 1)) {
+	if (b->maybe_written && s->conf->journaled && (s->conf->idempotent || !s->conf->may_double)) {
+		stream_doubt(s, DOUBT_REFUSED, code, now_ms);
+	} else if (!s->conf->journaled && (b->maybe_written || b->count == 1)) {
 		refuse(s, b, code, done);
 	} else if (s->slots[0] != b) {
 		/* What is before it is to be judged first, and it proves as little as a 45. */
@@ -503,6 +530,8 @@ static void fail(struct stream *s, struct batch *b, const struct api_error *e, i
 	bool final = e->class == API_ERR_LANE || e->class == API_ERR_FENCED || e->class == API_ERR_FATAL;
 
 	b->maybe_written |= e->maybe_written;
+	if (e->maybe_written)
+		s->vouched_by = 0;
 	s->recovering = true;
 	if (code == CODE_TIMED_OUT || code == CODE_NOT_ENOUGH_REPLICAS || code == CODE_NOT_ENOUGH_REPLICAS_AFTER)
 		s->slow = true;
@@ -511,6 +540,8 @@ static void fail(struct stream *s, struct batch *b, const struct api_error *e, i
 		return;
 	}
 	final |= e->class == API_ERR_SEQUENCE;
+	if (s->doubt)
+		return;
 	/* Only the oldest is judged: what stands behind something unsettled is sent again when its turn comes. */
 	if (!oldest(s, b)) {
 		back_off(s, now_ms);
@@ -519,6 +550,8 @@ static void fail(struct stream *s, struct batch *b, const struct api_error *e, i
 	} else if (!s->conf->journaled && (final || b->attempts > s->conf->retries)) {
 		s->need_id |= e->class == API_ERR_FENCED;
 		refuse(s, b, code, done);
+	} else if (e->class == API_ERR_FENCED || e->class == API_ERR_SEQUENCE) {
+		stream_doubt(s, DOUBT_ANSWERS, code, now_ms);
 	} else if (final || (tell_slowly(s, e) && s->conf->journaled)) {
 		stream_hold(s, code, NULL, now_ms);
 	} else {
@@ -526,10 +559,19 @@ static void fail(struct stream *s, struct batch *b, const struct api_error *e, i
 	}
 }
 
+/* A first attempt that is answered like a repeat. */
+static bool alarming(const struct stream *s, const struct batch *b, int64_t offset, int64_t append_time)
+{
+	if (!s->conf->journaled || !s->conf->idempotent || b->attempts != 1 || b->maybe_written || append_time < 0 || offset < 0)
+		return false;
+	return s->create_time || offset <= s->last_offset;
+}
+
 void stream_answer(struct stream *s, struct batch *b, int16_t code, int64_t offset, int64_t append_time, int64_t now_ms,
 		   struct list *done)
 {
 	const struct api_error *e = api_error(code);
+	bool good = e->class == API_ERR_NONE || e->class == API_ERR_DUPLICATE;
 
 	ASSERT(b->state == BATCH_SENT && s->sent > 0);
 	b->state = BATCH_PLANNED;
@@ -537,7 +579,13 @@ void stream_answer(struct stream *s, struct batch *b, int16_t code, int64_t offs
 	s->moved = s->moved && s->sent;
 	s->last_code = code;
 	s->slow = now_ms - b->sent_ms > s->conf->slow_ms;
-	if (e->class == API_ERR_NONE || e->class == API_ERR_DUPLICATE)
+	if (s->doubt == DOUBT_ALARM || (good && alarming(s, b, offset, append_time))) {
+		b->maybe_written |= good || e->maybe_written;
+		s->recovering = true;
+		stream_doubt(s, DOUBT_ALARM, CODE_FENCED, now_ms);
+		return;
+	}
+	if (good)
 		succeed(s, b, offset, append_time, now_ms, done);
 	else if (b->proven && (code == CODE_OUT_OF_ORDER || e->class == API_ERR_SPLIT || e->class == API_ERR_RECORD))
 		succeed(s, b, -1, -1, now_ms, done);
@@ -552,10 +600,13 @@ void stream_lost(struct stream *s, struct batch *b, bool on_wire, int64_t now_ms
 	b->state = BATCH_PLANNED;
 	s->sent--;
 	s->moved = s->moved && s->sent;
-	if (on_wire)
+	if (on_wire) {
 		b->maybe_written = true;
-	else
+		s->loose_ms = now_ms;
+		s->vouched_by = 0;
+	} else {
 		b->attempts--;
+	}
 	/* What did not leave must still wait for older ones that did. */
 	s->recovering = true;
 	if (!s->conf->journaled && b->attempts > s->conf->retries && oldest(s, b))
@@ -611,15 +662,16 @@ bool stream_renew(struct stream *s, const struct stream_id *fresh, int64_t now_m
 {
 	uint32_t aside;
 
-	if (!s->need_id || fresh->producer_id < 0 || fresh->producer_id == s->id.producer_id || s->cutting || s->sent ||
-	    s->planning || count_ever_sent(s, &aside))
+	if (!s->need_id || s->cutting || s->sent || s->planning || count_ever_sent(s, &aside))
+		return false;
+	if (s->conf->idempotent && (fresh->producer_id < 0 || fresh->producer_id == s->id.producer_id))
 		return false;
 	for (uint32_t i = 0; i < s->count; i++)
 		if (s->slots[i]->state != BATCH_PLANNED)
 			return false;
 	s->recovering = s->passing = s->renumber = false;
 	s->retry_at_ms = now_ms;
-	begin_identity(s, *fresh);
+	begin_identity(s, *fresh);	/* without idempotence: none, and none is needed */
 	for (uint32_t i = 0; i < s->count; i++) {
 		stream_identify(s, s->slots[i]);
 		if (!s->conf->journaled)
@@ -637,6 +689,8 @@ const char *stream_hold_text(const struct stream *s, char *buf, size_t n)
 	const struct api_error *e = api_error(s->hold_code);
 	const char *why = s->hold_why ? s->hold_why : e->words;
 
+	if (s->doubt)
+		return stream_doubt_text(s, buf, n);
 	snprintf(buf, n, "%s%s%s%s%s", e->name, why ? ": " : "", why ? why : "", s->said[0] ? "; it says: " : "", s->said);
 	return buf;
 }
@@ -653,7 +707,8 @@ void stream_nudge(struct stream *s)
 
 void stream_forgotten(struct stream *s)
 {
-	s->warm = false;
+	s->warm = s->create_time = false;
+	s->last_offset = -1;
 }
 
 void stream_check(const struct stream *s)
@@ -666,7 +721,7 @@ void stream_check(const struct stream *s)
 		sent += b->state == BATCH_SENT;
 		planning += b->state == BATCH_PLANNING;
 		ASSERT(b->partition == s->partition);
-		if (before && s->conf->idempotent && same_identity(before, b) && !before->proven)
+		if (before && b->producer_id >= 0 && !s->conf->may_double && same_identity(before, b) && !before->proven)
 			ASSERT(b->base_sequence == stream_sequence_after(before->base_sequence, before->count));
 		if (!s->recovering && b->state == BATCH_SENT)
 			ASSERT(i < s->sent);

@@ -8,6 +8,7 @@
  *	flowing     -> recovering	an attempt failed, or its connection was lost, or batches of an earlier life wait
  *	recovering  -> flowing		everything that was ever sent is resolved
  *	held	    a pause of a state, with Kafka's code as reason: the same again, slowly
+ *	in doubt    nothing is sent before there is evidence of what became of what was sent (stream_doubt.c)
  *	cutting	    the oldest batch was refused for what it holds, for certain: others take its place (sender_cut.c)
  *
  * Invariants (stream_check)
@@ -34,17 +35,32 @@ struct stream_conf {
 	uint32_t in_flight;		/* sent and unanswered together */
 	bool     idempotent;
 	bool     journaled;		/* never drop, never renumber: hold */
+	bool     may_double;		/* journaled, but not all of it is recorded: what proves nothing is sent anew */
 	uint32_t retries;		/* without a journal */
 	int64_t  backoff_ms, backoff_max_ms;
 	int64_t  hold_ms, hold_max_ms;
 	int64_t  slow_ms;		/* an answer that took longer makes the stream slow */
 	int64_t  forget_ms;		/* a silence after which the broker may have forgotten the identity: warm up again */
+	int64_t  young_ms;		/* it certainly remembers what is younger (by the wall clock) */
+	int64_t  settle_ms;		/* so long after an attempt was lost it may still come to the broker */
+	int64_t  started_ms;		/* since when there can be no attempts of an earlier life */
 	uint64_t rng;			/* jitter */
 };
 
 struct stream_id { int64_t producer_id; int16_t epoch; };
 
 struct topic;
+struct evidence;
+struct request;
+
+/* Why evidence is needed. */
+enum stream_doubt {
+	DOUBT_NONE,
+	DOUBT_BEFORE,		/* before anything is sent again: the broker may have forgotten the identity */
+	DOUBT_ANSWERS,		/* the answers prove nothing, or the identity is refused */
+	DOUBT_REFUSED,		/* a repeat is refused for what it holds */
+	DOUBT_ALARM,		/* a first attempt was answered like a repeat: somebody else uses the identity */
+};
 
 struct stream {
 	struct stream_conf *conf;
@@ -83,6 +99,18 @@ struct stream {
 	int64_t  retry_at_ms;		/* nothing is sent before; 0: at once */
 	int64_t  last_ack_ms;
 
+	/* Evidence: stream_doubt.c, asked for by sender_evidence.c. */
+	enum stream_doubt doubt;
+	int64_t  doubt_ms;		/* since then */
+	struct evidence *evidence;	/* NULL: not begun */
+	uint32_t trusts;		/* verdicts that the identity lives, without a success since */
+	int64_t  loose_ms;		/* an attempt was lost then, and may still come to the broker; 0: none */
+	bool     restored;		/* has had batches of an earlier life */
+	bool     age_unknown;		/* clocks cannot tell how old its batches are */
+	bool     create_time;		/* the topic answers first attempts without a time, repeats with one */
+	uint64_t vouched_by;		/* the broker whose evidence holds; 0: there is none (sender_evidence.c) */
+	uint64_t answered_by;		/* the one that gave the last good answer */
+
 	/* For status. */
 	uint64_t acked_records, acked_bytes;
 	int64_t  last_offset;
@@ -91,6 +119,9 @@ struct stream {
 	struct topic *owner;
 	struct list node;		/* streams with slots */
 	uint8_t  conn;			/* which connection its sent batches are on */
+	const struct request *asked;	/* for evidence, NULL: nothing is */
+	int64_t  ask_at_ms;		/* not before */
+	uint32_t ask_faults;		/* in a row */
 	int16_t  reported;		/* hold_code that was told */
 };
 
@@ -156,6 +187,23 @@ void stream_cut_done(struct stream *s, struct list *parts, int64_t now_ms);
 void stream_cut_off(struct stream *s, const char *why, int64_t now_ms);
 /* With the time of now: to be recorded anew, state PLANNING. */
 void stream_restamp(struct stream *s, int64_t wall_ms, uint64_t round);
+
+/* --- stream_doubt.c: evidence instead of answers --- */
+
+void stream_doubt(struct stream *s, enum stream_doubt why, int16_t code, int64_t now_ms);
+/* Is there anything that may have been written and is to be sent again? */
+bool stream_any_maybe(const struct stream *s);
+/* The broker certainly remembers the identity, unless it lost its memory. */
+bool stream_young(const struct stream *s, int64_t wall_ms);
+/* In doubt, and quiet: nothing on a socket, at the journal or with the cutter. */
+bool stream_doubt_ready(const struct stream *s);
+/* Puts the question. 0 or ERR_NOMEM. */
+int  stream_doubt_begin(struct stream *s, int64_t wall_ms);
+/* There is a verdict: what is found is acknowledged, the rest goes on, or is withdrawn from its identity. vouched_by: who gave
+ * the evidence. */
+void stream_doubt_end(struct stream *s, uint64_t vouched_by, int64_t now_ms, struct list *done);
+/* Without a verdict: the log is gone. */
+void stream_doubt_drop(struct stream *s);
 
 /* stream_void.c: topic and cluster as they are now. A batch that is meant for others is in no log that is left: nothing is
  * sent until stream_void_settle took all identities off. True when that is news. */

@@ -1,4 +1,4 @@
-/* stream_inside.h - what the files of a stream share: stream.c and stream_cut.c. */
+/* stream_inside.h - what the files of a stream share: stream.c, stream_cut.c and stream_doubt.c. */
 #ifndef SPILLWAY_STREAM_INSIDE_H
 #define SPILLWAY_STREAM_INSIDE_H
 
@@ -14,6 +14,14 @@ void stream_renew_identity(struct stream *s, const struct stream_id *fresh);
 void stream_not_written(struct batch *b);
 /* No recovery, no hold, no waiting. */
 void stream_settle(struct stream *s);
+/* Proven not written, or given up as uncertain: a fresh identity, to be recorded in place of the old one (stream_renew). */
+void stream_withdraw(struct stream *s, bool uncertain);
+/* A batch is in the log: it leaves for `done`. */
+void stream_found(struct stream *s, struct batch *b, int64_t offset, int64_t now_ms, struct list *done);
+/* Why there is doubt, and what is being done about it. Returns buf. */
+const char *stream_doubt_text(const struct stream *s, char *buf, size_t n);
+/* Another pass of recovery, from the oldest; or its end. */
+void stream_resume(struct stream *s, int64_t now_ms);
 /* The same again, slowly. why NULL: the code's own words. */
 void stream_hold(struct stream *s, int16_t code, const char *why, int64_t now_ms);
 

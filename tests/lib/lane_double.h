@@ -17,7 +17,7 @@
 #include "agent/base/mem.h"
 #include "agent/tail.h"
 
-struct lane { char topic[250]; int32_t partition; uint32_t seals; int run; };
+struct lane { char topic[250]; int32_t partition; uint32_t seals, rescues; int run; };
 
 struct double_record {
 	const struct lane *lane;
@@ -54,6 +54,8 @@ struct producer {
 	size_t          route_count;
 	struct spool_range finished[64];
 	size_t          finished_count;
+	struct double_loss { const char *reason; char path[256]; int64_t file_id, from, to; uint64_t records, bytes; } losses[16];
+	size_t          loss_count;
 	uint64_t        filtered;		/* lines, of records' ranges too */
 	struct double_rejected { char why[160]; char bytes[256]; size_t size; struct spool_range range; char topic[250]; int code;
 	} rejected[16];
@@ -163,6 +165,14 @@ void lane_seal(struct lane *l)
 {
 	pthread_mutex_lock(&double_of_run->mu);
 	l->seals++;
+	pthread_mutex_unlock(&double_of_run->mu);
+}
+
+void lane_rescue(struct lane *l)
+{
+	pthread_mutex_lock(&double_of_run->mu);
+	l->rescues++;
+	pthread_cond_broadcast(&double_of_run->changed);
 	pthread_mutex_unlock(&double_of_run->mu);
 }
 
@@ -310,6 +320,21 @@ static inline void double_finished(void *arg, const struct spool_range *r)
 	pthread_mutex_unlock(&p->mu);
 }
 
+static inline void double_loss(void *arg, const struct spool_loss *l)
+{
+	struct producer *p = arg;
+	struct double_loss *d;
+
+	pthread_mutex_lock(&p->mu);
+	if (p->loss_count < sizeof p->losses / sizeof p->losses[0]) {
+		d = &p->losses[p->loss_count++];
+		*d = (struct double_loss){ l->reason, "", l->file_id, l->from, l->to, l->records, l->bytes };
+		snprintf(d->path, sizeof d->path, "%s", l->path);
+	}
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->mu);
+}
+
 static inline int double_rejected(void *arg, const struct spool_rejected *r)
 {
 	struct producer *p = arg;
@@ -381,7 +406,8 @@ static inline struct tail_hooks double_hooks(struct producer *p)
 	return (struct tail_hooks){ .arg = p, .file_put = double_file_put, .file_forget = double_file_forget,
 				    .route_put = double_route_put, .finished = double_finished,
 				    .rejected = double_rejected, .run_begin = double_run_begin,
-				    .run_end = double_run_end, .safe = double_safe, .all_read = double_all_read };
+				    .run_end = double_run_end, .loss = double_loss, .safe = double_safe,
+				    .all_read = double_all_read };
 }
 
 /* Waits until fn says true, at most 20 s. fn is called with the lock held. */

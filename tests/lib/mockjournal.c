@@ -146,8 +146,12 @@ static int plan(struct mock *m, struct list *batches)
 		m->fail_plans--;
 		return ERR_IO;
 	}
-	list_each(it, batches)
-		plan_one(m, list_entry(it, struct batch, node));
+	list_each(it, batches) {
+		struct batch *b = list_entry(it, struct batch, node);
+
+		if (!m->may_double || b->row_id || b->ledger_id)
+			plan_one(m, b);
+	}
 	return 0;
 }
 
@@ -193,8 +197,17 @@ static int spill(struct mock *m, struct list *batches)
 	}
 	if (!m->first_spill_ms)
 		m->first_spill_ms = clock_mono_ms();
-	list_each(it, batches)
-		add_row(m, list_entry(it, struct batch, node));
+	list_each(it, batches) {
+		struct batch *b = list_entry(it, struct batch, node);
+
+		if (m->give_up && !b->placed) {
+			m->given_up += (uint64_t)b->count;
+			continue;
+		}
+		if (b->placed && !b->ledger_id)
+			plan_one(m, b);
+		add_row(m, b);
+	}
 	return 0;
 }
 
@@ -279,6 +292,15 @@ static void refill(struct mock *m, const struct command *c, struct list *out)
 	}
 }
 
+/* The lane's backlog has them now. */
+static void count_rows(struct mock *m)
+{
+	pthread_mutex_lock(&m->mu);
+	list_each(it, &m->rows)
+		list_entry(it, struct mock_row, node)->counted = true;
+	pthread_mutex_unlock(&m->mu);
+}
+
 static void carry_out(struct mock *m, struct command *c)
 {
 	struct list out;
@@ -307,8 +329,10 @@ static void carry_out(struct mock *m, struct command *c)
 		producer_planned(m->p, &c->batches, rc);
 	else if (c->kind == ACKED)
 		producer_recorded(m->p, &c->batches);
-	else if (c->kind == SPILL)
+	else if (c->kind == SPILL) {
 		producer_spilled(m->p, &c->batches, rc, 100);
+		count_rows(m);
+	}
 	else if (c->kind == LOAD)
 		producer_loaded(m->p, c->b, rc);
 	else if (c->kind == REPLACE)
@@ -386,4 +410,36 @@ size_t mock_rows(struct mock *m)
 		n++;
 	pthread_mutex_unlock(&m->mu);
 	return n;
+}
+
+uint64_t mock_records(struct mock *m)
+{
+	uint64_t n = 0;
+
+	pthread_mutex_lock(&m->mu);
+	list_each(it, &m->rows)
+		n += (uint64_t)list_entry(it, struct mock_row, node)->like.count;
+	pthread_mutex_unlock(&m->mu);
+	return n;
+}
+
+uint64_t mock_forget(struct mock *m, struct lane *l, uint64_t n)
+{
+	uint64_t rows = 0, records = 0;
+
+	/* Under mu also the telling: the mock's thread counts new rows only behind it. */
+	pthread_mutex_lock(&m->mu);
+	list_each_safe(it, &m->rows) {
+		struct mock_row *r = list_entry(it, struct mock_row, node);
+
+		if (rows == n || r->lane != l || r->identity || !r->counted || r->id <= *cursor_of(m, l))
+			continue;
+		records += (uint64_t)r->like.count;
+		rows++;
+		drop_row(r);
+	}
+	if (rows)
+		producer_forgotten(m->p, l, rows);
+	pthread_mutex_unlock(&m->mu);
+	return records;
 }

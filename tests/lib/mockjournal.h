@@ -15,6 +15,7 @@ struct mock_row {
 	int64_t  id;
 	struct lane *lane;
 	bool     identity;
+	bool     counted;		/* producer_spilled was told */
 	struct batch like;		/* its plain fields */
 	uint8_t *bytes;
 };
@@ -33,12 +34,14 @@ struct mock {
 	int      cursor_count;
 	char     event[200];		/* the last one */
 	char     topic_event[200];	/* the last one about a topic */
-	bool     started;
+	bool     started, may_double;	/* the latter: plans of batches out of files are answered, not recorded */
 
 	/* Atomic: tests look at them, and set the failures (so many calls). */
 	_Atomic uint64_t spilled, spill_calls, spilled_identity, refills, rewinds, loads, acked_records;
 	_Atomic int64_t first_spill_ms;
 	_Atomic uint64_t replaces, rejected;
+	_Atomic bool give_up;		/* what is to be kept without an identity is given up */
+	_Atomic uint64_t given_up;	/* records */
 	_Atomic int fail_spills, fail_plans, fail_loads, fail_replaces;
 	_Atomic int64_t replace_retry_ms;	/* after a failed replace(); 0: 50 */
 	_Atomic uint64_t unplanned;	/* batches that the broker saw before they were recorded */
@@ -49,6 +52,9 @@ void mock_start(struct mock *m, struct producer *p);
 void mock_close(struct mock *m);
 /* A fake_seen_fn. */
 void mock_seen(void *mock, int64_t producer_id, int16_t epoch, int32_t sequence, int32_t count);
+/* Drops up to n of the lane's oldest rows that were not handed over, and tells the producer. Returns the records in them. */
+uint64_t mock_forget(struct mock *m, struct lane *l, uint64_t n);
 size_t mock_rows(struct mock *m);
+uint64_t mock_records(struct mock *m);		/* in rows */
 
 #endif

@@ -22,7 +22,7 @@ struct fixture {
 	struct conf conf;
 	struct conf_input in[2];
 	char *paths[2], *excludes[1];
-	bool once;
+	bool once, other_boot;
 	int64_t reconcile;
 	struct tail_known known[3];
 	size_t known_count;
@@ -60,7 +60,8 @@ static inline void open_tail(struct fixture *f)
 {
 	struct tail_conf c = { .conf = &f->conf, .producer = f->p, .hooks = double_hooks(f->p), .known = f->known,
 			       .known_count = f->known_count, .routes = f->p->routes, .route_count = f->p->route_count,
-			       .next_file_id = f->next_id, .once = f->once, .hostname = "host", .spec = f->spec,
+			       .next_file_id = f->next_id, .once = f->once, .other_boot = f->other_boot,
+			       .hostname = "host", .spec = f->spec,
 			       .key_serializer = f->key_serializer };
 	struct err err;
 

@@ -6,6 +6,7 @@ import time
 import nocodec
 import oracle
 import procs
+from kafka import Cluster
 from procs import until
 from scenario import Skip, scenario
 
@@ -412,3 +413,29 @@ def outages_in_a_row_balance_in_the_end(t):
     drained(t, agent)
     agent.stop()
     t.expect_all(kafka, topic)
+
+
+@scenario()
+def a_partition_without_answers_does_not_keep_the_position_of_its_file_back(t):
+    """Lines dealt out over three partitions, the leader of one is frozen: what it keeps back is spooled, so the position moves."""
+    cluster = Cluster(t.path("cluster"))
+    t.closing.append(cluster.close)
+    cluster.start()
+    cluster.nodes[0].create_topic("dealt", 3, replication=1, min_insync_replicas=1)
+    w = t.writer("app")
+    agent = t.agent(cluster.address, "dealt", producer={"partitioner.class": "round_robin", "batch.size": "16KiB", "linger.ms": 5,
+                    "request.timeout.ms": 1500, "buffer.memory": "64MiB", "max.block.ms": 60000, "max.in.flight.requests.per.connection": 1}).start()
+    w.write(300)
+    agent.until_acked(300)
+    node = cluster.node(cluster.leaders("dealt")[1])
+    node.freeze()
+    try:
+        w.write(30000)
+        s = agent.until(lambda s: s["records"]["acked"] > 20000 and s["spool"]["rows"], 60, "rows in the spool, though memory is free")
+        agent.until(lambda s: agent.file(w.path, s)["safe"] > agent.file(w.path, s)["size"] * 0.5, 60, "the position has moved")
+    finally:
+        node.thaw()
+    agent.until_acked(30300)
+    agent.stop()
+    v = oracle.judge(t.run_id, oracle.Ledger.load(t.ledger.path), oracle.triples(oracle.consume(cluster.address, "dealt")))
+    assert v.good, str(v)

@@ -1,5 +1,6 @@
 """restart.py - stopped, killed and started again: nothing is lost, doubled or out of order."""
 import os
+import shutil
 import signal
 import time
 
@@ -287,4 +288,30 @@ def a_second_signal_skips_the_delivering(t):
     agent.start()
     wait_for_lines(t, agent)
     agent.stop()
+    t.expect_all(kafka, topic)
+
+
+@scenario()
+def a_state_directory_that_was_copied_says_so_and_goes_on(t):
+    """Copied like from a backup, used in its new place: one warning, what was shipped before stays shipped; the next start is silent."""
+    kafka = t.kafka()
+    topic = t.topic(kafka)
+    w = t.writer("app")
+    agent = t.agent(kafka.address, topic)
+    for lines in (1000, 2000):
+        w.write(1000)
+        agent.start()
+        agent.until_acked(lines)
+        agent.stop()
+    words = "was moved, copied or restored"
+    assert words not in agent.log_text(), "the same place"
+    shutil.copytree(agent.state_dir, agent.state_dir + ".copy")
+    agent.settings["state_dir"] += ".copy"
+    agent.write_config()
+    for lines in (3000, 4000):
+        w.write(1000)
+        agent.start()
+        agent.until_acked(lines)
+        agent.stop()
+    assert agent.log_text().count(words) == 1, "once"
     t.expect_all(kafka, topic)

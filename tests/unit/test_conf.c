@@ -116,8 +116,6 @@ static void a_value_of_a_later_version_is_named_as_such(void **state)
 		snprintf(text, sizeof text, INPUT("%s"), of[i].line);
 		bad(text, of[i].problem);
 	}
-	bad(BASE "spool: { when_full: drop_oldest }\n", "f.yaml:6:21: \"when_full: drop_oldest\" is not supported yet");
-	bad(BASE "delivery: at_least_once\n", "f.yaml:6:11: \"delivery: at_least_once\" is not supported yet");
 	bad(BASE "metrics: { listen: '127.0.0.1:1' }\n", "f.yaml:6:20: \"listen: 127.0.0.1:1\" is not supported yet");
 	bad(BASE "threads: { tail: 4 }\n", "f.yaml:6:18: \"tail: 4\" is not supported yet");
 }

@@ -141,6 +141,19 @@ static void assert_all_there(struct fixture *f, int partition)
 	assert_int_equal(f->mock.unplanned, 0);
 }
 
+/* Each later than the one before, however many are missing. */
+static void assert_in_order(struct fixture *f)
+{
+	long last = -1;
+
+	for (size_t i = 0; i < fake_records(f->fake, "t", 0); i++) {
+		long n = strtol(fake_record(f->fake, "t", 0, i), NULL, 10);
+
+		assert_true(n > last);
+		last = n;
+	}
+}
+
 static void drain(struct fixture *f)
 {
 	assert_true(producer_drain(f->p, WAIT_MS, false));
@@ -267,6 +280,58 @@ static void memory_that_is_dry_for_max_block_ms_is_spilled_and_drained_in_order(
 	drain(f);
 	assert_int_equal(codec_compress_calls(), calls);
 	assert_all_there(f, 0);
+}
+
+/* Memory is far from dry; the lane that was announced to vanish is kept, the other one stays in memory. */
+static void what_is_about_to_vanish_is_kept_although_memory_is_not_dry(void **state)
+{
+	struct fixture *f = fixture(state, 1, 2);
+	struct lane *first, *other;
+
+	set(f, "linger.ms", "60000");
+	begin(f);
+	first = f->lane;
+	other = producer_lane(f->p, "t", 1);
+	append_some(f, 10);
+	lane_seal(first);
+	wait_for(fake_records(f->fake, "t", 0) == 10);
+	fake_down(f->fake, 0);
+	append_some(f, 300);			/* more than a batch: the rest of it is open */
+	f->lane = other;
+	assert_true(append(f, 0));
+	lane_seal(other);
+	wait_for((lane_rescue(first), producer_in_memory(f->p) == 1));
+	assert_true(mock_rows(&f->mock) > 1);
+	fake_up(f->fake, 0);
+	drain(f);
+	assert_all_there(f, 0);
+	assert_int_equal(fake_records(f->fake, "t", 1), 1);
+}
+
+/* What was appended to an unbound lane lies in the lanes that its keys chose. */
+static void rescue_reaches_the_lanes_of_keyed_records(void **state)
+{
+	struct fixture *f = fixture(state, 1, 3);
+	struct lane_record r = { .key_len = 1, .value = "v", .value_len = 1, .timestamp = -1 };
+
+	set(f, "linger.ms", "60000");
+	open_(f);
+	f->lane = producer_lane(f->p, "t", -1);
+	start(f);
+	append_some(f, 10);
+	lane_seal(f->lane);
+	wait_for(fake_records(f->fake, "t", -1) == 10);
+	fake_down(f->fake, 0);
+	lane_begin(f->lane, clock_mono_ms(), clock_wall_ms());
+	for (int i = 0; i < 8; i++) {
+		r.key = &"abcdefgh"[i];
+		assert_int_equal(lane_append(f->lane, &r), 0);
+	}
+	lane_end(f->lane);
+	wait_for((lane_rescue(f->lane), producer_in_memory(f->p) == 0));
+	fake_up(f->fake, 0);
+	drain(f);
+	assert_int_equal(fake_records(f->fake, "t", -1), 18);
 }
 
 static void an_answer_in_between_restarts_the_clock(void **state)
@@ -530,6 +595,126 @@ static void a_stop_keeps_unanswered_batches_with_their_identity(void **state)
 	f->started = false;
 }
 
+/* --- the journal has no room, or drops what it has --- */
+
+static void what_the_journal_gives_up_leaves_memory_and_the_lane(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+
+	begin(f);
+	append_some(f, 100);
+	wait_for(fake_records(f->fake, "t", 0) == 100);
+	f->mock.give_up = true;
+	fake_down(f->fake, 0);
+	append_until_dry(f);
+	wait_for(f->mock.given_up > 0);
+	append_some(f, 20000);
+	lane_seal(f->lane);
+	wait_for(producer_in_memory(f->p) == 0);
+	/* Nothing is left but what may have been sent: that is kept. */
+	wait_for(f->mock.given_up + fake_records(f->fake, "t", 0) + mock_records(&f->mock) == (uint64_t)f->next);
+	fake_up(f->fake, 0);
+	f->mock.give_up = false;
+	append_some(f, 100);
+	drain(f);
+	assert_int_equal(fake_records(f->fake, "t", 0) + f->mock.given_up, f->next);
+	assert_in_order(f);
+}
+
+/* While rows drain, are given back, and new ones come. */
+static void rows_that_are_dropped_leave_the_backlog_at_any_moment(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	uint64_t dropped = 0;
+
+	begin(f);
+	append_some(f, 100);
+	wait_for(fake_records(f->fake, "t", 0) == 100);
+	for (int i = 0; i < 8; i++) {
+		size_t before;
+
+		fake_down(f->fake, 0);
+		append_until_dry(f);
+		append_some(f, 10000);
+		wait_for(mock_rows(&f->mock) > 20);
+		dropped += mock_forget(&f->mock, f->lane, 3);
+		before = fake_records(f->fake, "t", 0);
+		fake_fault(f->fake, 0, FAULT_CLOSE_AFTER, 0, 1);
+		fake_up(f->fake, 0);
+		wait_for((dropped += mock_forget(&f->mock, f->lane, 1), fake_records(f->fake, "t", 0) > before));
+	}
+	drain(f);
+	assert_true(dropped > 0);
+	assert_int_equal(fake_records(f->fake, "t", 0) + dropped, f->next);
+	assert_in_order(f);
+}
+
+static void a_batch_that_keeps_a_position_back_is_kept_though_memory_is_free(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+
+	set(f, "max.block.ms", "60000");
+	begin(f);
+	append_some(f, 100);
+	wait_for(fake_records(f->fake, "t", 0) == 100);
+	fake_down(f->fake, 0);
+	wait_for(!any_broker_up(f));
+	append_some(f, 1000);
+	producer_keep_source(f->p, 2, 500);	/* another file */
+	producer_keep_source(f->p, 1, 50);	/* finished */
+	wait_for(!any_broker_up(f));		/* a round has gone by */
+	assert_int_equal(f->mock.spilled, 0);
+	/* Its batch may be open: it is sealed, and found when it is asked for again. */
+	wait_for((producer_keep_source(f->p, 1, f->next - 1), mock_records(&f->mock) == 1000));
+	fake_up(f->fake, 0);
+	drain(f);
+	assert_all_there(f, 0);
+}
+
+/* --- not everything is recorded --- */
+
+static void may_double(struct fixture *f)
+{
+	f->mock.may_double = f->j.may_double = true;
+	begin(f);
+	append_some(f, 100);
+	wait_for(fake_records(f->fake, "t", 0) == 100);
+	assert_int_equal(f->mock.plan_count, 0);
+}
+
+static void unrecorded_batches_get_their_identity_recorded_when_they_are_kept(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+
+	may_double(f);
+	fake_fault(f->fake, 0, FAULT_SWALLOW, 0, 1);
+	append_some(f, 1000);
+	wait_for(fake_records(f->fake, "t", 0) > 100);
+	f->mock.fail_spills = 2;
+	fake_down(f->fake, 0);
+	append_until_dry(f);
+	wait_for(f->mock.spilled_identity > 0);
+	append_some(f, 3000);
+	fake_up(f->fake, 0);
+	drain(f);
+	assert_int_equal(fake_records(f->fake, "t", 0), f->next);
+	assert_in_order(f);
+}
+
+static void a_stop_keeps_unrecorded_batches_that_were_sent(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+
+	may_double(f);
+	fake_fault(f->fake, 0, FAULT_SWALLOW, 0, 1);
+	append_some(f, 50);
+	wait_for(fake_records(f->fake, "t", 0) == 150);
+	producer_stop(f->p, NULL, NULL);
+	assert_int_equal(mock_rows(&f->mock), 1);
+	assert_int_equal(f->mock.spilled_identity, 1);
+	f->started = false;
+}
+
 /* --- everything at once --- */
 
 static void chaos(struct fixture *f, unsigned int *rng, int partitions)
@@ -576,6 +761,8 @@ int main(int argc, char **argv)
 		T(a_plan_that_cannot_be_recorded_is_tried_again_in_order),
 		T(unbound_and_keyed_lines_share_partitions),
 		T(memory_that_is_dry_for_max_block_ms_is_spilled_and_drained_in_order),
+		T(what_is_about_to_vanish_is_kept_although_memory_is_not_dry),
+		T(rescue_reaches_the_lanes_of_keyed_records),
 		T(an_answer_in_between_restarts_the_clock),
 		T(what_cannot_be_kept_stays_and_goes_when_the_broker_is_back),
 		T(some_spills_fail_and_the_order_holds),
@@ -586,6 +773,11 @@ int main(int argc, char **argv)
 		T(restored_batches_are_sent_first_under_their_old_identity),
 		T(a_stop_keeps_what_was_sent_and_what_the_caller_wants),
 		T(a_stop_keeps_unanswered_batches_with_their_identity),
+		T(what_the_journal_gives_up_leaves_memory_and_the_lane),
+		T(rows_that_are_dropped_leave_the_backlog_at_any_moment),
+		T(a_batch_that_keeps_a_position_back_is_kept_though_memory_is_free),
+		T(unrecorded_batches_get_their_identity_recorded_when_they_are_kept),
+		T(a_stop_keeps_unrecorded_batches_that_were_sent),
 		T(cuts_outages_and_full_spools_lose_and_double_nothing),
 	};
 

@@ -72,7 +72,7 @@ static void every_problem_of_both_parts_is_told_in_one_run(void **state)
 	    "  security.protocol: SASL_SSL\n  sasl.mechanism: PLAIN\n  sasl.jaas.config: x\n  ssl.keystore.type: JKS\n"
 			"max_lanes: 0\n",
 	    ":1:1: producer: delivery: exactly_once needs idempotence, and that needs acks: all, retries above 0 and "
-	    "max.in.flight.requests.per.connection of at most 5\n"
+	    "max.in.flight.requests.per.connection of at most 5; delivery: at_least_once does without\n"
 	    ":2:5: max_line of 2097152 bytes does not fit: with key, headers and overhead at most 1048064 fit max.request.size and "
 			"a quarter "
 	    "of buffer.memory\n"

@@ -430,6 +430,36 @@ static void a_file_deleted_while_it_waits_for_memory_is_read_to_its_end(void **s
 	expect_row(f, 1, FILE_DELETED, true);
 }
 
+static bool was_rescued(struct producer *p, void *arg)
+{
+	return p->lanes[0].rescues > *(uint32_t *)arg;
+}
+
+/* Its lines are nowhere else: its lane is told so, again and again until they are finished. */
+static void lanes_of_deleted_and_rotated_files_are_rescued_until_these_are_finished(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t n = 1;
+
+	f->p->safe_is_read = false;
+	append(f, "a.log", "1\n");
+	start(f);
+	expect(f, "<1>");
+	move(f, "a.log", "a.old");
+	assert_true(double_wait(f->p, was_rescued, &n));
+	pthread_mutex_lock(&f->p->mu);
+	f->p->files[0].safe = 2;
+	pthread_mutex_unlock(&f->p->mu);
+	expect_row(f, 1, FILE_DONE, true);
+	pthread_mutex_lock(&f->p->mu);
+	n = f->p->lanes[0].rescues;
+	pthread_mutex_unlock(&f->p->mu);
+	append(f, "b.log", "2\n");
+	expect(f, "<1><2>");
+	assert_int_equal(unlink(at(f, "b.log")), 0);
+	assert_true(double_wait(f->p, was_rescued, &n));
+}
+
 static void old_rows_are_forgotten(void **state)
 {
 	struct fixture *f = *state;
@@ -1001,6 +1031,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_file_renamed_over_a_followed_one_is_read_and_the_old_one_to_its_end),
 	TEST(a_rotated_file_is_closed_when_finished_and_idle_and_goes_on_if_it_comes_back),
 	TEST(a_file_deleted_while_it_waits_for_memory_is_read_to_its_end),
+	TEST(lanes_of_deleted_and_rotated_files_are_rescued_until_these_are_finished),
 	TEST(old_rows_are_forgotten),
 	TEST(a_random_life_of_files_gives_each_line_once),
 	TEST(a_truncated_file_is_read_from_its_beginning_as_a_new_generation),

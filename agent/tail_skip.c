@@ -1,0 +1,100 @@
+/* tail_skip.c - ranges of a file that are not read: they were finished or promised before, or are given up.
+ * Threads: tail. */
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/mem.h"
+#include "agent/identity.h"
+#include "agent/tail_inside.h"
+
+#define COUNTED (64 << 20)
+
+int skip_add(struct tail_skip **v, size_t *n, int64_t from, int64_t to)
+{
+	struct tail_skip *s;
+	size_t at = 0, behind;
+
+	if (from >= to)
+		return 0;
+	s = mem_grow(*v, *n, sizeof *s);
+	if (!s)
+		return ERR_NOMEM;
+	*v = s;
+	while (at < *n && s[at].to < from)
+		at++;
+	/* Those that touch it become one with it. */
+	for (behind = at; behind < *n && s[behind].from <= to; behind++) {
+		from = s[behind].from < from ? s[behind].from : from;
+		to = s[behind].to > to ? s[behind].to : to;
+	}
+	memmove(&s[at + 1], &s[behind], (*n - behind) * sizeof *s);
+	s[at] = (struct tail_skip){ from, to };
+	*n = *n + 1 - (behind - at);
+	return 0;
+}
+
+/* Beyond COUNTED bytes it is guessed from those before: everything else would wait meanwhile. */
+static uint64_t count_lines(int fd, int64_t from, int64_t to)
+{
+	int64_t counted = to - from < COUNTED ? to - from : COUNTED, end = from + counted, all = to - from;
+	uint8_t buf[16384];
+	uint64_t lines = 0;
+
+	while (from < end) {
+		size_t want = end - from < (int64_t)sizeof buf ? (size_t)(end - from) : sizeof buf;
+		ssize_t n = pread(fd, buf, want, from);
+
+		if (n <= 0)
+			break;
+		for (const uint8_t *p = buf; (p = memchr(p, '\n', (size_t)(buf + n - p))); p++)
+			lines++;
+		from += n;
+	}
+	return all > counted ? (uint64_t)((double)lines / (double)counted * (double)all) : lines;
+}
+
+static void finish_one(struct tail *t, const struct file *f, int64_t from, int64_t to)
+{
+	struct spool_range r = { .file_id = f->id, .from = from, .to = to, .route = f->route->row.id };
+
+	if (identity_read_marker(f->fd, to, &r.marker) < 0)
+		r.marker = 0;
+	t->hooks->finished(t->hooks->arg, &r);
+}
+
+static void tell(struct tail *t, const struct file *f, int64_t from, int64_t to, const char *reason)
+{
+	t->hooks->loss(t->hooks->arg, &(struct spool_loss){
+		.ms = clock_wall_ms(), .reason = reason, .topic = f->dest ? lane_topic(f->dest->lane) : "",
+		.partition = f->dest ? lane_partition(f->dest->lane) : -1, .file_id = f->id, .path = f->path,
+		.from = from, .to = to, .records = count_lines(f->fd, from, to), .bytes = (uint64_t)(to - from),
+	});
+}
+
+int64_t skip_tell(struct tail *t, const struct file *f, int64_t from, int64_t to, const char *reason, bool finish)
+{
+	int64_t bytes = 0, end;
+
+	for (size_t i = f->skip_next; from < to; i++) {
+		bool last = i >= f->skip_count;
+
+		end = !last && f->skips[i].from < to ? f->skips[i].from : to;
+		if (from < end) {
+			tell(t, f, from, end, reason);
+			if (finish)
+				finish_one(t, f, from, end);
+			bytes += end - from;
+		}
+		if (last)
+			break;
+		from = f->skips[i].to > from ? f->skips[i].to : from;
+	}
+	return bytes;
+}
+
+void skip_finish(struct tail *t, const struct file *f)
+{
+	for (size_t i = f->skip_next; i < f->skip_count; i++)
+		finish_one(t, f, f->skips[i].from, f->skips[i].to);
+}
