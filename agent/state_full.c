@@ -88,11 +88,14 @@ static int drop_one_row(struct state *st, struct err *e)
 		return rc;
 	if (m->n == 0)
 		return err_set(e, ERR_SPOOL_FULL, "the spool is full of batches that are in flight, none of them may be dropped");
-	rc = spool_row_drop(st->spool, m->ids[m->at], SPOOL_LOSS_OLDEST, e);
-	if (rc >= 0 && note_forgotten(m, m->lanes[m->at]) < 0)
-		rc = err_set(e, ERR_NOMEM, "out of memory");
+	rc = note_forgotten(m, m->lanes[m->at]);
 	if (rc < 0)
+		return err_set(e, rc, "out of memory");
+	rc = spool_row_drop(st->spool, m->ids[m->at], SPOOL_LOSS_OLDEST, e);
+	if (rc < 0) {
+		m->in_vain = true;		/* what is noted must not be told */
 		return rc;
+	}
 	m->records += m->counts[m->at++];
 	return 0;
 }

@@ -24,13 +24,13 @@ void state_ask_holes(struct state *st, int64_t now)
 	}
 }
 
-/* One file at a time: when it is done the next commit finds others. */
+/* One file at a time, the last that was seen: each gets its turn. */
 void state_watch_holes(struct state *st, const struct list *acked)
 {
 	list_each(it, acked) {
 		const struct batch *b = list_entry(it, struct batch, node);
 
-		for (uint32_t i = 0; i < b->range_count && !st->holes_file; i++)
+		for (uint32_t i = 0; i < b->range_count; i++)
 			if ((i == 0 || b->ranges[i].file_id != b->ranges[i - 1].file_id) &&
 			    spool_holes(st->spool, b->ranges[i].file_id) > HOLES_MAX)
 				st->holes_file = b->ranges[i].file_id;

@@ -2,6 +2,8 @@
  *
  * Why LATEST comes before OFFSET: a timestamp that nobody has yet says "not in the log", and the scan then begins at its end. Asked
  * afterwards that end would hide what came in between.
+ * Why the scan begins one offset before: a log whose oldest record is what was asked for may have lost older ones to retention,
+ * and where offsets are missing just before it compaction may have taken ours.
  * Why base_timestamp is compared: two agents with a copied state directory may write the same sequences; the one whose
  * records are not in the log must not take the other's for its own. A topic with LogAppendTime may have changed it.
  * Invariants
@@ -32,7 +34,7 @@ struct evidence *evidence_new(const struct evidence_conf *conf, const struct evi
 	if (count)
 		memcpy(e->items, items, count * sizeof *items);
 	e->count = count;
-	e->latest = e->start = e->at = e->high_watermark = -1;
+	e->latest = e->earliest = e->start = e->at = e->high_watermark = -1;
 	return e;
 }
 
@@ -88,7 +90,8 @@ static void conclude(struct evidence *e, int64_t asked_ms)
 {
 	bool whole = !e->unreadable && !e->hole;
 
-	e->conf.resend &= !out_of_line(e);
+	/* And where somebody else's batch stands a repeat would be taken for it. */
+	e->conf.resend &= !out_of_line(e) && !e->foreign;
 	if (!missing(e) || (whole && e->conf.resend)) {
 		done(e, EVIDENCE_SCANNED);
 	} else if (!e->settled || asked_ms < e->conf.settle_at_ms) {
@@ -180,7 +183,7 @@ void evidence_take_producers(struct evidence *e, int64_t asked_ms)
 	if (e->other || (e->seen && !alive && one_identity(e)))
 		e->conf.resend = false;
 	e->behind = e->seen && n < 0 && ends_before(e, e->seen_sequence);
-	e->tail = n > 0 && e->items[n - 1].maybe && !e->items[n - 1].found;
+	e->tail = n > 0 && e->items[n - 1].maybe && !e->items[n - 1].found && !e->items[n - 1].foreign;
 	alive = alive && e->seen_ms >= e->conf.alive_since_ms;
 	if (alive && e->conf.trust)
 		done(e, EVIDENCE_ALIVE);
@@ -196,10 +199,17 @@ void evidence_take_offset(struct evidence *e, int64_t offset)
 {
 	if (e->step == EVIDENCE_LATEST) {
 		e->latest = offset < 0 ? 0 : offset;
+		e->step = EVIDENCE_EARLIEST;
+		return;
+	}
+	if (e->step == EVIDENCE_EARLIEST) {
+		e->earliest = offset < 0 ? 0 : offset;
 		e->step = EVIDENCE_OFFSET;
 		return;
 	}
-	e->start = e->at = offset >= 0 && offset < e->latest ? offset : e->latest;
+	e->start = offset >= 0 && offset < e->latest ? offset : e->latest;
+	e->at = e->start > e->earliest ? e->start - 1 : e->start;
+	e->hole = e->start <= e->earliest && e->earliest > 0;
 	e->step = EVIDENCE_RECORDS;
 }
 
@@ -212,7 +222,7 @@ static void compare(struct evidence *e, const struct api_batch_header *h)
 			continue;
 		if (h->last_offset - h->base_offset + 1 != it->count ||
 		    (h->base_timestamp != it->base_timestamp && !(h->attributes & LOG_APPEND_TIME))) {
-			e->foreign = true;
+			e->foreign = it->foreign = true;
 			continue;
 		}
 		it->found = true;
@@ -240,9 +250,6 @@ void evidence_take_records(struct evidence *e, const struct api_fetch *a, int64_
 	int64_t began = e->at;
 
 	e->high_watermark = a->high_watermark;
-	/* Where the log begins with what is asked for, something older may have been deleted that was asked for too. */
-	if (began == e->start)
-		e->hole |= a->log_start_offset < 0 || (a->log_start_offset > 0 && a->log_start_offset >= e->start);
 	while (p && api_next_batch_header(&p, end, &h)) {
 		if (h.last_offset < e->at)
 			continue;
@@ -282,7 +289,7 @@ void evidence_refused(struct evidence *e, int64_t now_ms)
 
 void evidence_rewind(struct evidence *e)
 {
-	e->latest = e->start = e->at = -1;
+	e->latest = e->earliest = e->start = e->at = -1;
 	e->hole = false;
 	look_into_log(e);
 }

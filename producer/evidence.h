@@ -1,9 +1,9 @@
 /* evidence.h - what became of batches that nobody answered: found in the log, provably not there, or not to be known.
  *
- * Why: answers to Produce prove nothing when a broker has forgotten a producer (it then takes anything), when all of them are
- * 45, or when a repeat is refused for what it holds. The leader's memory of producers and the batch headers in its log do.
+ * Why: answers to Produce prove nothing when a broker has forgotten a producer (it then takes anything), when all of them
+ * are 45, or when a repeat is refused for what it holds. The leader's memory of producers and its log's batch headers do.
  *
- * The way	PRODUCERS -> LATEST -> OFFSET -> RECORDS (again and again, up to the high watermark) -> [wait -> PRODUCERS ...]
+ * The way	PRODUCERS -> LATEST -> EARLIEST -> OFFSET -> RECORDS (again, up to the high watermark) -> [wait -> PRODUCERS ...]
  *	alive		the leader remembers the identity and its last sequence is one of our boundaries: to send again
  *			under it is sound, every repeat will be recognised
  *	scanned		a consumer sees nothing above the high watermark, so what is found is committed: acknowledged. What is
@@ -28,6 +28,7 @@
 enum evidence_step {
 	EVIDENCE_PRODUCERS,		/* DescribeProducers */
 	EVIDENCE_LATEST,		/* ListOffsets: where the log ends, before anything else of it is asked */
+	EVIDENCE_EARLIEST,		/* ListOffsets: where it begins */
 	EVIDENCE_OFFSET,		/* ListOffsets: from_ms */
 	EVIDENCE_RECORDS,		/* Fetch at `at` */
 	EVIDENCE_WAIT,			/* nothing before wait_until_ms */
@@ -46,6 +47,7 @@ struct evidence_item {
 	int64_t producer_id; int16_t epoch; int32_t base_sequence, count; int64_t base_timestamp;
 	bool    maybe;			/* may have been written; else it is known not to be, and only its boundary counts */
 	bool    found; int64_t offset;
+	bool    foreign;		/* somebody else's batch has its sequences */
 };
 
 struct evidence_conf {
@@ -67,13 +69,13 @@ struct evidence {
 	enum evidence_step step;
 	enum evidence_verdict verdict;
 	int64_t wait_until_ms;
-	int64_t latest, start, at, high_watermark;	/* offsets of the scan; -1: not known */
+	int64_t latest, earliest, start, at, high_watermark;	/* offsets; at: of the scan; -1: not known */
 	bool    hole;			/* offsets are missing, or the log does not reach back */
 	bool    unreadable;		/* this leader does not let us look into the log, or cannot */
 	bool    settled;		/* nothing of ours could come any more when the present look began */
 	bool    tail;			/* the leader remembers what is not committed yet */
 	bool    behind;			/* its memory ends before our oldest: it lost what it had acknowledged */
-	bool    foreign;		/* our sequences, with somebody else's records */
+	bool    foreign;		/* of any of them */
 	bool    append_time;		/* found, in a topic that stamps batches itself */
 	uint32_t empty;			/* answers without a batch in a row */
 

@@ -92,7 +92,8 @@ static int write_question(const struct sender *s, const struct stream *st, struc
 		return api_describe_producers_request(out, r->version, r->correlation_id, client_id, st->topic, st->partition);
 	if (r->api == API_LIST_OFFSETS)
 		return api_list_offsets_request(out, r->version, r->correlation_id, client_id, st->topic, st->partition,
-						e->step == EVIDENCE_LATEST ? API_OFFSET_LATEST : e->conf.from_ms);
+						e->step == EVIDENCE_LATEST ? API_OFFSET_LATEST :
+						e->step == EVIDENCE_EARLIEST ? API_OFFSET_EARLIEST : e->conf.from_ms);
 	return api_fetch_request(out, r->version, r->correlation_id, client_id, st->topic, st->partition, e->at, 0, SCAN_BYTES);
 }
 
@@ -170,12 +171,15 @@ static void ask(struct sender *s, struct stream *st, struct broker *b)
 /* People learn what the log has lost, whatever comes of our batches. */
 static void tell_lost(struct sender *s, const struct stream *st)
 {
+	const char *what = NULL;
+
 	if (st->evidence->behind)
-		sender_tell(s, st->topic, st->partition, "the cluster has lost records that it had acknowledged: the partition's "
-			    "leader remembers less of ours than was answered good; see unclean.leader.election.enable and its disks");
+		what = "the cluster has lost records that it had acknowledged: the partition's leader remembers less of ours than "
+		       "was answered good; look at unclean.leader.election.enable and at disks";
 	else if (st->evidence->foreign && st->doubt != DOUBT_ALARM)
-		sender_tell(s, st->topic, st->partition, "another writer used our producer id: is this state directory or machine "
-			    "image a copy?");
+		what = "another writer used our producer id: is this state directory or machine image a copy?";
+	if (what)
+		sender_tell(s, st->topic, st->partition, what);
 }
 
 static void settle(struct sender *s, struct stream *st, const struct broker *b)
@@ -222,7 +226,9 @@ void sender_evidence(struct sender *s)
 	list_each(it, &s->streams) {
 		struct stream *st = list_entry(it, struct stream, node);
 
-		if (st->doubt || st->recovering)
+		if (st->doubt && !st->count)
+			stream_doubt_over(st, s->now_ms);
+		else if (st->doubt || st->recovering)
 			step(s, st);
 	}
 }

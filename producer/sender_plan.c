@@ -56,7 +56,11 @@ static struct stream *open_stream(struct sender *s, struct topic *t, int32_t par
 
 	if (st && st->need_id && st->id.producer_id == s->id.producer_id)
 		s->id_stale = true;
-	return st && stream_can_take(st, &s->id, s->round) && connected(s, t, partition) ? st : NULL;
+	if (!st || !stream_can_take(st, &s->id, s->round) || !connected(s, t, partition))
+		return NULL;
+	/* A transaction costs the journal much the same for one batch as for several: while the stream has as many under way as
+	 * it may send, the next ones wait for each other. */
+	return s->journal && !st->planning && st->count > STREAM_WINDOW / 2 ? NULL : st;
 }
 
 /* Has a batch that is ready to be sent, for longer than partitioner.availability.timeout.ms. */

@@ -33,6 +33,7 @@
 #include "agent/base/mem.h"
 #include "agent/base/rng.h"
 #include "producer/api.h"
+#include "producer/evidence.h"
 #include "producer/stream_inside.h"
 
 #define CODE_OUT_OF_ORDER 45
@@ -623,6 +624,10 @@ void stream_abandon(struct stream *s, struct batch *b, int code, int64_t now_ms,
 	for (uint32_t k = i + 1; k < s->count; k++)
 		s->slots[k]->gaps += same_identity(s->slots[k], b);
 	finish(s, i, code, done);
+	/* A question that was put was about other batches. */
+	evidence_free(s->evidence);
+	s->evidence = NULL;
+	s->asked = NULL;
 	judge(s, now_ms);
 }
 

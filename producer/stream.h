@@ -195,15 +195,17 @@ void stream_doubt(struct stream *s, enum stream_doubt why, int16_t code, int64_t
 bool stream_any_maybe(const struct stream *s);
 /* The broker certainly remembers the identity, unless it lost its memory. */
 bool stream_young(const struct stream *s, int64_t wall_ms);
-/* In doubt, and quiet: nothing on a socket, at the journal or with the cutter. */
+/* In doubt, and quiet: nothing that was ever sent is on a socket, at the journal or with the cutter. */
 bool stream_doubt_ready(const struct stream *s);
 /* Puts the question. 0 or ERR_NOMEM. */
 int  stream_doubt_begin(struct stream *s, int64_t wall_ms);
 /* There is a verdict: what is found is acknowledged, the rest goes on, or is withdrawn from its identity. vouched_by: who gave
  * the evidence. */
 void stream_doubt_end(struct stream *s, uint64_t vouched_by, int64_t now_ms, struct list *done);
-/* Without a verdict: the log is gone. */
+/* Without a verdict: the log is gone, or its batches are. */
 void stream_doubt_drop(struct stream *s);
+/* In doubt about nothing: the batches were given up. */
+void stream_doubt_over(struct stream *s, int64_t now_ms);
 
 /* stream_void.c: topic and cluster as they are now. A batch that is meant for others is in no log that is left: nothing is
  * sent until stream_void_settle took all identities off. True when that is news. */

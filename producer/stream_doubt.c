@@ -59,6 +59,13 @@ void stream_doubt_drop(struct stream *s)
 	s->doubt = DOUBT_NONE;
 }
 
+void stream_doubt_over(struct stream *s, int64_t now_ms)
+{
+	stream_doubt_drop(s);
+	s->hold_code = 0;
+	stream_resume(s, now_ms);
+}
+
 bool stream_any_maybe(const struct stream *s)
 {
 	for (uint32_t i = 0; i < s->count; i++)
@@ -85,7 +92,7 @@ bool stream_doubt_ready(const struct stream *s)
 	if (!s->doubt || s->voided || s->cutting || s->sent)
 		return false;
 	for (uint32_t i = 0; i < s->count; i++)
-		if (s->slots[i]->state != BATCH_PLANNED)
+		if (s->slots[i]->attempts > 0 && s->slots[i]->state != BATCH_PLANNED)
 			return false;
 	return true;
 }
@@ -126,8 +133,10 @@ static uint32_t fill_items(const struct stream *s, struct evidence_item *items, 
 
 int stream_doubt_begin(struct stream *s, int64_t wall_ms)
 {
+	/* A machine or directory that is a copy may find what another one wrote: then only the log tells whose it is. */
+	bool before = s->doubt == DOUBT_BEFORE && !s->age_unknown;
 	struct evidence_conf conf = {
-		.resend = s->doubt == DOUBT_BEFORE, .trust = s->doubt == DOUBT_BEFORE || (s->doubt == DOUBT_ANSWERS && !s->trusts),
+		.resend = s->doubt == DOUBT_BEFORE, .trust = before || (s->doubt == DOUBT_ANSWERS && !s->trusts),
 		.young = stream_young(s, wall_ms), .alive_since_ms = wall_ms - s->conf->young_ms,
 		.settle_at_ms = settle_at(s), .tail_ms = TAIL_MS,
 	};

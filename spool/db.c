@@ -212,7 +212,9 @@ static int open_to_write(struct db *d, struct err *ret_err)
 
 	if (rc < 0)
 		return rc;
-	rc = sqlite3_open_v2(d->path, &d->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+	rc = db_vfs_register();
+	if (rc == SQLITE_OK)
+		rc = sqlite3_open_v2(d->path, &d->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, DB_VFS);
 	if (rc != SQLITE_OK)
 		return db_error(d, rc, ret_err, "cannot open the state database");
 	(void)sqlite3_extended_result_codes(d->sql, 1);
@@ -236,11 +238,7 @@ int db_open(struct db *d, const struct db_conf *conf, struct err *ret_err)
 {
 	int rc;
 
-	*d = (struct db){ .dir_fd = -1, .min_free = conf->min_free, .sync_full = true };
-	/* 32 MiB above max_size: the reserve of what has an identity, the ledger, positions and deletes. */
-	d->max_pages = (conf->max_size < INT64_MAX / 2 ? conf->max_size + (32 << 20) : INT64_MAX / 2) / DB_PAGE + 1;
-	if (d->max_pages > 1000000000)
-		d->max_pages = 1000000000;	/* SQLite's ceiling: 16 TiB of these pages */
+	*d = (struct db){ .dir_fd = -1, .max_size = conf->max_size, .min_free = conf->min_free, .sync_full = true };
 	rc = db_lock(d, conf, ret_err);
 	if (rc == 0)
 		rc = d->look_only ? open_to_look(d, ret_err) : open_to_write(d, ret_err);

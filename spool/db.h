@@ -2,7 +2,7 @@
  *
  * Knows nothing of what the tables mean. The only other files that see sqlite3.h are those that bind and read columns.
  * Files: db.c (open, close, errors), db_setup.c (lock, pragmas, versions), db_txn.c (transactions, checkpoints, vacuum),
- *	db_space.c (room on disk).
+ *	db_space.c (room on disk), db_vfs.c (reads and writes in large portions).
  * Threads: one, as spool.h says.
  */
 #ifndef SPILLWAY_SPOOL_DB_H
@@ -15,7 +15,7 @@
 #include "agent/base/err.h"
 #include "spool/schema.h"
 
-#define DB_PAGE 16384
+#define DB_VFS  "spillway"
 
 struct db {
 	sqlite3      *sql;
@@ -25,12 +25,15 @@ struct db {
 	int           dir_fd;		/* holds the flock */
 	bool          look_only;	/* opened immutable: nothing may be written */
 
+	int64_t       page;		/* PRAGMA page_size */
+	int64_t       max_size;		/* bytes of rows */
 	int64_t       max_pages;	/* PRAGMA max_page_count */
 	int64_t       min_free;
 	int64_t       wal_pages;	/* frames in the WAL since it was last folded in, by the commit hook */
 	int64_t       wal_limit;	/* bytes of WAL at which a commit folds it in */
 	int64_t       txn_pages;	/* this transaction's estimate, see db_room */
-	bool          shrunk;		/* vacuumed, but the file is not cut yet */
+	int64_t       to_cut;		/* pages vacuumed by which the file is not cut yet */
+	bool          large_cache;	/* PRAGMA cache_size was made large */
 	bool          sync_full;	/* PRAGMA synchronous as it is now */
 };
 
@@ -66,6 +69,11 @@ int  db_lock(struct db *d, const struct db_conf *conf, struct err *ret_err);
 int  db_pragmas(struct db *d, bool fresh, struct err *ret_err);
 /* Checks application_id and user_version, migrates forward. */
 int  db_versions(struct db *d, bool fresh, struct err *ret_err);
+
+/* --- db_vfs.c --- */
+
+/* Makes the VFS named DB_VFS known to SQLite. An SQLite code. */
+int  db_vfs_register(void);
 
 /* --- db_txn.c --- */
 

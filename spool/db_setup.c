@@ -92,12 +92,15 @@ int db_lock(struct db *d, const struct db_conf *conf, struct err *ret_err)
 	return conf->read_only ? lock_to_look(d, ret_err) : lock_dir(d, LOCK_EX, ret_err);
 }
 
+#define PAGES_MAX 1000000000	/* SQLite's ceiling: 32 TiB of these pages */
+
 enum { ALWAYS, FRESH };		/* FRESH: only possible before the first table; later it is only verified */
 
+/* expect NULL: any answer will do. */
 static const struct { const char *name, *set, *expect; int when; } pragmas[] = {
 	/* First of all, also before any other pragma touches the file: a first access in normal mode would create -shm. */
 	{ "locking_mode",       "EXCLUSIVE",   "exclusive", ALWAYS },
-	{ "page_size",          "16384",       "16384",     FRESH },
+	{ "page_size",          "32768",       NULL,        FRESH },	/* an older database keeps its own */
 	{ "auto_vacuum",        "INCREMENTAL", "2",         FRESH },
 	{ "journal_mode",       "WAL",         "wal",       ALWAYS },
 	{ "synchronous",        "FULL",        "2",         ALWAYS },
@@ -106,7 +109,7 @@ static const struct { const char *name, *set, *expect; int when; } pragmas[] = {
 	{ "journal_size_limit", "16777216",    "16777216",  ALWAYS },
 	{ "mmap_size",          "0",           "0",         ALWAYS },	/* an I/O error on a mapped page is a signal */
 	{ "temp_store",         "MEMORY",      "2",         ALWAYS },
-	{ "cache_size",         "-1024",       "-1024",     ALWAYS },
+	{ "cache_size",         "-768",        "-768",      ALWAYS },	/* until large rows come: db_room */
 	{ "trusted_schema",     "OFF",         "0",         ALWAYS },
 	{ "foreign_keys",       "OFF",         "0",         ALWAYS },
 	{ "recursive_triggers", "OFF",         "0",         ALWAYS },
@@ -142,8 +145,14 @@ static int limit_pages(struct db *d, struct err *ret_err)
 {
 	char sql[64];
 	int64_t limit;
-	int rc;
+	int rc = db_number(d, "PRAGMA page_size", &d->page, ret_err);
 
+	if (rc < 0)
+		return rc;
+	/* 32 MiB above max_size: the reserve of what has an identity, the ledger, positions and deletes. */
+	d->max_pages = (d->max_size < INT64_MAX / 2 ? d->max_size + (32 << 20) : INT64_MAX / 2) / d->page + 1;
+	if (d->max_pages > PAGES_MAX)
+		d->max_pages = PAGES_MAX;
 	snprintf(sql, sizeof sql, "PRAGMA max_page_count = %" PRId64, d->max_pages);
 	rc = db_number(d, sql, &limit, ret_err);
 	/* SQLite never goes below what the file already has: a max_size that was made smaller. */
@@ -166,7 +175,7 @@ static int settle(struct db *d, size_t i, bool fresh, struct err *ret_err)
 		rc = ask(d, pragmas[i].name, text, sizeof text, ret_err);
 	if (rc < 0)
 		return rc;
-	if (strcasecmp(text, pragmas[i].expect))
+	if (pragmas[i].expect && strcasecmp(text, pragmas[i].expect))
 		return err_set(ret_err, ERR_INTERNAL, "%s: SQLite %s answers %s to PRAGMA %s, needed is %s", d->path,
 			       sqlite3_libversion(), text, pragmas[i].name, pragmas[i].expect);
 	return 0;

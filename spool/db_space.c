@@ -19,16 +19,18 @@
 #include <sys/statvfs.h>
 
 #define MIB            (1 << 20)
-#define FRAME          (DB_PAGE + 24)	/* a page in the WAL */
+#define FRAME_HEADER   24		/* in the WAL, before each page */
 #define WAL_GROWN      (10 * MIB)	/* 8 MiB until it is folded in, and the transaction that crosses that line */
 #define WAL_CHUNK      (2 * MIB)
 #define FILE_CHUNK     (1 * MIB)
 #define FILE_MARGIN    (1 * MIB)
-#define KEPT_URGENT    (16 * (MIB / DB_PAGE))	/* pages of the limit that rows leave alone */
-#define KEPT_SMALL     (4 * (MIB / DB_PAGE))	/* pages that urgent rows leave alone too */
+#define KEPT_URGENT    (16 * MIB)	/* of the limit that rows leave alone */
+#define KEPT_SMALL     (4 * MIB)	/* that urgent rows leave alone too */
 #define TXN_SMALL      32		/* pages for ledger, positions and totals in a transaction */
 #define ROW_EXTRA      6		/* pages a row may touch besides its bytes: leaves, index, interior, pointer map */
-#define PAGE_PAYLOAD   (DB_PAGE - 4)	/* of an overflow page */
+#define LARGE_ROW      (512 << 10)
+#define CACHE_LARGE    "-2048"
+#define OVERFLOW_LINK  4		/* bytes of an overflow page that are not payload */
 
 /* Allocates blocks, or fails at once. */
 static int grow(sqlite3_file *f, int64_t bytes)
@@ -59,7 +61,7 @@ void db_grow_wal(struct db *d)
 
 int db_back_pages(struct db *d, int64_t pages)
 {
-	sqlite3_int64 want = pages * DB_PAGE + FILE_MARGIN;
+	sqlite3_int64 want = pages * d->page + FILE_MARGIN;
 
 	return sqlite3_file_control(d->sql, "main", SQLITE_FCNTL_SIZE_HINT, &want);
 }
@@ -70,7 +72,7 @@ static int check_min_free(struct db *d, int64_t bytes, int64_t free_pages, struc
 	struct statvfs fs;
 	int64_t free_bytes;
 
-	if (d->min_free <= 0 || free_pages * DB_PAGE > bytes)
+	if (d->min_free <= 0 || free_pages * d->page > bytes)
 		return 0;
 	if (statvfs(d->dir, &fs) < 0)
 		return err_set(ret_err, -errno, "cannot ask for free space at %s: %s", d->dir, strerror(errno));
@@ -81,14 +83,28 @@ static int check_min_free(struct db *d, int64_t bytes, int64_t free_pages, struc
 		       d->dir, (long long)(free_bytes / MIB), (long long)(d->min_free / MIB));
 }
 
+/* A row is touched twice. What the page cache cannot hold until then goes to the WAL twice, too. */
+static int hold_row(struct db *d, int64_t bytes, struct err *ret_err)
+{
+	int rc;
+
+	if (d->large_cache || bytes < LARGE_ROW)
+		return 0;
+	rc = db_exec(d, "PRAGMA cache_size = " CACHE_LARGE, ret_err);
+	d->large_cache = rc == 0;
+	return rc;
+}
+
 /* Inside a transaction page_count and freelist_count include what it did so far. */
 int db_room(struct db *d, int64_t bytes, bool urgent, struct err *ret_err)
 {
-	int64_t pages, free_pages, need = bytes / PAGE_PAYLOAD + ROW_EXTRA;
-	int64_t limit = d->max_pages - (urgent ? KEPT_SMALL : KEPT_URGENT);
+	int64_t pages, free_pages, need = bytes / (d->page - OVERFLOW_LINK) + ROW_EXTRA;
+	int64_t limit = d->max_pages - (urgent ? KEPT_SMALL : KEPT_URGENT) / d->page;
 	int64_t grown, frames;
 	int rc = db_count(d, STMT_PAGE_COUNT, &pages, ret_err);
 
+	if (rc == 0)
+		rc = hold_row(d, bytes, ret_err);
 	if (rc == 0)
 		rc = db_count(d, STMT_FREELIST_COUNT, &free_pages, ret_err);
 	if (rc == 0 && !urgent)
@@ -99,7 +115,7 @@ int db_room(struct db *d, int64_t bytes, bool urgent, struct err *ret_err)
 		return err_set(ret_err, ERR_SPOOL_FULL, "the spool has reached its size on disk (spool.max_size)");
 	grown = need > free_pages ? pages + need - free_pages : pages;
 	frames = d->wal_pages + d->txn_pages + need + TXN_SMALL;
-	if (db_back_pages(d, grown) != SQLITE_OK || grow(d->wal, frames * FRAME) != SQLITE_OK)
+	if (db_back_pages(d, grown) != SQLITE_OK || grow(d->wal, frames * (d->page + FRAME_HEADER)) != SQLITE_OK)
 		return err_set(ret_err, ERR_SPOOL_FULL, "the file system of %s is full", d->dir);
 	d->txn_pages += need;
 	return 0;

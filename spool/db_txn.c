@@ -18,8 +18,9 @@
 #include "agent/base/killpoint.h"
 
 #define TIDY_WAL_BYTES   (4 << 20)	/* less is not worth its fsyncs in a pause */
+#define TIDY_CUT_BYTES   (32 << 20)	/* the kernel takes its time to cut a file by much */
 #define TIDY_NS          20000000	/* of vacuum a step; one page may take a while when many are free */
-#define KEEP_FREE_PAGES  512		/* 8 MiB: the next outage reuses them, faster than growing the file */
+#define KEEP_FREE_BYTES  (8 << 20)	/* the next outage reuses them, faster than growing the file */
 
 static int set_sync(struct db *d, bool full, struct err *ret_err)
 {
@@ -53,7 +54,7 @@ int db_checkpoint(struct db *d, struct err *ret_err)
 	if (rc != SQLITE_OK)
 		return db_error(d, rc, ret_err, "cannot fold the WAL in");
 	d->wal_pages = in_wal - moved;
-	d->shrunk = false;
+	d->to_cut = 0;
 	/* The checkpoint has cut the file at its last page. */
 	if (db_count(d, STMT_PAGE_COUNT, &pages, NULL) == 0)
 		(void)db_back_pages(d, pages);
@@ -69,7 +70,7 @@ int db_commit(struct db *d, struct err *ret_err)
 		(void)db_checkpoint(d, NULL);
 		return rc;
 	}
-	if (d->wal_pages * DB_PAGE > d->wal_limit)
+	if (d->wal_pages * d->page > d->wal_limit)
 		(void)db_checkpoint(d, NULL);	/* tried again at the next commit */
 	return 0;
 }
@@ -85,24 +86,26 @@ void db_rollback(struct db *d)
 static int vacuum_step(struct db *d, bool empty, struct err *ret_err)
 {
 	sqlite3_stmt *st = db_stmt(d, STMT_VACUUM_STEP);
-	int64_t pages, free_pages, until = clock_mono_ns() + TIDY_NS;
+	int64_t pages, free_pages, keep = KEEP_FREE_BYTES / d->page, until = clock_mono_ns() + TIDY_NS;
 	int rc = db_count(d, STMT_FREELIST_COUNT, &free_pages, ret_err);
 
 	if (rc == 0)
 		rc = db_count(d, STMT_PAGE_COUNT, &pages, ret_err);
 	if (rc < 0)
 		return rc;
-	if (free_pages <= KEEP_FREE_PAGES || (!empty && free_pages < pages / 2))
+	if (free_pages <= keep || (!empty && free_pages < pages / 2))
 		return 0;
 	rc = set_sync(d, false, ret_err);
 	if (rc < 0)
 		return rc;
 	/* Answers a row for each page, and what was done when it is reset stays. */
-	while ((rc = db_step(d, st, ret_err)) > 0 && clock_mono_ns() < until)
-		;
+	while ((rc = db_step(d, st, ret_err)) > 0) {
+		d->to_cut++;
+		if (--free_pages <= keep || d->to_cut * d->page >= TIDY_CUT_BYTES || clock_mono_ns() >= until)
+			break;
+	}
 	if (rc >= 0)
 		db_reset(st);
-	d->shrunk = true;
 	return rc < 0 ? rc : 1;
 }
 
@@ -110,10 +113,10 @@ int db_tidy(struct db *d, bool empty, struct err *ret_err)
 {
 	int rc = 0;
 
-	if (d->wal_pages * DB_PAGE < TIDY_WAL_BYTES)
+	if (d->wal_pages * d->page < TIDY_WAL_BYTES && d->to_cut * d->page < TIDY_CUT_BYTES)
 		rc = vacuum_step(d, empty, ret_err);
 	/* The file gets shorter when the WAL is folded in. */
-	if (rc == 0 && (d->shrunk || d->wal_pages * DB_PAGE >= TIDY_WAL_BYTES)) {
+	if (rc == 0 && (d->to_cut || d->wal_pages * d->page >= TIDY_WAL_BYTES)) {
 		rc = db_checkpoint(d, ret_err);
 		return rc < 0 ? rc : 1;
 	}

@@ -1,6 +1,6 @@
 /* schema.c - the tables of spool.db, the layouts of its blobs, and the statements.
  *
- * Why tables of their own: what is written together lies together, because a transaction pays for whole pages of 16 KiB.
+ * Why tables of their own: what is written together lies together, because a transaction pays for whole pages.
  *	totals      one row, in every transaction           positions   a few bytes a file: hot
  *	ledger      slots, rewritten in place: hot           files       names and fingerprints: cold
  *	rows        what is known of a spooled batch        data        its bytes: listing rows never reads them

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """bench.py - what a gigabyte of log costs: CPU of `spillway run --once` beside `kcat -P`, same file, same broker, in turn.
 
-	bench.py [--spillway PATH] [--rounds N] [--mb N] [--all] [--codecs none,lz4] [--records N] [--rate N]
+	bench.py [--spillway PATH] [--rounds N] [--mb N] [--all] [--codecs none,lz4] [--records N] [--rate N] [--large] [--no-spill]
 
---codecs "" leaves the CPU part out, --records 0 the latency part (latency.py).
+--codecs "" leaves the CPU part out, --records 0 the latency part (latency.py), --no-spill the outage (spill.py, bench_spool);
+--large opens a spool of 10 GiB instead of 2.
 
 CPU is user + system time of the process from wait4, in seconds for 10^9 bytes of log. The rounds of the two alternate, so
 that what else runs on the machine hits both; compare figures of one run only. kcat polls without pause while it waits for
@@ -30,6 +31,7 @@ import kafka                                                            # noqa: 
 import latency                                                          # noqa: E402
 import oracle                                                           # noqa: E402
 import procs                                                            # noqa: E402
+import spill                                                            # noqa: E402
 from agent import Agent                                                 # noqa: E402
 
 GB = 1e9
@@ -176,12 +178,13 @@ def header(options, have_kcat):
     print("broker   Apache Kafka 4.1.0 on the same machine, one partition, acks=all, idempotence, linger 50 ms, batches of 256 KiB")
 
 
-def spool_rows():
+def spool_rows(large):
     """Spilling and draining alone, if that bench was built."""
     path = os.path.join(procs.ROOT, "build", "release", "tests", "bench", "bench_spool")
     if os.access(path, os.X_OK):
         print("spool    spill and drain, without a broker:", flush=True)
-        subprocess.run([path], check=False)
+        with tempfile.TemporaryDirectory(prefix="spillway-bench.") as work:
+            subprocess.run([path, work, "256", "10" if large else "2"], check=False)
 
 
 def main(argv):
@@ -193,6 +196,8 @@ def main(argv):
     p.add_argument("--codecs", help="comma-separated; overrides the choice")
     p.add_argument("--records", type=int, default=10000, help="of a latency round")
     p.add_argument("--rate", type=int, default=1000, help="records a second of a latency round")
+    p.add_argument("--large", action="store_true", help="open a spool of 10 GiB")
+    p.add_argument("--no-spill", action="store_true", help="no outage")
     options = p.parse_args(argv)
     options.spillway = os.path.abspath(options.spillway)
     if not os.access(options.spillway, os.X_OK):
@@ -215,10 +220,15 @@ def main(argv):
             bench.measure(codec, subjects)
         if options.records:                     # last: the broker's priority is raised by it
             latency.measure(bench.broker, options.rounds, options.records, options.rate)
+        if not options.no_spill:
+            bench.broker.stop()
+            print("outage   against the fake broker, which takes what a socket gives:", flush=True)
+            spill.measure(bench, codecs or ["none"])
     finally:
         bench.broker.close()
         shutil.rmtree(work, ignore_errors=True)
-    spool_rows()
+    if not options.no_spill:
+        spool_rows(options.large)
     return 0
 
 

@@ -1,16 +1,22 @@
 /* bench_spool.c - how fast batches are spilled, and what the in-flight ledger costs.
  *
- * Prints, beside the same bytes by plain write()+fdatasync in the same portions (a growing file, as the spool's is):
+ * Prints, beside the same bytes by plain write()+fdatasync in the same portions (a growing file, as the spool's is), and
+ * beside bare inserts by SQLite with the spool's settings and without anything of ours (its ceiling):
  *	FULL inserts of rows in 4 MiB transactions, MB/s of wall time and CPU seconds a GB; then reading and deleting them;
- *	NORMAL transactions of 8 plans and 8 acks, microseconds of CPU each.
- * Usage: bench_spool [directory, default .] [MiB a round, default 256]
+ *	NORMAL transactions of 8 plans and 8 acks, microseconds of CPU each;
+ *	how long opening takes with so many GiB of rows, after an orderly end and after a kill, nothing of it in the page cache;
+ *	then, all of them sent, the steps in which the space is given back: nothing else waits longer for one than its time.
+ * Usage: bench_spool [directory, default .] [MiB a round, default 256] [GiB at the opening, default 2, 0: none]
  */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/base/clock.h"
@@ -76,6 +82,51 @@ static double bench_plain(const char *dir, size_t row, int mib)
 	return rate;
 }
 
+#define SETTINGS "PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = 32768; PRAGMA auto_vacuum = INCREMENTAL;" \
+		 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = OFF;" \
+		 "PRAGMA wal_autocheckpoint = 256; PRAGMA cache_size = -2048;" \
+		 "CREATE TABLE data (id INTEGER PRIMARY KEY, bytes BLOB)"
+
+static void sql(sqlite3 *db, const char *text)
+{
+	if (sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK)
+		return;
+	fprintf(stderr, "bench_spool: %s\n", sqlite3_errmsg(db));
+	exit(1);
+}
+
+/* What SQLite does by itself: the same settings, its own VFS, its own checkpoints, one table. */
+static void bench_sqlite(const char *dir, size_t row, int mib)
+{
+	char *path = mem_printf("%s/bench.sqlite", dir), *wal = mem_printf("%s/bench.sqlite-wal", dir);
+	struct watch w;
+	sqlite3_stmt *q;
+	sqlite3 *db;
+
+	if (!path || !wal || sqlite3_open(path, &db) != SQLITE_OK)
+		exit(1);
+	sql(db, SETTINGS);
+	if (sqlite3_prepare_v2(db, "INSERT INTO data (bytes) VALUES (?)", -1, &q, NULL) != SQLITE_OK)
+		exit(1);
+	w = watch_start();
+	for (int i = 0; i < mib; i += TXN_BYTES >> 20) {
+		sql(db, "BEGIN");
+		for (size_t n = 0; n < TXN_BYTES; n += row) {
+			sqlite3_bind_blob64(q, 1, bytes, row, SQLITE_STATIC);
+			if (sqlite3_step(q) != SQLITE_DONE || sqlite3_reset(q) != SQLITE_OK)
+				exit(1);
+		}
+		sql(db, "COMMIT");
+	}
+	(void)print_rate("bare inserts by SQLite, FULL", w, mib);
+	(void)sqlite3_finalize(q);
+	(void)sqlite3_close(db);
+	(void)unlink(path);
+	(void)unlink(wal);
+	mem_free(path);
+	mem_free(wal);
+}
+
 static void add_row(struct spool *s, size_t row, int64_t *at)
 {
 	struct spool_piece pieces[256];
@@ -139,6 +190,7 @@ static void bench_rows(struct spool *s, const char *dir, size_t row, int mib)
 
 	printf("rows of %zu KiB, %d MiB, 4 MiB a transaction\n", row >> 10, mib);
 	plain = bench_plain(dir, row, mib);
+	bench_sqlite(dir, row, mib);
 	for (int round = 0; round < 2; round++) {
 		struct watch w = watch_start();
 
@@ -185,12 +237,105 @@ static void bench_ledger(struct spool *s)
 	       (double)(clock_mono_ns() - w.wall_ns) / 1e3 / LEDGER_TXNS);
 }
 
+static void forget_cached(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)fdatasync(fd);
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	(void)close(fd);
+}
+
+static void fill(const struct spool_conf *conf, int gib)
+{
+	struct err e = { 0 };
+	struct spool *s;
+	int64_t at = 0;
+
+	must(spool_open(conf, &s, &e), &e);
+	for (int i = 0; i < gib << 10; i += TXN_BYTES >> 20) {
+		must(spool_begin(s, SPOOL_FULL, &e), &e);
+		for (size_t n = 0; n < TXN_BYTES; n += 256 << 10)
+			add_row(s, 256 << 10, &at);
+		must(spool_commit(s, &e), &e);
+	}
+	_exit(0);			/* as kill -9 does */
+}
+
+static int64_t size_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) < 0 ? 0 : (int64_t)st.st_size >> 20;
+}
+
+static void give_back(struct spool *s, const char *path)
+{
+	double cpu, most = 0;
+	int64_t longest = 0, begin = clock_mono_ns(), before = size_of(path);
+	struct err e = { 0 };
+	bool more = true;
+	int n = 0;
+
+	for (; more; n++) {
+		int64_t t = clock_mono_ns();
+
+		cpu = cpu_now();
+		must(spool_idle(s, &more, &e), &e);
+		t = clock_mono_ns() - t;
+		cpu = cpu_now() - cpu;
+		longest = t > longest ? t : longest;
+		most = cpu > most ? cpu : most;
+	}
+	printf("giving space back, %lld to %lld MiB\n", (long long)before, (long long)size_of(path));
+	printf("  %d steps, %.0f ms, the longest %.1f ms (of CPU: %.1f ms)\n", n, (double)(clock_mono_ns() - begin) / 1e6,
+	       (double)longest / 1e6, most * 1e3);
+}
+
+/* The spool is filled by a process that ends in the middle. */
+static void bench_open(const struct spool_conf *conf, const char *path, int gib)
+{
+	static const char *const how[] = { "after a kill", "after an orderly end" };
+	char *wal = mem_printf("%s-wal", path);
+	int status;
+	pid_t pid;
+
+	printf("opening with %d GiB of rows of 256 KiB, not cached\n", gib);
+	(void)fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		fill(conf, gib);
+	if (!wal || pid < 0 || waitpid(pid, &status, 0) != pid || status)
+		exit(1);
+	for (int i = 0; i < 2; i++) {
+		struct err e = { 0 };
+		struct spool *s;
+		struct watch w;
+
+		forget_cached(path);
+		forget_cached(wal);
+		w = watch_start();
+		must(spool_open(conf, &s, &e), &e);
+		printf("  %-34s %7.1f ms\n", how[i], (double)(clock_mono_ns() - w.wall_ns) / 1e6);
+		if (i == 1) {
+			drain_all(s, 256 << 10, gib << 10);
+			give_back(s, path);
+		}
+		spool_close(s);
+	}
+	(void)unlink(path);
+	mem_free(wal);
+}
+
 int main(int argc, char **argv)
 {
 	const char *parent = argc > 1 ? argv[1] : ".";
 	int mib = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 256;
+	int gib = argc > 3 ? (int)strtol(argv[3], NULL, 10) : 2;
 	char *dir = mem_printf("%s/bench_spool.dir", parent), *path = mem_printf("%s/spool.db", dir);
-	struct spool_conf conf = { .dir = dir, .max_size = (int64_t)8 << 30 };
+	struct spool_conf conf = { .dir = dir, .max_size = (int64_t)64 << 30 };
 	struct spool_file f = { .path = "/var/log/x" };
 	struct spool *s;
 	struct err e = { 0 };
@@ -211,6 +356,8 @@ int main(int argc, char **argv)
 	bench_rows(s, parent, 1 << 20, mib);
 	spool_close(s);
 	(void)unlink(path);
+	if (gib > 0)
+		bench_open(&conf, path, gib);
 	(void)rmdir(dir);
 	mem_free(path);
 	mem_free(dir);

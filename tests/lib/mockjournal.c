@@ -98,6 +98,8 @@ static void on_event(void *arg, const char *topic, int32_t partition, const char
 	(void)partition;
 	pthread_mutex_lock(&m->mu);
 	snprintf(topic ? m->topic_event : m->event, sizeof m->event, "%s", what ? what : "");
+	if (topic && what)
+		snprintf(m->told + strlen(m->told), sizeof m->told - strlen(m->told), "%s\n", what);
 	pthread_mutex_unlock(&m->mu);
 }
 
@@ -136,12 +138,14 @@ static void plan_one(struct mock *m, struct batch *b)
 	}
 	m->plans[m->plan_count++] = (struct mock_plan){ b->producer_id, b->producer_epoch, b->base_sequence, b->count };
 	b->ledger_id = m->next_ledger++;
+	m->uncertain += b->uncertain ? (uint64_t)b->count : 0;
 	if (b->row_id)
 		row_of(m, b->row_id)->identity = true;
 }
 
 static int plan(struct mock *m, struct list *batches)
 {
+	m->plan_calls++;
 	if (m->fail_plans > 0) {
 		m->fail_plans--;
 		return ERR_IO;

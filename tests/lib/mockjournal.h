@@ -34,14 +34,16 @@ struct mock {
 	int      cursor_count;
 	char     event[200];		/* the last one */
 	char     topic_event[200];	/* the last one about a topic */
+	char     told[8000];		/* all of those, as far as they fit */
 	bool     started, may_double;	/* the latter: plans of batches out of files are answered, not recorded */
 
 	/* Atomic: tests look at them, and set the failures (so many calls). */
-	_Atomic uint64_t spilled, spill_calls, spilled_identity, refills, rewinds, loads, acked_records;
+	_Atomic uint64_t plan_calls, spilled, spill_calls, spilled_identity, refills, rewinds, loads, acked_records;
 	_Atomic int64_t first_spill_ms;
 	_Atomic uint64_t replaces, rejected;
 	_Atomic bool give_up;		/* what is to be kept without an identity is given up */
 	_Atomic uint64_t given_up;	/* records */
+	_Atomic uint64_t uncertain;	/* records that were recorded so */
 	_Atomic int fail_spills, fail_plans, fail_loads, fail_replaces;
 	_Atomic int64_t replace_retry_ms;	/* after a failed replace(); 0: 50 */
 	_Atomic uint64_t unplanned;	/* batches that the broker saw before they were recorded */

@@ -96,7 +96,7 @@ def kill_9_in_the_middle_of_a_split_loses_and_doubles_nothing(t):
         known = agent.log_text().count("is sent in parts")
         if life % 2:
             agent.until(lambda s: agent.log_text().count("is sent in parts") > known or
-                        any("nobody can tell" in r for r in s["reasons"]), 30, "something is cut or held", every=0.001)
+                        any("may be in the log already" in r for r in s["reasons"]), 30, "something is cut or looked for", every=0.001)
         time.sleep(t.rng.uniform(0, 0.08))
         agent.kill()
         cuts = agent.log_text().count("is sent in parts")

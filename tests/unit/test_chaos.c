@@ -1,5 +1,5 @@
-/* test_chaos.c - everything at once: faults, outages, leaders that move, topics made anew, rebootstraps, reloads, throttling,
- * full spools; and callers that look in meanwhile. Nothing is lost, doubled or out of order.
+/* test_chaos.c - everything at once: faults, outages, brokers that forget, leaders that move, topics made anew, rebootstraps,
+ * reloads, throttling, full spools; and callers that look in meanwhile. Nothing is lost, doubled or out of order.
  *
  * SPILLWAY_SEED=n begins with another seed, SPILLWAY_SEEDS=n goes through so many. */
 #include "tests/lib/unit.h"
@@ -100,6 +100,7 @@ static void begin(struct fixture *f, enum way way)
 		{ "reconnect.backoff.max.ms", "50" }, { "request.timeout.ms", "300" }, { "buffer.memory", "1MiB" },
 		{ "batch.size", "4KiB" }, { "max.block.ms", "50" }, { "linger.ms", "2" }, { "metadata.max.age.ms", "200" },
 		{ "metadata.recovery.rebootstrap.trigger.ms", "400" }, { "connections.max.idle.ms", "150" },
+		{ "evidence.settle.ms", "200" },
 	};
 	struct producer_error err = { 0 };
 
@@ -212,15 +213,23 @@ static void reload_(struct fixture *f)
 	assert_int_equal(producer_reload(f->p, f->later, NULL), 0);
 }
 
+static void all_down(struct fixture *f)
+{
+	for (int i = 0; i < NODES; i++)
+		fake_down(f->fake, i);
+}
+
 static void chaos(struct fixture *f)
 {
-	switch (any(f, 17)) {
+	switch (any(f, 19)) {
 	case 0: fake_lead(f->fake, (int)any(f, PARTITIONS), (int)any(f, NODES + 1) - 1); break;
 	case 1: fake_lead(f->fake, 0, (int)any(f, NODES)); break;
 	case 2: f->mock.fail_spills = 1; break;
 	case 3: f->mock.fail_plans = 2; break;
 	case 4: f->mock.fail_loads = 1; break;
-	case 5: fake_down(f->fake, 0); fake_down(f->fake, 1); fake_down(f->fake, 2); fake_reload(f->fake); break;
+	case 5: all_down(f); fake_reload(f->fake); break;
+	case 17:
+	case 18: all_down(f); fake_forget(f->fake); break;	/* the snapshots of producers are lost */
 	case 6: fake_down(f->fake, (int)any(f, NODES)); break;
 	case 7: fake_mute(f->fake, (int)any(f, NODES), true); break;
 	case 8: fake_recreate_topic(f->fake, "t"); break;

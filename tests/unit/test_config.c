@@ -87,7 +87,7 @@ static void the_list_of_names_is_complete_and_ends(void **state)
 		assert_non_null(producer_config_get(c, producer_config_name(n)));
 		n++;
 	}
-	assert_int_equal(n, 71);
+	assert_int_equal(n, 73);
 	assert_null(producer_config_name(1000000));
 }
 

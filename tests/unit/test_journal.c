@@ -437,6 +437,38 @@ static void a_connection_lost_while_draining_rewinds_and_doubles_nothing(void **
 	assert_true(f->mock.rewinds > 0);
 }
 
+/* Goal: a busy stream costs the journal one transaction for several batches, and an idle one never waits for company. */
+static void batches_behind_a_full_connection_are_recorded_together(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	uint64_t calls;
+
+	set(f, "linger.ms", "60000");			/* only this test seals */
+	set(f, "request.timeout.ms", "30000");
+	open_(f);
+	f->lane = producer_lane(f->p, "t", 0);
+	start(f);
+	append_some(f, 10);
+	lane_seal(f->lane);
+	wait_for(fake_records(f->fake, "t", 0) == 10 && producer_in_memory(f->p) == 0);
+	fake_mute(f->fake, 0, true);
+	calls = f->mock.plan_calls;
+	for (uint64_t i = 1; i <= 5; i++) {		/* max.in.flight.requests.per.connection */
+		append_some(f, 10);
+		lane_seal(f->lane);
+		wait_for(f->mock.plan_calls == calls + i);
+	}
+	for (int i = 0; i < 3; i++) {
+		append_some(f, 10);
+		lane_seal(f->lane);
+		(void)any_broker_up(f);			/* the sender has had a round */
+	}
+	fake_mute(f->fake, 0, false);
+	drain(f);
+	assert_all_there(f, 0);
+	assert_int_equal(f->mock.plan_calls, calls + 6);
+}
+
 static void a_held_topic_spills_its_lane_and_leaves_the_others_alone(void **state)
 {
 	struct fixture *f = fixture(state, 1, 1);
@@ -769,6 +801,7 @@ int main(int argc, char **argv)
 		T(unanswered_batches_are_kept_with_their_identity),
 		T(a_connection_lost_while_draining_rewinds_and_doubles_nothing),
 		T(a_held_topic_spills_its_lane_and_leaves_the_others_alone),
+		T(batches_behind_a_full_connection_are_recorded_together),
 		T(a_topic_made_anew_with_fewer_partitions_is_told),
 		T(restored_batches_are_sent_first_under_their_old_identity),
 		T(a_stop_keeps_what_was_sent_and_what_the_caller_wants),

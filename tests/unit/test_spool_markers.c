@@ -218,7 +218,7 @@ static void thousands_of_holes_stay_compact_and_right(void **state)
 	finish(d, (HOLES + 1) * (int64_t)STEP, (HOLES + 1) * (int64_t)STEP + 10);
 	commit(d);
 	assert_int_equal(sqlite3_db_status(d->s->db.sql, SQLITE_DBSTATUS_CACHE_WRITE, &pages, &high, 0), SQLITE_OK);
-	assert_true(pages > 0 && pages <= HOLES * 16 / DB_PAGE + 4);
+	assert_true(pages > 0 && pages <= HOLES * 16 / d->s->db.page + 4);
 	spool_dir_kill(d);
 	assert_int_equal(spool_holes(d->s, 1), HOLES + 1);
 	assert_int_equal(safe_of(d, 1), 0);

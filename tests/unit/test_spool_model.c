@@ -266,7 +266,7 @@ static void step_reject(struct spool_dir *d)
 static void step_drop(struct spool_dir *d)
 {
 	struct spool_range r[3];
-	struct span s[3];
+	struct span s[3] = { 0 };
 	int n = rnd(2) ? take_spans(s, FINISHED) : 0, count = spans_to_ranges(s, n, r);
 
 	if (!n)

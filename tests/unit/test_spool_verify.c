@@ -182,7 +182,8 @@ static void bytes_with_two_owners_are_found(void **state)
 static void a_lost_page_is_found_and_the_rest_is_still_looked_at(void **state)
 {
 	struct spool_dir *d = *state;
-	char path[160], junk[DB_PAGE];
+	char path[160], junk[4096];
+	int64_t size = d->s->db.page;
 	struct findings f;
 	int fd;
 
@@ -196,11 +197,11 @@ static void a_lost_page_is_found_and_the_rest_is_still_looked_at(void **state)
 	for (int64_t page = 2;; page++) {
 		uint8_t want[70000];
 
-		assert_int_equal(pread(fd, junk, sizeof junk, page * DB_PAGE), sizeof junk);
+		assert_int_equal(pread(fd, junk, sizeof junk, page * size), sizeof junk);
 		row_fill(want, sizeof want);
 		if (memmem(want, sizeof want, junk + 4, 64) && !memcmp(junk, "\0\0", 2)) {
 			memset(junk, 0xee, sizeof junk);
-			assert_int_equal(pwrite(fd, junk, sizeof junk, page * DB_PAGE), sizeof junk);
+			assert_int_equal(pwrite(fd, junk, sizeof junk, page * size), sizeof junk);
 			break;
 		}
 	}

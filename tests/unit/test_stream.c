@@ -458,6 +458,59 @@ static void what_is_young_was_made_after_the_broker_could_forget(void **state)
 	assert_true(stream_young(&f->s, f->now));
 }
 
+/* --- another log --- */
+
+static void what_may_be_in_another_cluster_is_uncertain_in_this_one(void **state)
+{
+	static const uint8_t here[16] = { 1 };
+	struct fixture *f = *state;
+
+	warm_and_send(f, 2);
+	for (int i = 1; i <= 2; i++)
+		f->b[i]->cluster_id = "there";
+	lose(f, 1);
+	answer(f, 2, 19);
+	stream_doubt(&f->s, DOUBT_BEFORE, 0, f->now);
+	assert_int_equal(stream_doubt_begin(&f->s, f->now), 0);
+	assert_true(stream_void_check(&f->s, here, "here"));
+	assert_true(stream_void_settle(&f->s, here, "here"));
+	assert_int_equal(f->s.doubt, DOUBT_NONE);
+	assert_null(f->s.evidence);
+	assert_true(f->b[1]->uncertain);
+	assert_false(f->b[2]->uncertain);
+}
+
+static void what_was_in_a_topic_that_was_deleted_is_not(void **state)
+{
+	static const uint8_t old[16] = { 1 }, anew[16] = { 2 };
+	struct fixture *f = *state;
+
+	warm_and_send(f, 1);
+	f->b[1]->cluster_id = "here";
+	memcpy(f->b[1]->topic_id, old, 16);
+	lose(f, 1);
+	f->s.last_offset = 500;
+	stream_forgotten(&f->s);
+	assert_int_equal(f->s.last_offset, -1);	/* offsets begin anew: no alarm */
+	assert_true(stream_void_check(&f->s, anew, "here"));
+	assert_true(stream_void_settle(&f->s, anew, "here"));
+	assert_false(f->b[1]->uncertain);
+}
+
+static void a_question_is_put_again_when_one_of_its_batches_is_given_up(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_and_send(f, 1);
+	lose(f, 1);
+	stream_doubt(&f->s, DOUBT_BEFORE, 0, f->now);
+	assert_int_equal(stream_doubt_begin(&f->s, f->now), 0);
+	stream_abandon(&f->s, f->b[1], ERR_CORRUPT, f->now, &f->done);
+	assert_null(f->s.evidence);
+	stream_doubt_over(&f->s, f->now);
+	assert_true(stream_can_take(&f->s, &f->id, ++f->round));
+}
+
 /* --- the alarm --- */
 
 static void answer_with(struct fixture *f, int i, int64_t offset, int64_t append_time)
@@ -1274,6 +1327,9 @@ int main(int argc, char **argv)
 		J(a_verdict_holds_until_another_attempt_may_be_written),
 		J(an_earlier_request_may_come_until_it_has_settled),
 		J(what_is_young_was_made_after_the_broker_could_forget),
+		J(what_may_be_in_another_cluster_is_uncertain_in_this_one),
+		J(what_was_in_a_topic_that_was_deleted_is_not),
+		J(a_question_is_put_again_when_one_of_its_batches_is_given_up),
 		J(a_first_attempt_that_is_answered_like_a_repeat_acknowledges_nothing),
 		J(so_does_one_below_what_was_acknowledged),
 		J(a_repeat_raises_no_alarm),
