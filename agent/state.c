@@ -48,8 +48,8 @@ static bool work_pending(const struct state *st)
 {
 	const struct work *in = &st->in, *todo = &st->todo;
 
-	if (!list_empty(&in->notes) || !list_empty(&in->acks) || !list_empty(&in->lost) || !list_empty(&in->plans) ||
-	    !list_empty(&in->replaces) || !list_empty(&in->spills) || !list_empty(&in->reads) || !list_empty(&in->asks))
+	if (!list_empty(&in->notes) || !list_empty(&in->lost) || !list_empty(&in->plans) || !list_empty(&in->replaces) ||
+	    !list_empty(&in->spills) || !list_empty(&in->reads) || !list_empty(&in->asks))
 		return true;
 	return !list_empty(&todo->replaces) || !list_empty(&todo->spills) || !list_empty(&todo->reads) || !list_empty(&todo->asks);
 }
@@ -217,12 +217,21 @@ static int64_t next_deadline(const struct state *st, int64_t now)
 	return at;
 }
 
+/* Lock: mu. The first ack begins their wait; those that come behind it wake nobody. */
+static void time_acks(struct state *st)
+{
+	if (!list_empty(&st->in.acks) && !st->acks_since_ms)
+		st->acks_since_ms = clock_mono_ms();
+	st->acks_timed = st->acks_since_ms != 0;
+}
+
 /* Waits for work. false: stopping and nothing left. Lock: takes mu. */
 static bool state_wait(struct state *st)
 {
 	bool go_on;
 
 	pthread_mutex_lock(&st->mu);
+	time_acks(st);
 	while (!work_pending(st) && !st->stopping) {
 		int64_t now = clock_mono_ms(), at = next_deadline(st, now);
 		struct timespec ts = { .tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000 };
@@ -232,10 +241,9 @@ static bool state_wait(struct state *st)
 		} else if (at <= now || pthread_cond_timedwait(&st->cond, &st->mu, &ts) == ETIMEDOUT) {
 			break;
 		}
+		time_acks(st);
 	}
 	go_on = work_pending(st) || !st->stopping;
-	if (!list_empty(&st->in.acks) && !st->acks_since_ms)
-		st->acks_since_ms = clock_mono_ms();
 	work_take(&st->todo, &st->in);
 	pthread_mutex_unlock(&st->mu);
 	return go_on;
@@ -503,7 +511,12 @@ static void journal_acked(void *arg, struct list *batches)
 {
 	struct state *st = arg;
 
-	push_all(st, &st->in.acks, batches);
+	pthread_mutex_lock(&st->mu);
+	list_splice_back(&st->in.acks, batches);
+	if (!st->acks_timed)
+		pthread_cond_signal(&st->cond);
+	st->acks_timed = true;
+	pthread_mutex_unlock(&st->mu);
 }
 
 static void journal_lost(void *arg, struct list *batches)

@@ -82,6 +82,7 @@ struct state {
 	pthread_cond_t  cond, asked;
 	struct work     in;
 	bool            stopping, running;
+	bool            acks_timed;	/* the thread wakes up for acks by itself */
 	char            trouble[480];
 	_Atomic size_t  rejected_bytes;	/* of notes */
 	_Atomic bool    rejected_full;	/* some found no room */

@@ -78,6 +78,7 @@ struct sender {
 	struct loop_timer timer;
 	uint64_t rng, round;
 	int64_t  now_ms, wake_ms;		/* of this round; when the next is due */
+	int64_t  planned_at_ms;			/* the last round that had something recorded */
 	struct metadata metadata;
 	struct metrics metrics;
 	struct cutter cutter;

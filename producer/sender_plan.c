@@ -17,6 +17,7 @@
 /* The broker forgets a producer by the newest timestamp it saw from it (producer.id.expiration.ms): what waited longer than this
  * is sent with the time of now. */
 #define OLD_MS (20LL * 3600 * 1000)
+#define PLAN_PACE_MS 5
 
 static bool connected(struct sender *s, const struct topic *t, int32_t partition)
 {
@@ -174,6 +175,35 @@ static bool plan_one(struct sender *s, struct lane *l, struct batch *b)
 	return true;
 }
 
+static uint32_t count_ready(const struct sender *s, uint32_t enough)
+{
+	uint32_t n = 0;
+
+	list_each(it, &s->busy) {
+		const struct lane *l = list_entry(it, struct lane, busy_node);
+
+		n += l->returned_count;
+		for (const struct list *b = l->ready.next; l->usable && b != &l->ready && n < enough; b = b->next)
+			n++;
+		if (n >= enough)
+			break;
+	}
+	return n;
+}
+
+/* Batches that come one by one at full speed wait for each other, for a small part of what they lingered: a transaction of the
+ * journal costs much the same for one as for several. */
+static bool plan_later(struct sender *s)
+{
+	int64_t pace_ms = s->config->linger_ms / 4 < PLAN_PACE_MS ? s->config->linger_ms / 4 : PLAN_PACE_MS;
+	int64_t at_ms = s->planned_at_ms + pace_ms;
+
+	if (!s->journal || at_ms <= s->now_ms || list_empty(&s->busy) || count_ready(s, STREAM_WINDOW / 2) >= STREAM_WINDOW / 2)
+		return false;
+	sender_lower_wake(s, at_ms);
+	return true;
+}
+
 /* A batch a lane and a turn, so that draining and live lanes share a partition evenly. */
 static void plan_in_turns(struct sender *s)
 {
@@ -222,9 +252,11 @@ void sender_plan(struct sender *s)
 	if (s->journal)
 		plan_again(s);
 	find_late_brokers(s);
-	plan_in_turns(s);
+	if (!plan_later(s))
+		plan_in_turns(s);
 	if (list_empty(&s->to_plan))
 		return;
+	s->planned_at_ms = s->now_ms;
 	list_each(it, &s->to_plan)
 		s->at_journal++;
 	s->journal->plan(s->journal->arg, &s->to_plan);

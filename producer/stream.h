@@ -29,7 +29,7 @@
 
 #include "producer/batch.h"
 
-#define STREAM_WINDOW 8			/* planned and unanswered together */
+#define STREAM_WINDOW 16			/* planned and unanswered together */
 
 struct stream_conf {
 	uint32_t in_flight;		/* sent and unanswered together */
