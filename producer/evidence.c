@@ -96,7 +96,8 @@ static void conclude(struct evidence *e, int64_t asked_ms)
 		done(e, EVIDENCE_SCANNED);
 	} else if (!e->settled || asked_ms < e->conf.settle_at_ms) {
 		wait_until(e, e->conf.settle_at_ms);
-	} else if (e->tail) {
+	} else if (e->tail && whole) {
+		/* Remembered and not to be seen: it is above the high watermark. Where there are holes it may never be seen. */
 		wait_until(e, asked_ms + e->conf.tail_ms);
 	} else {
 		/* The log is a prefix of what was sent: what its leader is behind of, it does not have. */

@@ -172,16 +172,18 @@ static void take_found(struct stream *s, const struct evidence *e, int64_t now_m
 void stream_doubt_end(struct stream *s, uint64_t vouched_by, int64_t now_ms, struct list *done)
 {
 	struct evidence *e = s->evidence;
-	bool go_on = e->verdict == EVIDENCE_ALIVE || (e->verdict == EVIDENCE_SCANNED && e->conf.resend);
-	bool answers = s->doubt != DOUBT_BEFORE, uncertain = e->verdict == EVIDENCE_UNKNOWN;
+	bool alive = e->verdict == EVIDENCE_ALIVE, uncertain = e->verdict == EVIDENCE_UNKNOWN;
+	bool go_on = alive || (e->verdict == EVIDENCE_SCANNED && e->conf.resend), answers = s->doubt != DOUBT_BEFORE;
 
 	ASSERT(e->step == EVIDENCE_DONE);
-	if (e->verdict != EVIDENCE_ALIVE)
+	if (!alive)
 		take_found(s, e, now_ms, done);
 	stream_doubt_drop(s);
 	s->hold_code = 0;
 	s->failures = 0;
 	s->vouched_by = vouched_by;
+	/* With no memory of us it would take the second batch behind the refused first. */
+	s->warm = s->warm && alive;
 	if (!go_on && s->count) {
 		stream_withdraw(s, uncertain);
 		return;

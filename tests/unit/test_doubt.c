@@ -44,7 +44,7 @@ static struct fixture *fixture_of(void **state, const char *profile, const char 
 	static const char *const keys[][2] = {
 		{ "retry.backoff.ms", "10" }, { "retry.backoff.max.ms", "100" }, { "reconnect.backoff.ms", "10" },
 		{ "reconnect.backoff.max.ms", "50" }, { "request.timeout.ms", "300" }, { "evidence.settle.ms", "200" },
-		{ "buffer.memory", "1MiB" }, { "batch.size", "16KiB" }, { "linger.ms", "1" },
+		{ "buffer.memory", "1MiB" }, { "batch.size", "16KiB" }, { "linger.ms", "5000" },
 	};
 	struct fixture *f = calloc(1, sizeof *f);
 	struct producer_error err = { 0 };

@@ -252,6 +252,7 @@ static const struct row rows[] = {
 	{ "U6 memory lost though young", BEFORE,    ABSENT,	 3, SOUND,	EVIDENCE_SCANNED, 3, 0, -1 },
 	{ "U8 refused, written",	REFUSED,    19,		 1, SOUND,	EVIDENCE_ABSENT,  1, 1, -1 },
 	{ "U8 refused, not written",	REFUSED,    9,		 0, SOUND,	EVIDENCE_ABSENT,  0, 1, -1 },
+	{ "U8 refused, written and deleted", REFUSED, 19,	 0, DELETED,	EVIDENCE_UNKNOWN, 0, 1, -1 },
 	{ "U8 refused, no READ",	REFUSED,    DENIED,	 0, UNREADABLE, EVIDENCE_UNKNOWN, 0, 1, 0 },
 };
 

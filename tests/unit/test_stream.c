@@ -386,6 +386,11 @@ static void when_all_is_found_the_stream_flows_again(void **state)
 	decide(f, EVIDENCE_SCANNED, 3);
 	assert_true(stream_can_take(&f->s, &f->id, ++f->round));
 	assert_int_equal(f->s.next_sequence, 40);
+	/* The broker may know nothing of it: alone until it is acknowledged. */
+	join(f, 10);
+	join(f, 10);
+	assert_int_equal(send_next(f), 4);
+	assert_int_equal(send_next(f), -1);
 }
 
 static void a_verdict_holds_until_another_attempt_may_be_written(void **state)
