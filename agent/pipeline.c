@@ -92,7 +92,7 @@ static int open_producer(struct pipeline *p, struct err *ret_err)
 	return state_restore(p->state, p->producer, ret_err);
 }
 
-static int open_tail(struct pipeline *p, const struct restored *r, enum home_change home, struct err *ret_err)
+static int open_tail(struct pipeline *p, const struct restored *r, enum home_change home, bool state_lost, struct err *ret_err)
 {
 	struct tail_conf c = {
 		.conf = p->conf->conf,
@@ -103,6 +103,7 @@ static int open_tail(struct pipeline *p, const struct restored *r, enum home_cha
 		.known = r->files, .known_count = r->file_count,
 		.routes = r->routes, .route_count = r->route_count,
 		.next_file_id = r->next_file_id,
+		.state_lost = state_lost,
 		.once = p->once,
 		.other_boot = home == HOME_OTHER_BOOT || home == HOME_OTHER_MACHINE,
 		.hostname = p->hostname,
@@ -137,11 +138,18 @@ static int open_all(struct pipeline *p, struct spool *s, struct err *ret_err)
 	rc = restored_read(s, &restored, ret_err);
 	if (rc < 0)
 		return rc;
-	rc = open_tail(p, &restored, home, ret_err);
+	rc = open_tail(p, &restored, home, spool_salvaged(s)->happened, ret_err);
 	restored_release(&restored);
 	if (rc >= 0)
 		state_set_tail(p->state, p->tail);
 	return rc;
+}
+
+/* The losses say it too, for ever; this is for whoever watches. */
+static void say_salvage(const struct spool_salvage *v)
+{
+	log_error(v->text, KI("rows_lost", v->rows_lost), KI("records_lost", v->records_lost), KI("bytes_lost", v->bytes_lost),
+		  KI("files_read_again", v->files_back + v->files_lost), KI("batches_sent_again", v->batches_lost));
 }
 
 int pipeline_open(struct pipeline *p, const struct loaded *conf, bool once, struct err *ret_err)
@@ -156,6 +164,8 @@ int pipeline_open(struct pipeline *p, const struct loaded *conf, bool once, stru
 	buf_init(&p->spec, 16u << 20);
 	gethostname(p->hostname, sizeof p->hostname - 1);	/* stays empty when it fails */
 	rc = spool_open(&sc, &s, ret_err);
+	if (rc >= 0 && spool_salvaged(s)->happened)
+		say_salvage(spool_salvaged(s));
 	if (rc >= 0)
 		rc = open_all(p, s, ret_err);
 	if (rc < 0)

@@ -268,6 +268,13 @@ static void answer_asks(struct state *st)
 		struct ask_job *job = list_entry(it, struct ask_job, node);
 
 		list_remove(&job->node);
+		pthread_mutex_lock(&st->mu);
+		job->running = !job->abandoned;
+		pthread_mutex_unlock(&st->mu);
+		if (!job->running) {
+			mem_free(job);
+			continue;
+		}
 		job->fn(job->arg, st->spool);
 		pthread_mutex_lock(&st->mu);
 		job->done = true;
@@ -466,21 +473,52 @@ int state_rejected(struct state *st, const struct spool_rejected *r)
 	return 0;
 }
 
-void state_ask(struct state *st, void (*fn)(void *arg, struct spool *s), void *arg)
+/* ms < 0: however long it takes. false: the thread has not begun with it in time, and never will. */
+static bool ask(struct state *st, struct ask_job *job, int64_t ms)
 {
-	struct ask_job job = { .fn = fn, .arg = arg };
+	int64_t until = clock_mono_ms() + ms;
+	struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
+	bool done;
 
 	pthread_mutex_lock(&st->mu);
 	if (!st->running) {
 		pthread_mutex_unlock(&st->mu);
-		fn(arg, st->spool);
-		return;
+		job->fn(job->arg, st->spool);
+		return true;
 	}
-	list_push_back(&st->in.asks, &job.node);
+	list_push_back(&st->in.asks, &job->node);
 	pthread_cond_signal(&st->cond);
-	while (!job.done)
-		pthread_cond_wait(&st->asked, &st->mu);
+	while (!job->done && !job->abandoned) {
+		if (ms < 0 || job->running)
+			pthread_cond_wait(&st->asked, &st->mu);
+		else if (pthread_cond_timedwait(&st->asked, &st->mu, &ts) == ETIMEDOUT && !job->running && !job->done)
+			job->abandoned = true;
+	}
+	done = job->done;
 	pthread_mutex_unlock(&st->mu);
+	return done;
+}
+
+void state_ask(struct state *st, void (*fn)(void *arg, struct spool *s), void *arg)
+{
+	struct ask_job job = { .fn = fn, .arg = arg };
+
+	(void)ask(st, &job, -1);
+}
+
+bool state_ask_within(struct state *st, void (*fn)(void *arg, struct spool *s), void *arg, int64_t ms)
+{
+	struct ask_job *job = mem_new(struct ask_job);
+	bool done;
+
+	if (!job)
+		return false;
+	job->fn = fn;
+	job->arg = arg;
+	done = ask(st, job, ms);
+	if (done)
+		mem_free(job);
+	return done;
 }
 
 /* --- the producer's journal; sender thread --- */

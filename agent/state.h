@@ -55,6 +55,9 @@ int64_t state_safe(struct state *st, int64_t file_id);
 
 /* Runs fn(arg, spool) on the state thread and waits for it (directly after state_stop). */
 void state_ask(struct state *st, void (*fn)(void *arg, struct spool *s), void *arg);
+/* The same, but gives up when the thread has not come to it within ms: a disk may take seconds for one fsync. false: fn was
+ * not called and never will be. */
+bool state_ask_within(struct state *st, void (*fn)(void *arg, struct spool *s), void *arg, int64_t ms);
 
 /* The last trouble with the database for people, or an empty string. */
 void state_trouble(struct state *st, char *buf, size_t n);

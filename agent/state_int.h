@@ -45,7 +45,8 @@ struct ask_job {
 	struct list node;
 	void (*fn)(void *arg, struct spool *s);
 	void  *arg;
-	bool   done;
+	bool   running, done;		/* lock: state.mu */
+	bool   abandoned;		/* the same; nobody waits any more: the thread frees it */
 };
 
 /* The committed position of a file, readable by any thread. */

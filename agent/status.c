@@ -9,6 +9,7 @@
 #include "agent/status.h"
 #include "producer/codec.h"
 
+#define SPOOL_WAIT_MS 500		/* status is asked for when something is wrong: it has to answer */
 #define ACK_FRESH_MS 5000	/* acks this young mean that the broker takes what is spooled */
 
 static void add_reason(struct status *s, const char *text)
@@ -152,8 +153,10 @@ int status_online(struct pipeline *p, enum status_what what, struct status *ret)
 	rc = gather_files(p, ret);
 	if (rc >= 0 && what == STATUS_ALL)
 		rc = producer_stat(p->producer, &ret->producer);
-	if (rc >= 0 && what != STATUS_POSITIONS)
+	if (rc >= 0 && what == STATUS_SPOOL)
 		state_ask(p->state, gather_spool, &g);
+	if (rc >= 0 && what == STATUS_ALL && !state_ask_within(p->state, gather_spool, &g, SPOOL_WAIT_MS))
+		add_reason(ret, "the disk of the state directory is slow: the spool has not answered yet");
 	books_snapshot(&p->books, &ret->books);
 	ret->uptime_s = (double)(clock_mono_ms() - p->started_ms) / 1000;
 	ret->line_splits = tail_split_lines(p->tail);

@@ -73,6 +73,7 @@ struct tail_conf {
 	const struct tail_known *known; size_t known_count;	/* copied */
 	const struct spool_route *routes; size_t route_count;	/* of earlier lives, copied: what tail_rebuild needs */
 	int64_t next_file_id;
+	bool state_lost;			/* the state database was salvaged: files that are not known are read whole */
 	bool    other_boot;		/* `known` is of another boot: device numbers may mean other file systems now, and files
 					 * may have been cut by a power loss */
 	bool    once;

@@ -21,6 +21,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/mem.h"
+#include "spool/salvage.h"
 
 static const struct { int sqlite, code; } error_map[] = {
 	{ SQLITE_IOERR_NOMEM,     ERR_NOMEM },
@@ -191,25 +192,102 @@ static int on_commit(void *arg, sqlite3 *sql, const char *name, int pages)
 	return SQLITE_OK;
 }
 
-/* An empty spool.db of mode 0600 is there before SQLite looks: SQLite's own mode would be 0644, and the WAL inherits it. */
-static int make_file(struct db *d, bool *ret_fresh, struct err *ret_err)
+static int64_t size_at(const struct db *d, const char *name)
 {
 	struct stat st;
-	int fd = open(d->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
+	return fstatat(d->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -1 : (int64_t)st.st_size;
+}
+
+static int sync_dir(struct db *d, struct err *ret_err)
+{
+	if (fsync(d->dir_fd) < 0)
+		return err_set(ret_err, -errno, "cannot fsync %s: %s", d->dir, strerror(errno));
+	return 0;
+}
+
+/* Files of no bytes say what the others cannot: spool.new, that spool.db is being made and not in use yet; spool.open, that
+ * there is a WAL (it goes before the WAL does, so that a WAL which somebody has taken away is missed); spool.damaged. */
+static int set_mark(struct db *d, const char *name, struct err *ret_err)
+{
+	int fd = openat(d->dir_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0 || close(fd) < 0)
+		return err_set(ret_err, -errno, "cannot make %s/%s: %s", d->dir, name, strerror(errno));
+	return sync_dir(d, ret_err);
+}
+
+void db_mark_damaged(struct db *d)
+{
+	if (!d->look_only && !d->damaged)
+		(void)set_mark(d, "spool.damaged", NULL);
+	d->damaged = true;
+}
+
+/* A first start that was cut short: nothing was ever recorded there. */
+static void remove_unmade(struct db *d)
+{
+	static const char *const names[] = { "spool.db-wal", "spool.db-journal", "spool.db" };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		(void)unlinkat(d->dir_fd, names[i], 0);
+}
+
+/* An empty spool.db of mode 0600 is there before SQLite looks: SQLite's own mode would be 0644, and the WAL inherits it.
+ * One that was there and is empty is damaged; opened as it is, SQLite would delete its WAL. */
+static int make_file(struct db *d, bool *ret_fresh, struct err *ret_err)
+{
+	int64_t size, wal;
+	int fd, rc = 0;
+
+	if (size_at(d, "spool.new") >= 0)
+		remove_unmade(d);
+	size = size_at(d, "spool.db");
+	wal = size_at(d, "spool.db-wal");
+	*ret_fresh = size <= 0;
+	if (size < 0 && wal <= 0)
+		rc = set_mark(d, "spool.new", ret_err);
+	if (rc < 0)
+		return rc;
+	fd = open(d->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_set(ret_err, -errno, "cannot open %s: %s", d->path, strerror(errno));
-	*ret_fresh = fstat(fd, &st) == 0 && st.st_size == 0;
 	(void)close(fd);
+	if (size < 0)
+		rc = sync_dir(d, ret_err);
+	if (rc < 0)
+		return rc;
+	if (size_at(d, "spool.damaged") >= 0)
+		return err_set(ret_err, ERR_CORRUPT, "%s was found to be damaged while it was in use", d->path);
+	if (size <= 0 && (wal > 0 || size_at(d, "spool.new") < 0))
+		return err_set(ret_err, ERR_CORRUPT, "%s %s", d->path, size < 0 ? "is gone, but its WAL is there" : "is empty");
+	d->wal_gone = size > 0 && wal < 0 && size_at(d, "spool.open") >= 0;
 	return 0;
+}
+
+/* The marks of a database that is open. */
+static int settle_marks(struct db *d, struct err *ret_err)
+{
+	/* Fedora's SQLite never fsyncs the directory (SQLITE_DISABLE_DIRSYNC). The WAL's name is durable before its mark is. */
+	int rc = sync_dir(d, ret_err);
+
+	if (rc == 0 && size_at(d, "spool.db-wal") > 0 && size_at(d, "spool.open") < 0)
+		rc = set_mark(d, "spool.open", ret_err);
+	if (rc < 0 || size_at(d, "spool.new") < 0)
+		return rc;
+	if (unlinkat(d->dir_fd, "spool.new", 0) < 0)
+		return err_set(ret_err, -errno, "cannot remove %s/spool.new: %s", d->dir, strerror(errno));
+	return sync_dir(d, ret_err);
 }
 
 static int open_to_write(struct db *d, struct err *ret_err)
 {
 	bool fresh = false;
 	int on = 1;
-	int rc = make_file(d, &fresh, ret_err);
+	int rc = salvage_resume(d, ret_err);
 
+	if (rc == 0)
+		rc = make_file(d, &fresh, ret_err);
 	if (rc < 0)
 		return rc;
 	rc = db_vfs_register();
@@ -228,10 +306,7 @@ static int open_to_write(struct db *d, struct err *ret_err)
 	(void)sqlite3_wal_hook(d->sql, on_commit, d);
 	(void)sqlite3_file_control(d->sql, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
 	db_grow_wal(d);
-	/* Fedora's SQLite never fsyncs the directory (SQLITE_DISABLE_DIRSYNC). */
-	if (fsync(d->dir_fd) < 0)
-		return err_set(ret_err, -errno, "cannot fsync %s: %s", d->dir, strerror(errno));
-	return 0;
+	return settle_marks(d, ret_err);
 }
 
 int db_open(struct db *d, const struct db_conf *conf, struct err *ret_err)
@@ -242,25 +317,41 @@ int db_open(struct db *d, const struct db_conf *conf, struct err *ret_err)
 	rc = db_lock(d, conf, ret_err);
 	if (rc == 0)
 		rc = d->look_only ? open_to_look(d, ret_err) : open_to_write(d, ret_err);
+	d->damaged = rc == ERR_CORRUPT;
 	if (rc < 0)
 		db_close(d);
 	return rc;
 }
 
+/* Without PERSIST_WAL the last close folds the WAL in and deletes it: spool.db alone holds everything. When folding in
+ * fails the WAL stays and the next open reads it. */
+static void fold_in(struct db *d)
+{
+	int off = 0, in_wal = -1, moved = 0;
+	int rc = sqlite3_wal_checkpoint_v2(d->sql, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
+
+	if (rc != SQLITE_OK || in_wal != moved) {
+		(void)sqlite3_db_config(d->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+		return;
+	}
+	/* Not before it is durable that nobody misses the WAL. */
+	(void)unlinkat(d->dir_fd, "spool.open", 0);
+	(void)fsync(d->dir_fd);
+	(void)sqlite3_wal_checkpoint_v2(d->sql, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	(void)sqlite3_file_control(d->sql, "main", SQLITE_FCNTL_PERSIST_WAL, &off);
+}
+
 void db_close(struct db *d)
 {
-	int off = 0;
 
 	for (int i = 0; i < STMT_COUNT; i++)
 		(void)sqlite3_finalize(d->stmts[i]);
-	if (d->sql && !d->look_only) {
-		/* Without PERSIST_WAL the last close folds the WAL in and deletes it: spool.db alone holds everything.
-		 * When that fails the WAL stays and the next open reads it. */
-		(void)sqlite3_wal_checkpoint_v2(d->sql, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-		(void)sqlite3_file_control(d->sql, "main", SQLITE_FCNTL_PERSIST_WAL, &off);
-	}
+	if (d->sql && d->damaged)
+		(void)sqlite3_db_config(d->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	else if (d->sql && !d->look_only)
+		fold_in(d);
 	(void)sqlite3_close(d->sql);
-	if (d->path && d->dir_fd >= 0 && !d->look_only)
+	if (d->path && d->dir_fd >= 0 && !d->look_only && !d->damaged)
 		(void)fsync(d->dir_fd);
 	if (d->path && d->dir_fd >= 0)
 		(void)close(d->dir_fd);

@@ -23,6 +23,8 @@ struct db {
 	sqlite3_file *wal;		/* SQLite's own handle of the WAL */
 	char         *dir, *path;	/* dir, dir/spool.db */
 	int           dir_fd;		/* holds the flock */
+	bool          damaged;		/* close it and leave its files as they are */
+	bool          wal_gone;		/* the last life did not end in order, and its WAL is not there */
 	bool          look_only;	/* opened immutable: nothing may be written */
 
 	int64_t       page;		/* PRAGMA page_size */
@@ -42,7 +44,9 @@ struct db {
 struct db_conf { const char *dir; int64_t max_size, min_free; bool read_only; };
 /* On failure *d is released. Codes as spool_open. */
 int  db_open(struct db *d, const struct db_conf *conf, struct err *ret_err);
-/* Folds the WAL in, deletes it, unlocks. A zeroed *d is fine. */
+/* Notes in the directory that it is damaged, so that the next open does not use it as it is. */
+void db_mark_damaged(struct db *d);
+/* Folds the WAL in, deletes it (unless damaged), unlocks. A zeroed *d is fine. */
 void db_close(struct db *d);
 
 /* Turns an SQLite code into ours, with SQLite's words behind `what`. */

@@ -181,6 +181,20 @@ static int settle(struct db *d, size_t i, bool fresh, struct err *ret_err)
 	return 0;
 }
 
+/* Before anything about it is changed. A crash between the file's creation and the first migration leaves a database without
+ * anything in it. */
+static int check_owner(struct db *d, struct err *ret_err)
+{
+	int64_t id = 0, tables = 0;
+	int rc = db_number(d, "PRAGMA application_id", &id, ret_err);
+
+	if (rc == 0 && id != SCHEMA_APPLICATION_ID)
+		rc = db_number(d, "SELECT count(*) FROM sqlite_master", &tables, ret_err);
+	if (rc == 0 && id != SCHEMA_APPLICATION_ID && (id || tables))
+		rc = err_set(ret_err, ERR_CORRUPT, "%s is not a state database of spillway", d->path);
+	return rc;
+}
+
 int db_pragmas(struct db *d, bool fresh, struct err *ret_err)
 {
 	int64_t ignored;
@@ -189,6 +203,8 @@ int db_pragmas(struct db *d, bool fresh, struct err *ret_err)
 	/* Reads the header: until then page_size answers a default, and a file that is no database is not noticed. */
 	if (rc == 0 && !fresh)
 		rc = db_number(d, "PRAGMA schema_version", &ignored, ret_err);
+	if (rc == 0 && !fresh)
+		rc = check_owner(d, ret_err);
 	for (size_t i = 1; rc == 0 && i < sizeof pragmas / sizeof pragmas[0]; i++)
 		rc = settle(d, i, fresh, ret_err);
 	return rc < 0 ? rc : limit_pages(d, ret_err);

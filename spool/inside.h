@@ -75,6 +75,7 @@ struct spool {
 	int64_t          oldest_id, oldest_ms;	/* the oldest row as of the last commit, 0: none */
 	bool             oldest_known;	/* false: to be asked for after the commit */
 	bool             full;
+	struct spool_salvage salvage;	/* what spool_open had to do */
 	struct buf       scratch;	/* one encoding at a time */
 
 	/* The running transaction. */
@@ -127,6 +128,9 @@ void ledger_rolled_back(struct ledger *g);
 int  ledger_encode(struct spool *s, const struct spool_ledger *l, int64_t stream, struct ledger_row **ret);
 /* *ret_ranges is to be mem_freed. */
 int  ledger_decode(struct spool *s, const struct ledger_row *r, struct spool_ledger *ret, struct spool_range **ret_ranges);
+/* A stored body without its database: its stream is a number. Codes as ledger_decode. */
+int  ledger_body_read(int64_t id, const uint8_t *body, size_t n, struct spool_ledger *ret, int64_t *ret_stream,
+		      struct spool_range **ret_ranges);
 int  ledger_load(struct spool *s, struct err *ret_err);
 /* Stored bytes that fit their CRC as a row, not linked anywhere. 0, ERR_CORRUPT, ERR_NOMEM. */
 int  ledger_from_body(int64_t id, const uint8_t *body, size_t n, struct ledger_row **ret);
@@ -155,6 +159,8 @@ int  row_info_get(struct spool *s, int64_t id, struct row_info *ret, struct err 
 int  row_remove(struct spool *s, const struct row_info *info, bool keep_bytes, struct err *ret_err);
 /* The CRC-32C that ends rows.body. */
 uint32_t row_crc(const struct row_info *info, const uint8_t *body, size_t n);
+/* Everything of rows.body, if its CRC fits; *ret_ranges is to be mem_freed. 0, ERR_CORRUPT, ERR_NOMEM. */
+int  row_believe(const uint8_t *body, size_t n, const struct row_info *info, struct spool_row *r, struct spool_range **ret_ranges);
 
 /* --- rows_read.c --- */
 /* Everything in a rows.body but its CRC, which is not looked at. ERR_CORRUPT, ERR_NOMEM. *ret_ranges is to be mem_freed. */

@@ -123,6 +123,27 @@ int ledger_decode(struct spool *s, const struct ledger_row *r, struct spool_ledg
 	return rc;
 }
 
+int ledger_body_read(int64_t id, const uint8_t *body, size_t n, struct spool_ledger *ret, int64_t *ret_stream,
+		     struct spool_range **ret_ranges)
+{
+	struct fields f;
+	const uint8_t *p, *tail;
+	uint32_t crc;
+	int rc;
+
+	if (n < 5)
+		return ERR_CORRUPT;
+	tail = body + n - 4;
+	*ret = (struct spool_ledger){ .id = id };
+	p = get_fields(body, tail, &f, ret);
+	if (!p || !fixed32_get(&tail, body + n, &crc) || crc != body_crc(id, body, n - 4))
+		return ERR_CORRUPT;
+	*ret_stream = (int64_t)f.stream;
+	rc = ranges_get(p, (size_t)(body + n - 4 - p), ret_ranges, &ret->range_count, &p);
+	ret->ranges = rc < 0 ? NULL : *ret_ranges;
+	return rc;
+}
+
 int ledger_from_body(int64_t id, const uint8_t *body, size_t n, struct ledger_row **ret)
 {
 	struct fields f;

@@ -37,8 +37,7 @@ int row_decode(const uint8_t *body, size_t n, struct spool_row *r, struct spool_
 	return rc;
 }
 
-static int decode(const uint8_t *body, size_t n, const struct row_info *info, struct spool_row *r,
-		  struct spool_range **ret_ranges)
+int row_believe(const uint8_t *body, size_t n, const struct row_info *info, struct spool_row *r, struct spool_range **ret_ranges)
 {
 	const uint8_t *tail;
 	uint32_t crc;
@@ -65,7 +64,7 @@ int row_head(struct spool *s, sqlite3_stmt *q, struct row_info *ret_info, struct
 	*ret_info = info;
 	if (!lane || info.count > INT32_MAX || info.size > UINT32_MAX)
 		return ERR_CORRUPT;
-	return decode(sqlite3_column_blob(q, 5), (size_t)sqlite3_column_bytes(q, 5), &info, r, ret_ranges);
+	return row_believe(sqlite3_column_blob(q, 5), (size_t)sqlite3_column_bytes(q, 5), &info, r, ret_ranges);
 }
 
 int row_head_get(struct spool *s, int64_t id, struct row_info *ret_info, struct spool_row *ret_row,
@@ -127,12 +126,22 @@ static int hand_over(struct spool *s, const struct spool_row *r, int rc, row_fn 
 	return rc;
 }
 
+/* As db_step. What SQLite finds damaged here is more than one row. */
+static int next_row(struct spool *s, sqlite3_stmt *q, struct err *ret_err)
+{
+	int rc = db_step(&s->db, q, ret_err);
+
+	if (rc == ERR_CORRUPT)
+		db_mark_damaged(&s->db);
+	return rc;
+}
+
 /* The rows of a statement that is bound and ready. identities: also those that a batch of the ledger will send. */
 static int read_rows(struct spool *s, sqlite3_stmt *q, bool identities, row_fn *fn, void *arg, struct err *ret_err)
 {
 	int rc;
 
-	while ((rc = db_step(&s->db, q, ret_err)) > 0) {
+	while ((rc = next_row(s, q, ret_err)) > 0) {
 		struct spool_range *ranges = NULL;
 		struct row_info info;
 		struct spool_row r;

@@ -16,8 +16,24 @@
 #include <string.h>
 
 #include "agent/base/mem.h"
+#include "spool/salvage.h"
 
 #define SCRATCH_MAX (128 << 20)
+
+/* The heads of the rows and their index are read once, without the bytes: what cannot be walked now would be met in the middle
+ * of an outage. */
+static int check_rows(struct spool *s, struct err *ret_err)
+{
+	int64_t rows = 0, indexed = 0;
+	int rc = db_number(&s->db, "SELECT count(*) FROM rows NOT INDEXED", &rows, ret_err);
+
+	if (rc == 0)
+		rc = db_number(&s->db, "SELECT count(*) FROM rows INDEXED BY rows_of_lane", &indexed, ret_err);
+	if (rc == 0 && (rows != indexed || (uint64_t)rows != s->now[TOTAL_ROWS]))
+		rc = err_set(ret_err, ERR_CORRUPT, "%s: %lld rows, %lld in their index, %llu were counted", s->db.path,
+			     (long long)rows, (long long)indexed, (unsigned long long)s->now[TOTAL_ROWS]);
+	return rc;
+}
 
 static int load(struct spool *s, struct err *ret_err)
 {
@@ -30,6 +46,8 @@ static int load(struct spool *s, struct err *ret_err)
 	if (rc == 0)
 		rc = lanes_load(s, ret_err);
 	if (rc == 0)
+		rc = check_rows(s, ret_err);
+	if (rc == 0)
 		rc = ledger_load(s, ret_err);
 	if (rc == 0)
 		rc = home_load(s, ret_err);
@@ -38,13 +56,15 @@ static int load(struct spool *s, struct err *ret_err)
 	return rc;
 }
 
-int spool_open(const struct spool_conf *conf, struct spool **ret_s, struct err *ret_err)
+/* On failure *ret_s is NULL. */
+static int open_once(const struct spool_conf *conf, struct spool **ret_s, struct err *ret_err)
 {
 	struct db_conf dc = { .dir = conf->dir, .max_size = conf->max_size > 0 ? conf->max_size : 0,
 			      .min_free = conf->min_free, .read_only = conf->read_only };
 	struct spool *s = mem_new(struct spool);
 	int rc;
 
+	*ret_s = NULL;
 	if (!s)
 		return err_set(ret_err, ERR_NOMEM, "out of memory");
 	s->max_size = dc.max_size;
@@ -54,14 +74,46 @@ int spool_open(const struct spool_conf *conf, struct spool **ret_s, struct err *
 	dict_init(&s->lanes);
 	buf_init(&s->scratch, SCRATCH_MAX);
 	rc = db_open(&s->db, &dc, ret_err);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = load(s, ret_err);
+		s->db.damaged = rc == ERR_CORRUPT;
+	}
 	if (rc < 0) {
 		spool_close(s);
 		return rc;
 	}
 	*ret_s = s;
 	return 0;
+}
+
+int spool_open(const struct spool_conf *conf, struct spool **ret_s, struct err *ret_err)
+{
+	struct spool_salvage got = { 0 };
+	struct err why = { 0 };
+	struct spool *s;
+	int rc = open_once(conf, &s, &why);
+
+	if (rc == ERR_CORRUPT && !conf->read_only) {
+		rc = salvage_run(conf, why.text, &got, &why);
+		if (rc == 0)
+			rc = open_once(conf, &s, &why);
+	}
+	if (rc == 0 && s->db.wal_gone) {
+		rc = salvage_wal_lost(s, &why);
+		got = s->salvage;
+	}
+	if (rc < 0) {
+		spool_close(s);
+		return err_set(ret_err, rc, "%s", why.text);
+	}
+	s->salvage = got;
+	*ret_s = s;
+	return 0;
+}
+
+const struct spool_salvage *spool_salvaged(const struct spool *s)
+{
+	return &s->salvage;
 }
 
 void spool_close(struct spool *s)
@@ -81,6 +133,8 @@ void spool_close(struct spool *s)
 
 int spool_lost(struct spool *s, int rc)
 {
+	if (rc == ERR_CORRUPT)
+		db_mark_damaged(&s->db);
 	s->failed = rc;
 	return rc;
 }
@@ -166,6 +220,7 @@ int spool_commit(struct spool *s, struct err *ret_err)
 	if (rc == 0)
 		rc = db_commit(&s->db, ret_err);
 	if (rc < 0) {
+		(void)spool_lost(s, rc);
 		spool_rollback(s);
 		return rc;
 	}

@@ -40,11 +40,29 @@ struct spool_conf {
 					 * is. What a kill -9 left in the WAL is folded in first, as by an agent's start. */
 };
 
-/* ERR_BUSY: another process has the directory; ERR_NEWER; ERR_CORRUPT; -errno (EACCES, ENOSPC, ...). Words in *ret_err
- * say what to do. */
+/* ERR_BUSY: another process has the directory; ERR_NEWER; ERR_CORRUPT (read_only: damaged); -errno (EACCES, ENOSPC, ...). Words
+ * in *ret_err say what to do. */
 int  spool_open(const struct spool_conf *conf, struct spool **ret_s, struct err *ret_err);
 /* Checkpoints and truncates the WAL, closes, unlocks. NULL is fine. */
 void spool_close(struct spool *s);
+
+/* A state database that is damaged beyond opening does not end the agent: spool_open sets it aside in its directory, begins
+ * a new one with all that proves itself, and enters the rest in the losses (SPOOL_LOSS_STATE, SPOOL_LOSS_UNCERTAIN). */
+struct spool_salvage {
+	bool     happened;
+	bool     wal_gone;		/* spool.db was sound, but what had not been folded in yet is gone */
+	char     aside[64];		/* the damaged file's new name in the directory; "": wal_gone */
+	uint64_t files, files_back;	/* known again; of them without a position: read again from their beginning */
+	uint64_t files_lost;		/* not even their names are known: as new files */
+	uint64_t rows, records, bytes;	/* spooled batches that are whole */
+	uint64_t rows_damaged;		/* their heads are: built again from their files, or set aside */
+	uint64_t rows_lost, records_lost, bytes_lost;
+	uint64_t rows_no_room;		/* of rows_lost: whole, but no room for a copy */
+	uint64_t batches, batches_lost;	/* of the ledger: kept with identity; without: sent again, maybe doubled */
+	char     text[640];		/* all of that in words */
+};
+/* What spool_open had to do; happened is false as a rule. */
+const struct spool_salvage *spool_salvaged(const struct spool *s);
 
 /* --- transactions --- */
 

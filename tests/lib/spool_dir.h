@@ -6,6 +6,7 @@
 #ifndef SPILLWAY_TESTS_SPOOL_DIR_H
 #define SPILLWAY_TESTS_SPOOL_DIR_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -62,19 +63,27 @@ static inline int spool_dir_setup(void **state)
 	return 0;
 }
 
+/* All files of a directory. */
+static inline void spool_dir_empty(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)))
+		(void)unlinkat(dirfd(dir), e->d_name, 0);
+	if (dir)
+		closedir(dir);
+}
+
 static inline void spool_dir_remove(struct spool_dir *d)
 {
-	static const char *const names[] = { "spool.db", "spool.db-wal", "spool.db-shm", "spool.db-journal" };
 	char path[160];
 
 	spool_close(d->s);
 	d->s = NULL;
 	for (; d->lives; d->lives--) {
-		for (size_t i = 0; i < COUNT(names); i++) {
-			snprintf(path, sizeof path, "%.60s/%d/%s", d->base, d->lives, names[i]);
-			(void)unlink(path);
-		}
 		snprintf(path, sizeof path, "%.60s/%d", d->base, d->lives);
+		spool_dir_empty(path);
 		(void)rmdir(path);
 	}
 	(void)rmdir(d->base);
@@ -127,6 +136,7 @@ static inline void spool_dir_kill_only(struct spool_dir *d)
 	assert_int_equal(mkdir(d->dir, 0700), 0);
 	spool_dir_copy(from, d->dir, "spool.db");
 	spool_dir_copy(from, d->dir, "spool.db-wal");
+	spool_dir_copy(from, d->dir, "spool.open");
 	spool_close(old);
 	d->s = NULL;
 }
