@@ -30,6 +30,7 @@ struct file {
 	struct list heirs, heir;	/* successors that wait for our lines; our place among those of `pred` */
 	struct file *pred;		/* not read before this one's lines ... */
 	int64_t  pred_size;		/* ... up to here were handed over */
+	int64_t  pred_id;		/* the last one's: it may be read again */
 
 	int      fd;			/* -1: FILE_FAILED */
 	enum file_state state;

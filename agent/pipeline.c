@@ -66,6 +66,18 @@ static void hook_loss(void *arg, const struct spool_loss *l)
 	state_loss(((struct pipeline *)arg)->state, l);
 }
 
+/* Read again, they count again. */
+static void hook_unread(void *arg, struct lane *l, struct list *batches, bool last)
+{
+	struct pipeline *p = arg;
+
+	books_lock(&p->books);
+	list_each(it, batches)
+		p->books.read -= (uint64_t)list_entry(it, struct batch, node)->count;
+	producer_unread(p->producer, l, batches, last);
+	books_unlock(&p->books);
+}
+
 static int64_t hook_safe(void *arg, int64_t file_id)
 {
 	return state_safe(((struct pipeline *)arg)->state, file_id);
@@ -99,7 +111,7 @@ static int open_tail(struct pipeline *p, const struct restored *r, enum home_cha
 		.key_serializer = producer_config_get(p->conf->producer, "key.serializer"),
 		.producer = p->producer,
 		.hooks = { p, hook_file_put, hook_file_forget, hook_route_put, hook_finished, hook_rejected, hook_run_begin,
-			   hook_run_end, hook_loss, hook_safe, hook_all_read },
+			   hook_unread, hook_run_end, hook_loss, hook_safe, hook_all_read },
 		.known = r->files, .known_count = r->file_count,
 		.routes = r->routes, .route_count = r->route_count,
 		.next_file_id = r->next_file_id,
@@ -194,7 +206,7 @@ bool pipeline_delivered(struct pipeline *p, int64_t timeout_ms)
 	if (!producer_drain(p->producer, timeout_ms, false))
 		return false;
 	books_snapshot(&p->books, &b);
-	return b.in_memory == 0 && b.spooled == 0;
+	return b.in_memory == 0 && b.spooled == 0 && tail_all_read(p->tail);
 }
 
 /* Whether a batch must outlive the process because no matched file holds its lines any more. */

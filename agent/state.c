@@ -14,6 +14,7 @@
 #include "agent/base/mem.h"
 #include "agent/base/thread.h"
 #include "agent/state_int.h"
+#include "agent/tail.h"
 
 #define ACK_DELAY_MS  10
 #define IDLE_DELAY_MS 200
@@ -606,6 +607,11 @@ static void journal_refill(void *arg, struct lane *lane, uint32_t max_batches, s
 		.max_batches = max_batches, .max_bytes = max_bytes });
 }
 
+static void journal_unread(void *arg, struct lane *l, struct list *batches, bool last)
+{
+	tail_unread(((struct state *)arg)->tail, l, batches, last);
+}
+
 static void journal_rewind(void *arg, struct lane *lane)
 {
 	push_read(arg, &(struct read_job){ .kind = READ_REWIND, .lane = lane });
@@ -636,6 +642,7 @@ void state_journal(struct state *st, struct producer_journal *ret_j)
 		.load = journal_load,
 		.replace = journal_replace,
 		.refill = journal_refill,
+		.unread = journal_unread,
 		.rewind = journal_rewind,
 		.event = journal_event,
 	};

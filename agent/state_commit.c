@@ -315,16 +315,24 @@ static int spill_batch(struct state *st, struct batch *b, struct err *e)
 	return rc;
 }
 
-/* Adds batches from the head of the queue to *stored until the transaction is large enough or one does not fit. */
-static int spill_some(struct state *st, struct list *stored, struct err *e)
+/* Adds batches from the head of the queue to *stored until the transaction is large enough or one does not fit. What
+ * held lanes may not keep goes to *refused. */
+static int spill_some(struct state *st, struct list *stored, struct list *refused, struct err *e)
 {
 	size_t bytes = 0;
 
 	list_init(stored);
+	list_init(refused);
+	st->held_share.counted = false;
 	while (!list_empty(&st->todo.spills) && bytes < SPILL_BYTES_MAX) {
 		struct batch *b = list_first(&st->todo.spills, struct batch, node);
-		int rc = spill_batch(st, b, e);
+		int rc;
 
+		if (state_held_refuses(st, b)) {
+			state_held_take(st, b, refused);
+			continue;
+		}
+		rc = spill_batch(st, b, e);
 		if (rc < 0)
 			return rc;
 		bytes += b->bytes;
@@ -348,7 +356,7 @@ static void spill_failed(struct state *st, struct list *batches, int rc)
 
 void state_commit_spills(struct state *st)
 {
-	struct list stored;
+	struct list stored, of_held;
 	struct err e;
 	int rc, refused;
 
@@ -364,7 +372,7 @@ void state_commit_spills(struct state *st)
 		spill_failed(st, &st->todo.spills, refused);
 		return;
 	}
-	refused = spill_some(st, &stored, &e);
+	refused = spill_some(st, &stored, &of_held, &e);
 	if (refused < 0)
 		state_say(st, &e, refused == ERR_SPOOL_FULL ? "the spool is full, lines stay in their files until it drains" :
 			"cannot write to the spool, lines stay in their files, trying again in 1 s");
@@ -393,6 +401,8 @@ void state_commit_spills(struct state *st)
 		books_unlock(st->books);
 		state_say_dropped(st);
 	}
+	if (!list_empty(&of_held))
+		spill_failed(st, &of_held, ERR_SPOOL_FULL);	/* behind those of its lane that came before */
 	if (refused < 0 && !list_empty(&st->todo.spills))
 		spill_failed(st, &st->todo.spills, refused);
 	else if (rc >= 0 && refused >= 0)

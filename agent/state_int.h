@@ -104,6 +104,7 @@ struct state {
 	struct list     held;		/* notes of rejected lines that found no room */
 	int64_t         held_at_ms;	/* when they are tried again */
 	struct room     room;		/* what the present transaction of spilled batches gives up */
+	struct { bool counted; uint64_t bytes, max; } held_share;	/* of lanes that are held; within one transaction */
 	int64_t         holes_file;	/* whose position cannot move; 0: none */
 	int64_t         holes_at_ms;	/* when the producer was last asked for what keeps it back */
 	uint64_t        said_dropped;	/* records */
@@ -133,6 +134,12 @@ void state_room_undone(struct state *st);
 void state_say_dropped(struct state *st);
 /* The same for status; any thread. Leaves buf alone when nothing was given up lately. */
 void state_dropping(struct state *st, char *buf, size_t n);
+
+/* --- state_held.c --- */
+/* b may not be spilled: lanes that are held have used up their share. Else it is counted. */
+bool state_held_refuses(struct state *st, const struct batch *b);
+/* Takes b out of the queue, and what follows it of its lane, for their order is to stay. */
+void state_held_take(struct state *st, struct batch *b, struct list *out);
 
 /* --- state_holes.c --- */
 /* After a commit: a file with too many finished ranges above its position is told to the producer. */

@@ -118,7 +118,8 @@ static void gather_reasons(struct pipeline *p, struct status *s)
 		const struct producer_lane_stat *l = &s->producer.lanes[i];
 
 		buf_clear(&text);
-		if (l->held && buf_printf(&text, "topic %s is held: %s", l->topic, l->reason) >= 0)
+		if (l->held && buf_printf(&text, "topic %s is held: %s%s", l->topic, l->reason, l->full ?
+					  "; its share of buffer.memory and spool.max_size is used up, its files wait" : "") >= 0)
 			add_reason(s, text.data);
 	}
 	for (size_t i = 0; i < s->producer.broker_count; i++) {

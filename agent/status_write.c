@@ -147,7 +147,7 @@ static void json_producer(struct buf *o, const struct producer_stat *p)
 static const struct producer_lane_stat *live_lane(const struct status *s, const char *topic, int32_t partition)
 {
 	for (size_t i = 0; i < s->producer.lane_count; i++)
-		if (s->producer.lanes[i].partition == partition && !strcmp(s->producer.lanes[i].topic, topic))
+		if (!s->producer.lanes[i].waits && s->producer.lanes[i].partition == partition && !strcmp(s->producer.lanes[i].topic, topic))
 			return &s->producer.lanes[i];
 	return NULL;
 }
@@ -182,7 +182,7 @@ static void json_lanes(struct buf *o, const struct status *s)
 	for (size_t i = 0; i < s->producer.lane_count; i++) {
 		const struct producer_lane_stat *l = &s->producer.lanes[i];
 
-		json_lane(o, l->topic, l->partition, l, spooled_of(s, l->topic, l->partition));
+		json_lane(o, l->topic, l->partition, l, l->waits ? 0 : spooled_of(s, l->topic, l->partition));
 	}
 	for (size_t i = 0; i < s->lane_count; i++)
 		if (s->lanes[i].topic && !live_lane(s, s->lanes[i].topic, s->lanes[i].partition))

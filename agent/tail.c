@@ -111,6 +111,7 @@ static void on_wake(void *arg)
 
 	calls_answer(t);
 	answer_rebuilds(t);
+	unread_answer(t);
 	if (atomic_exchange(&t->nudged, false))
 		read_retry(t, true);
 }
@@ -254,6 +255,7 @@ int tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_er
 		snprintf(t->cwd, sizeof t->cwd, "/");
 	rc = loop_init(&t->loop, on_wake, on_round, t);
 	queue_init(&t->rebuilds, nudge, t);
+	queue_init(&t->unreads, nudge, t);
 	if (rc < 0)
 		err_set(ret_err, rc, "%s", err_text(rc));
 	else if ((rc = watch_open(&t->watch)) < 0)
@@ -308,6 +310,7 @@ void tail_stop(struct tail *t)
 	budget_unwait(producer_budget(t->conf.producer), &t->waiter);
 	calls_answer(t);
 	answer_rebuilds(t);
+	unread_answer(t);
 	put_all(t);
 }
 
@@ -329,6 +332,7 @@ void tail_close(struct tail *t)
 	window_close(&t->window);
 	watch_close(t->watch);
 	queue_release(&t->rebuilds);
+	queue_release(&t->unreads);
 	loop_release(&t->loop);
 	pthread_cond_destroy(&t->cond);
 	pthread_mutex_destroy(&t->mu);

@@ -45,12 +45,14 @@ struct tail_hooks {
 	int (*rejected)(void *arg, const struct spool_rejected *r);
 	/* Records go to lane `l` from lane_begin to lane_end through these, so that read and in_memory move together. */
 	void (*run_begin)(void *arg, struct lane *l, int64_t now_ms, int64_t wall_ms);
+	/* Batches whose lines are read again: they leave read and in_memory together (producer_unread). */
+	void (*unread)(void *arg, struct lane *l, struct list *batches, bool last);
 	void (*run_end)(void *arg, struct lane *l, uint32_t records);	/* records: counted here, by the reader */
 	/* Something for the list of losses; copied. */
 	void (*loss)(void *arg, const struct spool_loss *l);
 	/* How far a file is finished; any time. */
 	int64_t (*safe)(void *arg, int64_t file_id);
-	/* --once: every file was read to its end and handed over. Called once. */
+	/* --once: every file was read to its end and handed over. Again when some of it had to be read again. */
 	void (*all_read)(void *arg);
 };
 
@@ -94,6 +96,10 @@ void tail_rebuild(struct tail *t, struct batch *b);
 /* The same at once, and without telling the producer: waits for the thread's next round. The caller is not the tail thread, and
  * holds no lock. Besides: ERR_UNAVAILABLE: a file may still turn up; -errno. */
 int  tail_rebuild_now(struct tail *t, struct batch *b);
+/* The journal's unread(): the files of these batches go on where the oldest of their lines begins. Any thread. */
+void tail_unread(struct tail *t, struct lane *l, struct list *batches, bool last);
+/* --once: all is handed over, and nothing of it came back. Any thread. */
+bool tail_all_read(const struct tail *t);
 /* Copies of all rows (mem_free each path, then the array). Waits for the thread's next round; after tail_stop it answers
  * directly. Any thread but the tail's. */
 int  tail_files(struct tail *t, struct tail_file_info **ret, size_t *ret_n);

@@ -102,6 +102,7 @@ static void heir_set(struct file *pred, struct file *f)
 	if (f->pred)
 		heir_free(f);
 	f->pred_size = pred->fd >= 0 && fstat(pred->fd, &st) == 0 ? st.st_size : pred->size;
+	f->pred_id = pred->id;
 	if (passed(pred, f->pred_size))
 		return;
 	f->pred = pred;

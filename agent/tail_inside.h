@@ -11,6 +11,7 @@
  *	tail_skip.c	 ranges that are not read
  *	tail_rescue.c	 files that are about to vanish, while their lines cannot be sent
  *	tail_read.c	 turns: bytes -> records, waiting for memory
+ *	tail_unread.c	 lines that memory gave back: read again later
  *	tail_route.c	 topic, key, lane of a file
  *	tail_recipe.c	 lines that are changed or dropped on their way into records
  *	tail_rebuild.c	 an absent batch out of its ranges
@@ -48,11 +49,13 @@ struct tail_input {
 	size_t  matched;			/* in the last walk */
 };
 
-/* Where records go: one lane. While it is dry, its files wait for memory (or for metadata). */
+/* Where records go: one lane. While it is dry, its files wait for memory (or for metadata, or because it is held). */
 struct dest {
 	struct list  node;
 	struct lane *lane;
+	bool         waits;		/* when_full: wait */
 	bool         dry;
+	bool         held;		/* dry because the lane is held: only it waits */
 	bool         owed;		/* memory came too soon after the last try */
 	bool         vanishing;		/* within one look at files that are away */
 	int64_t      tried_ms;
@@ -93,6 +96,7 @@ struct tail {
 	bool      running;
 	struct list calls;
 	struct queue rebuilds;		/* batch.node */
+	struct queue unreads;		/* struct unread */
 	_Atomic bool nudged;		/* memory came back */
 
 	/* Thread: tail; main before it starts and after it ended. */
@@ -118,7 +122,7 @@ struct tail {
 	uint32_t next_route_id;
 	bool     first_walk;		/* during the first one */
 	bool     first_start;		/* the state database knows no file */
-	bool     all_read;		/* --once: said so */
+	_Atomic bool all_read;		/* --once: said so, and it is still true */
 	bool     warned_limit, warned_fds, warned_overlap, warned_dir, warned_spec;
 	_Atomic uint64_t split_lines;
 };
@@ -182,6 +186,7 @@ void cut_go_on(struct tail *t, struct file *f, const struct known *k, const stru
 
 /* --- tail_skip.c --- */
 /* Ranges of a file that are not to be read, in order and apart from each other. Adds one. ERR_NOMEM. */
+int  skip_cut(struct tail_skip **v, size_t *n, int64_t from, int64_t to);	/* the opposite */
 int  skip_add(struct tail_skip **v, size_t *n, int64_t from, int64_t to);
 /* What lies between f's in from..to is given up, or may be doubled: tells so, with its lines and bytes; finish: it is not
  * read. Returns the bytes. */
@@ -201,6 +206,9 @@ void read_restart(struct tail *t, struct file *f, const char *why);
 void read_moved_to(struct file *f, int64_t offset, const uint8_t *end);
 /* So many pieces of long lines were cut, the first one at that offset. */
 void read_count_pieces(struct tail *t, struct file *f, int64_t first, uint64_t pieces);
+
+/* --- tail_unread.c --- */
+void unread_answer(struct tail *t);
 
 /* --- tail_route.c --- */
 /* 0, f->route and f->dest; ERR_BAD_DATA: no legal topic, or a key that its serializer does not take; ERR_NOMEM. */

@@ -46,12 +46,14 @@ void read_restart(struct tail *t, struct file *f, const char *why)
 
 /* --- waiting --- */
 
-static void wait_for_lane(struct tail *t, struct file *f, struct dest *d)
+static void wait_for_lane(struct tail *t, struct file *f, struct dest *d, bool held)
 {
 	d->dry = true;
+	d->held = held;
 	d->tried_ms = clock_mono_ms();
 	list_push_front(&d->waiting, &f->turn);
-	budget_wait(producer_budget(t->conf.producer), &t->waiter);
+	if (!held)		/* there is memory, and always will be: for others */
+		budget_wait(producer_budget(t->conf.producer), &t->waiter);
 	if (!timer_armed(&t->retry_timer))
 		timer_set(&t->loop, &t->retry_timer, t->loop.now_ms + t->pace.retry, t->retry_timer.fn);
 }
@@ -67,13 +69,17 @@ void read_retry(struct tail *t, bool memory_came)
 
 		if (!d->dry)
 			continue;
-		d->owed |= memory_came;
+		d->owed |= memory_came && !d->held;
 		at = d->tried_ms + (d->owed ? 1 : t->pace.retry);
+		if (at <= now && d->held && !lane_takes(d->lane)) {
+			d->tried_ms = now;
+			at = now + t->pace.retry;
+		}
 		if (at > now) {
 			again = at < again ? at : again;
 			continue;
 		}
-		d->dry = d->owed = false;
+		d->dry = d->owed = d->held = false;
 		list_splice_back(&t->ready, &d->waiting);
 		tail_work(t);
 	}
@@ -230,7 +236,7 @@ static enum turn_end refused(struct tail *t, struct file *f, int rc)
 		f->error = rc;
 		f->blocked = true;
 	} else {
-		wait_for_lane(t, f, f->dest);
+		wait_for_lane(t, f, f->dest, rc == ERR_LANE_FULL);
 	}
 	return TURN_OUT;
 }

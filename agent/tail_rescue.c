@@ -31,7 +31,7 @@ void rescue_away(struct tail *t)
 		if (f->fd < 0 || finished(t, f))
 			continue;
 		hurry(t, f);
-		starving |= tight && f->dest->dry && !list_empty(&f->turn);
+		starving |= tight && f->dest->dry && !f->dest->held && !list_empty(&f->turn);
 		f->dest->vanishing = true;
 	}
 	/* What such a file waits for may be memory that other lanes hold. */

@@ -15,8 +15,9 @@
 
 #define ROUTE_TEXT_MAX (4u << 20)	/* a configuration's list takes 1 MiB at most */
 
-static int dest_new(struct tail *t, const char *name, const char *topic, int32_t partition, struct dest **ret_d)
+static int dest_new(struct tail *t, const char *name, const char *topic, const struct conf_input *in, struct dest **ret_d)
 {
+	bool waits = in->when_full == CONF_INPUT_WAIT;
 	struct dest *d;
 
 	if ((int64_t)map_count(&t->dests_by_name) >= t->conf.conf->max_lanes)
@@ -24,7 +25,8 @@ static int dest_new(struct tail *t, const char *name, const char *topic, int32_t
 	d = mem_new(struct dest);
 	if (!d)
 		return ERR_NOMEM;
-	d->lane = producer_lane(t->conf.producer, topic, partition);
+	d->waits = waits;
+	d->lane = (waits ? producer_waiting_lane : producer_lane)(t->conf.producer, topic, in->partition);
 	if (!d->lane || map_put(&t->dests_by_name, name, strlen(name), d) < 0) {
 		mem_free(d);
 		return ERR_NOMEM;
@@ -35,14 +37,15 @@ static int dest_new(struct tail *t, const char *name, const char *topic, int32_t
 	return 0;
 }
 
-static int dest_get(struct tail *t, const char *topic, int32_t partition, struct dest **ret_d)
+/* Inputs whose lines may be spooled share no lane with others. */
+static int dest_get(struct tail *t, const char *topic, const struct conf_input *in, struct dest **ret_d)
 {
-	char *name = mem_printf("%d/%s", (int)partition, topic);
+	char *name = mem_printf("%d/%s%s", (int)in->partition, topic, in->when_full == CONF_INPUT_WAIT ? "/wait" : "");
 	int rc = ERR_NOMEM;
 
 	if (name) {
 		*ret_d = map_get(&t->dests_by_name, name, strlen(name));
-		rc = *ret_d ? 0 : dest_new(t, name, topic, partition, ret_d);
+		rc = *ret_d ? 0 : dest_new(t, name, topic, in, ret_d);
 	}
 	mem_free(name);
 	return rc;
@@ -180,7 +183,7 @@ static int find_dest(struct tail *t, const struct file *f, const struct recipe *
 {
 	const char *to = recipe_topic(recipe, topic);
 
-	return template_topic_legal(to) ? dest_get(t, to, t->inputs[f->input].conf->partition, ret) : ERR_BAD_DATA;
+	return template_topic_legal(to) ? dest_get(t, to, t->inputs[f->input].conf, ret) : ERR_BAD_DATA;
 }
 
 static int set_route(struct tail *t, struct file *f, const struct spool_route *want)

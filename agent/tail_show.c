@@ -33,6 +33,10 @@ static void say_reason(const struct file *f, char *buf, size_t n)
 		snprintf(buf, n, "the key is not what key.serializer takes");
 	else if (f->state == FILE_FAILED)
 		snprintf(buf, n, "%s", err_text(f->error));
+	else if (is_waiting(f) && f->dest->held && f->dest->waits)
+		snprintf(buf, n, "its lines are not spooled (when_full: wait), it is read on when its topic takes lines again");
+	else if (is_waiting(f) && f->dest->held)
+		snprintf(buf, n, "its topic is held, and what it may keep in memory and spool is used up");
 	else if (is_waiting(f))
 		snprintf(buf, n, "no memory left in buffer.memory, or no metadata of the topic yet");
 	else if (f->pred)

@@ -34,6 +34,32 @@ int skip_add(struct tail_skip **v, size_t *n, int64_t from, int64_t to)
 	return 0;
 }
 
+int skip_cut(struct tail_skip **v, size_t *n, int64_t from, int64_t to)
+{
+	struct tail_skip *s = mem_grow(*v, *n, sizeof *s);
+
+	if (!s)
+		return ERR_NOMEM;
+	*v = s;
+	for (size_t i = 0; i < *n; i++) {
+		struct tail_skip left = { s[i].from, s[i].to < from ? s[i].to : from };
+		struct tail_skip right = { s[i].from > to ? s[i].from : to, s[i].to };
+		size_t pieces = (left.from < left.to) + (right.from < right.to);
+
+		if (s[i].to <= from || s[i].from >= to)
+			continue;
+		/* Only the one that holds all of it becomes two, so there is room. */
+		memmove(&s[i + pieces], &s[i + 1], (*n - i - 1) * sizeof *s);
+		*n = *n - 1 + pieces;
+		if (right.from < right.to)
+			s[i + pieces - 1] = right;
+		if (left.from < left.to)
+			s[i] = left;
+		i = i + pieces - 1;		/* may wrap to the one before 0: ++ brings it back */
+	}
+	return 0;
+}
+
 /* Beyond COUNTED bytes it is guessed from those before: everything else would wait meanwhile. */
 static uint64_t count_lines(int fd, int64_t from, int64_t to)
 {

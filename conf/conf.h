@@ -20,6 +20,7 @@
 
 enum conf_read_from { CONF_READ_BEGINNING, CONF_READ_END };
 enum conf_sync { CONF_SYNC_NORMAL, CONF_SYNC_FULL };
+enum conf_input_full { CONF_INPUT_SPILL, CONF_INPUT_WAIT };
 enum conf_when_full { CONF_FULL_BLOCK, CONF_FULL_DROP_OLDEST, CONF_FULL_DROP_NEWEST };
 enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARN, CONF_LOG_INFO, CONF_LOG_DEBUG };	/* enum log_level's order */
 enum conf_delivery { CONF_EXACTLY_ONCE, CONF_AT_LEAST_ONCE };
@@ -36,6 +37,7 @@ struct conf_input {
 	char   *topic;			/* template of %{path} %{file} %{dir} %{host} %{input} %{env.NAME} */
 	char   *key;			/* template or NULL */
 	int32_t partition;		/* -1: the partitioner decides */
+	enum conf_input_full when_full;
 	int     line, column;		/* where the input begins, for later messages */
 };
 

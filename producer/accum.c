@@ -13,7 +13,7 @@
 #include "agent/base/mem.h"
 #include "producer/murmur2.h"
 
-#define LANE_KEY_MAX (4 + 1024)
+#define LANE_KEY_MAX (5 + 1024)
 
 struct flush {
 	struct list node;
@@ -111,7 +111,7 @@ struct topic *accum_topic(struct accum *a, const char *topic)
 	return t;
 }
 
-static struct lane *lane_new(struct accum *a, struct topic *t, int32_t partition)
+static struct lane *lane_new(struct accum *a, struct topic *t, int32_t partition, bool waits)
 {
 	struct lane *l = mem_new(struct lane);
 
@@ -120,6 +120,7 @@ static struct lane *lane_new(struct accum *a, struct topic *t, int32_t partition
 	l->accum = a;
 	l->topic = t;
 	l->partition = partition;
+	l->waits = waits;
 	l->opened_ms = l->announced_ms = l->since_ms = l->last_good_ms = -1;
 	l->sticky.partition = -1;
 	l->place.rng = a->conf.seed ^ murmur2(t->name, strlen(t->name));
@@ -140,23 +141,24 @@ static struct lane *lane_new(struct accum *a, struct topic *t, int32_t partition
 	return l;
 }
 
-static struct lane *find_lane(struct accum *a, const char *topic, int32_t partition)
+static struct lane *find_lane(struct accum *a, const char *topic, int32_t partition, bool waits)
 {
 	char key[LANE_KEY_MAX];
 	size_t n = strlen(topic);
 	struct topic *t;
 	struct lane *l;
 
-	if (n > sizeof key - sizeof partition)
+	if (n > sizeof key - sizeof partition - 1)
 		return NULL;
 	memcpy(key, &partition, sizeof partition);
-	memcpy(key + sizeof partition, topic, n);
-	n += sizeof partition;
+	key[sizeof partition] = waits;
+	memcpy(key + sizeof partition + 1, topic, n);
+	n += sizeof partition + 1;
 	l = map_get(&a->lanes, key, n);
 	if (l)
 		return l;
 	t = find_topic(a, topic);
-	l = t ? lane_new(a, t, partition) : NULL;
+	l = t ? lane_new(a, t, partition, waits) : NULL;
 	if (l && map_put(&a->lanes, key, n, l) < 0) {
 		lane_free(l);
 		l = NULL;
@@ -166,13 +168,13 @@ static struct lane *find_lane(struct accum *a, const char *topic, int32_t partit
 	return l;
 }
 
-struct lane *accum_lane(struct accum *a, const char *topic, int32_t partition)
+struct lane *accum_lane(struct accum *a, const char *topic, int32_t partition, bool waits)
 {
 	struct lane *l;
 	bool news;
 
 	pthread_mutex_lock(&a->mu);
-	l = find_lane(a, topic, partition < 0 ? -1 : partition);
+	l = find_lane(a, topic, partition < 0 ? -1 : partition, waits);
 	news = l && !list_empty(&l->news_node);
 	pthread_mutex_unlock(&a->mu);
 	if (news)
@@ -182,8 +184,16 @@ struct lane *accum_lane(struct accum *a, const char *topic, int32_t partition)
 
 /* --- the books --- */
 
+void lane_uncount_bytes(struct batch *b)
+{
+	if (b->lane)
+		atomic_fetch_sub_explicit(&b->lane->bytes, b->lane_bytes, memory_order_relaxed);
+	b->lane_bytes = 0;
+}
+
 void accum_uncount(struct accum *a, struct batch *b)
 {
+	lane_uncount_bytes(b);
 	if (!b->counted)
 		return;
 	b->counted = false;

@@ -113,6 +113,7 @@ struct batch {
 	int64_t  planned_id;		/* of the plan that is being committed, in its place */
 	int64_t  row_id;		/* where the bytes are kept elsewhere; 0: only in memory */
 	bool     placed;		/* SPILLING: unanswered, it keeps its place in its stream */
+	uint32_t lane_bytes;		/* it is counted with in its lane's bytes */
 	bool     counted;		/* its records are in producer_in_memory() */
 	bool     uncertain;		/* PLANNING: nobody could tell whether it was written under the identity it had */
 };

@@ -46,6 +46,7 @@ struct producer {
 	_Atomic bool draining;		/* linger is over: seal and deliver everything; read without mu */
 	bool     stopping;		/* for the sender: see sender_stop.c */
 	bool     idle;			/* draining: nothing is left anywhere */
+	bool     only_held;		/* draining: what is left cannot be sent, though brokers are there */
 	bool     broker_up;
 	int64_t  down_since_ms;		/* while no broker is up */
 	uint32_t metadata_news;		/* counts answers, for those who wait for a topic */

@@ -24,7 +24,27 @@ int producer_open_journaled(struct producer_config *c, const struct producer_jou
 
 struct lane *producer_lane(struct producer *p, const char *topic, int32_t partition)
 {
-	return accum_lane(&p->accum, topic, partition);
+	return accum_lane(&p->accum, topic, partition, false);
+}
+
+struct lane *producer_waiting_lane(struct producer *p, const char *topic, int32_t partition)
+{
+	return accum_lane(&p->accum, topic, partition, true);
+}
+
+void producer_unread(struct producer *p, struct lane *l, struct list *batches, bool last)
+{
+	struct batch *b;
+
+	while ((b = list_first(batches, struct batch, node))) {
+		list_remove(&b->node);
+		accum_uncount(&p->accum, b);
+		accum_settled(&p->accum, b);
+		batch_free(b, p->budget);
+	}
+	if (last)
+		atomic_store(&l->returned_all, true);
+	lane_look(l);
 }
 
 struct budget *producer_budget(struct producer *p)
@@ -230,12 +250,14 @@ void producer_keep_source(struct producer *p, int64_t file_id, int64_t offset)
 
 /* --- the end --- */
 
-static bool gave_up(const struct producer *p, bool give_up_when_down, int64_t *wake_ms)
+static bool gave_up(const struct producer *p, bool give_up, int64_t *wake_ms)
 {
 	int64_t at_ms = p->down_since_ms + DOWN_GRACE_MS;
 
-	if (!give_up_when_down || p->broker_up)
+	if (!give_up || (p->broker_up && !p->only_held))
 		return false;
+	if (p->only_held)
+		return true;
 	if (at_ms <= clock_mono_ms())
 		return true;
 	if (*wake_ms < 0 || at_ms < *wake_ms)
@@ -243,19 +265,19 @@ static bool gave_up(const struct producer *p, bool give_up_when_down, int64_t *w
 	return false;
 }
 
-bool producer_drain(struct producer *p, int64_t timeout_ms, bool give_up_when_down)
+bool producer_drain(struct producer *p, int64_t timeout_ms, bool give_up)
 {
 	int64_t at_ms = timeout_ms < 0 ? -1 : clock_mono_ms() + timeout_ms;
 	bool idle;
 
 	pthread_mutex_lock(&p->mu);
-	p->idle = false;
+	p->idle = p->only_held = false;
 	atomic_store(&p->draining, true);
 	accum_wake(&p->accum);
 	while (!p->idle && !p->stopped) {
 		int64_t wake_ms = at_ms;
 
-		if (gave_up(p, give_up_when_down, &wake_ms) || (at_ms >= 0 && clock_mono_ms() >= at_ms))
+		if (gave_up(p, give_up, &wake_ms) || (at_ms >= 0 && clock_mono_ms() >= at_ms))
 			break;
 		producer_wait(p, wake_ms);
 	}

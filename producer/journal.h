@@ -17,6 +17,8 @@
  *	    A spilled batch of the lane is gone from memory, the lane only counts it (backlog); an unanswered one (placed)
  *	    stays in its stream without bytes (BATCH_ABSENT, row_id and ledger_id set: the journal records an identity that it
  *	    was not told to record before).
+ *	a lane that is held (its topic or partition does not take anything, brokers do): all of them together have an eighth
+ *	    of buffer.memory. What comes near that is spilled at once; where spill() finds no room, lane_append refuses.
  *	a lane with a backlog sends: returned batches, then the backlog, then what is in memory. When it can send it calls
  *	    refill(); the journal reads the oldest rows, in order, and answers producer_returned().
  *	an absent batch whose turn it is: load(), then producer_loaded().
@@ -54,6 +56,10 @@ struct producer_journal {
 	void (*spill)(void *arg, struct list *batches);
 	void (*load)(void *arg, struct batch *b);
 	void (*replace)(void *arg, struct batch *b);
+	/* Batches of a lane that waits (producer_waiting_lane): their source is to go on at the oldest of these records again.
+	 * They were never sent, and nothing newer of the lane is left. Answered by producer_unread, last as it was given; until
+	 * then the lane takes nothing. The list may be empty. */
+	void (*unread)(void *arg, struct lane *l, struct list *batches, bool last);
 	/* Up to max_batches / max_bytes of the oldest rows of this lane behind the `returned` ones handed over before. */
 	void (*refill)(void *arg, struct lane *lane, uint32_t max_batches, size_t max_bytes);
 	/* Forget how far refill() has come in this lane: the next one starts at the oldest row without identity again. What
@@ -76,6 +82,9 @@ int  producer_start(struct producer *p, struct producer_error *ret_err);
 /* Finds or makes the lane of (topic, partition); partition -1: unbound, the partitioner decides for each record, or for
  * each batch when it is planned. Lives as long as the producer. NULL: out of memory. */
 struct lane *producer_lane(struct producer *p, const char *topic, int32_t partition);
+/* The same, for records whose source keeps them until they are in Kafka: what memory cannot hold is not spilled but given back
+ * by unread(), and lane_append answers ERR_LANE_FULL until the lane can send again. A lane of its own. */
+struct lane *producer_waiting_lane(struct producer *p, const char *topic, int32_t partition);
 const char *lane_topic(const struct lane *l);
 int32_t     lane_partition(const struct lane *l);
 
@@ -97,9 +106,14 @@ struct lane_record {
 };
 /* 0: the record is in a batch, its source is joined to the batch's. ERR_AGAIN: no memory, nothing happened: wait with
  * budget_wait on producer_budget. ERR_UNAVAILABLE: the partitioner must know how many partitions there are, and does not yet:
- * try again. ERR_PARTITION: a partitioner of one's own chose none. ERR_TOO_LARGE: larger than max.request.size or than
- * memory can hold. */
+ * try again. ERR_LANE_FULL: a lane that is held has used up its share of memory, and found no room in its share elsewhere;
+ * its own source waits (lane_takes), others go on. ERR_PARTITION: a partitioner of one's own chose none. ERR_TOO_LARGE:
+ * larger than max.request.size or than memory can hold. */
 int  lane_append(struct lane *l, const struct lane_record *r);
+/* After ERR_LANE_FULL: whether it is worth to try again. Costs nothing. Any thread. */
+bool lane_takes(struct lane *l);
+/* A fault of its topic or partition keeps it from sending, other than that no broker answers. Any thread. */
+bool lane_held(const struct lane *l);
 /* Seals the open batch of a lane, whatever its age. */
 void lane_seal(struct lane *l);
 /* The source of what this lane holds is about to vanish: its open batch is sealed, and if nothing of the lane can be sent
@@ -129,7 +143,8 @@ void producer_set_partitions(struct producer *p, const char *topic, int32_t coun
 void producer_planned(struct producer *p, struct list *batches, int rc);	/* rc < 0: nothing is recorded; retried later */
 void producer_recorded(struct producer *p, struct list *batches);		/* frees them at once, on the caller's thread */
 /* rc 0: bytes are safe elsewhere (row_id set), or the batch was given up and is recorded so (row_id 0; only one that is not
- * placed). rc < 0: they are not; the lane keeps them and tries again after retry_ms. */
+ * placed). rc < 0: they are not; the lane keeps them and tries again after retry_ms. ERR_SPOOL_FULL may be said of some lanes
+ * alone; then of all batches of such a lane that were given together. */
 void producer_spilled(struct producer *p, struct list *batches, int rc, int64_t retry_ms);
 /* rc < 0: nothing has changed; given again after retry_ms. ERR_SPOOL_FULL: there is no room for rejected records. */
 void producer_replaced(struct producer *p, struct batch *b, int rc, int64_t retry_ms);
@@ -139,6 +154,9 @@ void producer_loaded(struct producer *p, struct batch *b, int rc);
 /* The batches carry lane, row_id, count, codec, CRCs and bytes. They leave the lane's backlog, and so do `gone` rows that
  * will never come (damaged, set aside). rc < 0 (ERR_AGAIN: no memory of the reserve yet): asked for again later. */
 void producer_returned(struct producer *p, struct lane *l, struct list *batches, uint64_t gone, int rc);
+
+/* The source goes on there. Frees the batches, on the caller's thread; they leave producer_in_memory. */
+void producer_unread(struct producer *p, struct lane *l, struct list *batches, bool last);
 
 /* n rows of this lane's backlog, which refill() has not handed over yet, are gone for good (dropped, purged). Any thread, but
  * behind the producer_spilled of these rows. */
@@ -151,8 +169,9 @@ void producer_keep_source(struct producer *p, int64_t file_id, int64_t offset);
 /* --- the end --- */
 
 /* Orderly stop, two steps. First: seal and deliver; returns true when nothing is left in memory or elsewhere, false after
- * timeout_ms or as soon as no broker is connected and giving up early is asked for. */
-bool producer_drain(struct producer *p, int64_t timeout_ms, bool give_up_when_down);
+ * timeout_ms, or, where giving up early is asked for, as soon as no broker is connected or only held lanes have something
+ * left. */
+bool producer_drain(struct producer *p, int64_t timeout_ms, bool give_up);
 /* Second: stops the sender, closes every socket, then hands over through spill() what `keep` says must outlive the
  * process: all unanswered batches with identity, and of every lane the batches up to its last one that keep() wants. The
  * rest is thrown away: its source still has it. Waits until the journal answered. After it only producer_close. */
@@ -169,7 +188,13 @@ struct producer_broker_stat { int32_t id; char host[256]; int port; char state[1
 struct producer_partition_stat {
 	char topic[250]; int32_t partition, leader; uint64_t records, bytes; int64_t last_offset; char error[128];
 };
-struct producer_lane_stat { char topic[250]; int32_t partition; bool held; char reason[400]; uint64_t in_memory, backlog; };
+struct producer_lane_stat {
+	char topic[250]; int32_t partition;
+	bool waits;				/* producer_waiting_lane */
+	bool held, full;			/* full: it refuses appends, see lane_append */
+	char reason[400];
+	uint64_t in_memory, backlog;
+};
 struct producer_stat {
 	int64_t  producer_id; int16_t producer_epoch;
 	size_t   buffer_total, buffer_used;

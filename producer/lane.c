@@ -3,7 +3,7 @@
  * Why: see lane.h. This is the only place that is paid for each record: one lock pair a run, one copy of the bytes.
  * Everything else happens once a batch.
  * Invariants: see lane.h.
- * Failure no memory in the budget -> ERR_AGAIN, nothing changed, and the sender is told that memory is dry. No heap ->
+ * Failure a held lane that has used up its share -> ERR_LANE_FULL, nothing changed. No memory in the budget -> ERR_AGAIN, nothing changed, and the sender is told that memory is dry. No heap ->
  *	ERR_NOMEM, nothing changed.
  */
 #include "producer/lane.h"
@@ -51,6 +51,7 @@ static bool seal(struct lane *l, int64_t now_ms)
 		return false;
 	l->open = NULL;
 	b->counted = true;
+	b->lane_bytes = b->bytes;
 	b->sealed_live = true;
 	b->sealed_ms = now_ms;
 	b->state = l->accum->conf.compressing ? BATCH_SEALED : BATCH_READY;
@@ -107,6 +108,39 @@ void lane_seal_source(struct lane *l, int64_t file_id, int64_t offset, int64_t n
 		l->announced = false;
 	}
 	pthread_mutex_unlock(&l->mu);
+}
+
+void lane_shut(struct lane *l)
+{
+	bool ready;
+
+	pthread_mutex_lock(&l->mu);
+	atomic_store(&l->shut, true);
+	ready = seal(l, l->open ? l->open->created_ms : 0);
+	l->announced = false;
+	pthread_mutex_unlock(&l->mu);
+	if (ready)
+		accum_wake(l->accum);
+}
+
+void lane_reopen(struct lane *l)
+{
+	pthread_mutex_lock(&l->mu);
+	atomic_store(&l->returned_all, false);
+	atomic_store(&l->shut, false);
+	pthread_mutex_unlock(&l->mu);
+}
+
+bool lane_is_empty(struct lane *l)
+{
+	bool empty;
+
+	pthread_mutex_lock(&l->mu);
+	pthread_mutex_lock(&l->accum->mu);
+	empty = !l->open && list_empty(&l->hidden) && list_empty(&l->sealed);
+	pthread_mutex_unlock(&l->accum->mu);
+	pthread_mutex_unlock(&l->mu);
+	return empty;
 }
 
 uint32_t lane_open_bytes(struct lane *l)
@@ -211,18 +245,41 @@ static void note_dry(struct accum *a)
 		accum_wake(a);
 }
 
+/* A lane that is held has a share of memory, and may hold one record in any case. */
+static bool share_used_up(const struct lane *l, size_t most)
+{
+	size_t share = atomic_load_explicit(&l->share, memory_order_relaxed);
+	size_t used = share ? atomic_load_explicit(&l->bytes, memory_order_relaxed) + l->run_bytes : 0;
+
+	return (used && used + most > share) || atomic_load_explicit(&l->shut, memory_order_relaxed);
+}
+
+/* What is open is sealed, so that it may leave memory. */
+static int refuse(struct lane *l)
+{
+	seal(l, l->now_ms);
+	if (!atomic_exchange(&l->full, true))
+		accum_wake(l->accum);
+	return ERR_LANE_FULL;
+}
+
 static int put_here(struct lane *l, const struct lane_record *r)
 {
+	uint32_t before;
 	size_t most = bound(r);
 	int rc;
 
 	if (too_large(l, r, most))
 		return ERR_TOO_LARGE;
+	if (share_used_up(l, most))
+		return refuse(l);
 	if (l->open && !fits(l, r, most))
 		seal(l, l->now_ms);
+	before = l->open ? l->open->bytes : 0;
 	rc = l->open ? put_in(l, l->open, r) : put_first(l, r);
 	if (rc == 0) {
 		l->run_uncounted++;
+		l->run_bytes += l->open->bytes - before;
 		if (l->open->bytes >= batch_max(l) || l->open->range_count >= BATCH_RANGES_MAX)
 			seal(l, l->now_ms);
 	} else if (rc == ERR_AGAIN) {
@@ -239,7 +296,9 @@ static void count_run(struct lane *l)
 		return;
 	atomic_fetch_add_explicit(&l->accum->in_memory, l->run_uncounted, memory_order_relaxed);
 	atomic_fetch_add_explicit(&l->in_memory, l->run_uncounted, memory_order_relaxed);
+	atomic_fetch_add_explicit(&l->bytes, l->run_bytes, memory_order_relaxed);
 	l->run_uncounted = 0;
+	l->run_bytes = 0;
 }
 
 static void begin(struct lane *l, int64_t now_ms, int64_t wall_ms)
@@ -330,7 +389,7 @@ static int aim(struct lane *l, int32_t partition, int32_t count)
 		return rc;
 	target = l->bound[partition];
 	if (!target)
-		target = l->bound[partition] = accum_lane(l->accum, l->topic->name, partition);
+		target = l->bound[partition] = accum_lane(l->accum, l->topic->name, partition, l->waits);
 	if (!target)
 		return ERR_NOMEM;
 	if (target == l->target)
@@ -369,7 +428,23 @@ int lane_append(struct lane *l, const struct lane_record *r)
 
 	if (rc == 0)
 		l->run_count++;
+	if (rc == ERR_LANE_FULL)
+		atomic_store(&l->refuser, here ? l : l->target);
 	return rc;
+}
+
+/* Not when it is full no longer, but when a good piece is free: each try reads a file. */
+bool lane_takes(struct lane *l)
+{
+	const struct lane *by = atomic_load(&l->refuser);
+	size_t share = by ? atomic_load(&by->share) : 0;
+
+	return !by || (!atomic_load(&by->shut) && (!share || atomic_load(&by->bytes) <= share / 2));
+}
+
+bool lane_held(const struct lane *l)
+{
+	return atomic_load(&l->held);
 }
 
 /* --- small things of the journal's face --- */

@@ -44,6 +44,7 @@ struct lane {
 	struct accum *accum;
 	struct topic *topic;
 	int32_t  partition;
+	bool     waits;			/* what memory cannot hold goes back to its source, never elsewhere */
 
 	/* Lock: mu (rank 1). Appenders and whoever seals. */
 	pthread_mutex_t mu;
@@ -51,6 +52,7 @@ struct lane {
 	int64_t  now_ms, wall_ms;	/* of the run */
 	uint32_t run_count;		/* records of the run */
 	uint32_t run_uncounted;		/* of them, not in in_memory yet */
+	size_t   run_bytes;		/* not in `bytes` yet */
 	bool     in_run;
 	bool     parked;		/* in the run of the unbound lane, which holds another lane now; over when it was ended
 					 * by anyone, for then all of it was counted */
@@ -78,6 +80,13 @@ struct lane {
 
 	/* Atomic. */
 	_Atomic uint64_t in_memory;	/* records */
+	_Atomic size_t bytes;		/* as they were laid out, of batches whose bytes are in memory */
+	_Atomic size_t share;		/* the most of them; 0: no bound. Set by the sender */
+	_Atomic bool held;		/* the sender cannot send because of a fault of this topic or partition */
+	_Atomic bool full;		/* an append found the share used up, and nothing has left memory since */
+	_Atomic bool shut;		/* takes nothing; stored under mu */
+	_Atomic bool returned_all;	/* shut: the source goes on at the oldest of what it got back */
+	_Atomic(struct lane *) refuser;	/* the lane that refused the last append to this one so */
 	_Atomic int64_t rescue_until_ms;	/* what it holds is nowhere else, or soon will not be; 0: no */
 
 	/* Thread: sender. Its copies, taken with the news, are never more hopeful than the truth. */
@@ -109,6 +118,9 @@ struct lane {
 	int64_t  refill_at_ms;		/* not before */
 	struct sticky sticky;
 	bool     usable;		/* could send in this round */
+	bool     bounded;		/* it has a share of memory */
+	bool     giving_back;		/* shut, and not all has been given back yet */
+	int64_t  shut_ms;
 	bool     missing_reported;	/* it was told that the topic has no such partition */
 	int64_t  ask_at_ms;		/* for that partition; not before */
 };
@@ -141,7 +153,7 @@ struct accum {
 int  accum_init(struct accum *a, const struct accum_conf *conf, struct budget *budget);
 /* All lanes must be empty. */
 void accum_release(struct accum *a);
-struct lane *accum_lane(struct accum *a, const char *topic, int32_t partition);
+struct lane *accum_lane(struct accum *a, const char *topic, int32_t partition, bool waits);
 struct topic *accum_topic(struct accum *a, const char *topic);
 
 /* --- the sender's and the compressors' side --- */
@@ -154,6 +166,11 @@ struct lane *accum_next_news(struct accum *a);
 int64_t lane_seal_older(struct lane *l, int64_t before_ms, int64_t now_ms);
 /* Seals the open batch if it holds this byte. */
 void lane_seal_source(struct lane *l, int64_t file_id, int64_t offset, int64_t now_ms);
+/* No more appends; what is open is sealed. */
+void lane_shut(struct lane *l);
+void lane_reopen(struct lane *l);
+/* Of a lane that is shut: everything has come to the sender. */
+bool lane_is_empty(struct lane *l);
 /* Raw bytes of the open batch. */
 uint32_t lane_open_bytes(struct lane *l);
 /* Makes the sender look at this lane. Holding accum->mu; wake afterwards. */
@@ -173,6 +190,8 @@ void accum_cut(struct accum *a, struct batch *b, uint32_t n);
 int  accum_flush(struct accum *a, int64_t at_ms);
 /* Seals every open batch. Any thread. 0 or ERR_NOMEM. */
 int  accum_seal_all(struct accum *a);
+/* The bytes of a batch leave memory, or are paid by others from now on. Any thread that owns b. */
+void lane_uncount_bytes(struct batch *b);
 /* Takes a batch's records out of the books of memory, if they are in. Any thread that owns b. */
 void accum_uncount(struct accum *a, struct batch *b);
 

@@ -17,6 +17,8 @@
 #include "producer/core.h"
 
 #define WAKE_MAX_MS 60000
+#define WINDOW_MIN 8
+#define WINDOW_MAX 16
 #define HOLD_MS 2000
 #define HOLD_MAX_MS 30000
 #define FORGET_MS (6LL * 3600 * 1000)
@@ -50,6 +52,14 @@ static int64_t least(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+/* Eight partitions that take nothing may bind a good part of buffer.memory, and not all of it. */
+static uint32_t window_of(const struct producer_config *k)
+{
+	int64_t n = k->buffer_memory / 8 / (k->batch_size > 0 ? k->batch_size : 1);
+
+	return n < WINDOW_MIN ? WINDOW_MIN : n > WINDOW_MAX ? WINDOW_MAX : (uint32_t)n;
+}
+
 static void configure(struct sender *s)
 {
 	const struct producer_config *k = s->config;
@@ -58,6 +68,7 @@ static void configure(struct sender *s)
 
 	s->stream_conf = (struct stream_conf){
 		.in_flight = (uint32_t)in_flight,
+		.window = window_of(k),
 		.idempotent = k->enable_idempotence != 0, .journaled = s->journal != NULL,
 		.may_double = s->journal && s->journal->may_double,
 		.retries = k->retries < 0 ? 0 : (uint32_t)k->retries,
@@ -284,7 +295,8 @@ static void tell(struct sender *s)
 		sender_lower_wake(s, s->now_ms);
 	if (p->draining) {
 		p->idle = all_done(s);
-		news |= p->idle;
+		p->only_held = !p->idle && sender_only_held(s);
+		news |= p->idle || p->only_held;
 	}
 	answer_stats(p);
 	if (news)
@@ -317,6 +329,10 @@ static void on_round(void *arg)
 	else
 		sender_spill(s);
 	sender_refill(s);
+	if (s->journal) {
+		sender_unread(s);
+		sender_hold(s);
+	}
 	sender_cut(s);
 	if (s->journal)
 		sender_evidence(s);

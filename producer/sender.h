@@ -9,6 +9,8 @@
  *	sender_spill.c	 out of memory and back				sender_bootstrap.c, _brokers.c, _metadata.c, _id.c
  *	sender_plan.c	 binding and identity				sender_events.c	 what people are told
  *	sender_stop.c	 the end, with a journal		reload.c	 new brokers and credentials
+ *	sender_unread.c	 lanes that are never kept elsewhere
+ *	sender_held.c	 lanes that take nothing
  *	sender_cut.c	 batches that were refused for what they hold	sender_evidence.c  what became of batches nobody answered
  *
  * Threads: everything belongs to the sender's thread, except `answers` (a queue) and what is marked.
@@ -137,6 +139,20 @@ void sender_refill(struct sender *s);
 void sender_spill_answered(struct sender *s, struct batch *b);
 void sender_drop_bytes(struct sender *s, struct stream *st);
 void sender_make_room(struct sender *s);	/* for a batch that has to be loaded */
+
+/* sender_unread.c */
+void sender_shut(struct sender *s, struct lane *l);	/* of a lane that waits, instead of spilling it */
+void sender_unread(struct sender *s);
+
+/* sender_held.c */
+void sender_hold(struct sender *s);		/* behind sender_refill, which finds out who can send */
+void sender_lane_free(struct lane *l);
+/* There is too much of it in memory. tight: somebody waits for memory, then less certain faults count too. */
+bool sender_share_used_up(const struct lane *l, bool tight);
+bool sender_lane_faulty(const struct sender *s, const struct lane *l);
+/* A partition of the topic that takes nothing: the lane's own, or any one of an unbound lane. */
+const struct stream *sender_stuck_stream(const struct lane *l);
+bool sender_only_held(const struct sender *s);
 
 /* sender_plan.c */
 void sender_plan(struct sender *s);

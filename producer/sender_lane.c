@@ -242,13 +242,14 @@ void sender_sweep(struct sender *s)
 		struct lane *l = list_entry(it, struct lane, busy_node);
 
 		if (!list_empty(&l->ready) || l->returned_count || l->seen_backlog || l->seen_spilling ||
-		    l->in_streams || l->refilling || l->rewind_due || !list_empty(&l->bounced)) {
+		    l->in_streams || l->refilling || l->rewind_due || !list_empty(&l->bounced) || atomic_load(&l->shut)) {
 			if (l->seal_due && !waits_to_send(s, l))
 				sender_lower_wake(s, s->now_ms);	/* all is on its way: seal in the next round */
 			continue;
 		}
 		l->since_ms = -1;
 		l->spill_mode = false;
+		sender_lane_free(l);
 		if (!list_empty(&l->linger_node) && l->linger_at_ms > s->now_ms + s->config->linger_ms)
 			linger_until(s, l, s->now_ms + s->config->linger_ms);
 		if (!l->seal_due)

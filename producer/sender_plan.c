@@ -30,7 +30,7 @@ static bool partition_usable(struct sender *s, struct topic *t, int32_t partitio
 {
 	struct stream *st = partition < t->stream_cap ? t->streams[partition] : NULL;
 
-	return connected(s, t, partition) && !(st && stream_held(st));
+	return connected(s, t, partition) && !(st && stream_stuck(st));
 }
 
 bool sender_lane_usable(struct sender *s, struct lane *l)
@@ -61,7 +61,7 @@ static struct stream *open_stream(struct sender *s, struct topic *t, int32_t par
 		return NULL;
 	/* A transaction costs the journal much the same for one batch as for several: while the stream has as many under way as
 	 * it may send, the next ones wait for each other. */
-	return s->journal && !st->planning && st->count > STREAM_WINDOW / 2 ? NULL : st;
+	return s->journal && !st->planning && st->count > st->conf->window / 2 ? NULL : st;
 }
 
 /* Has a batch that is ready to be sent, for longer than partitioner.availability.timeout.ms. */
@@ -132,6 +132,8 @@ static struct stream *bind_batch(struct sender *s, struct lane *l, const struct 
 
 static struct batch *next_of(const struct lane *l)
 {
+	if (l->giving_back)
+		return NULL;
 	if (l->returned_count)
 		return l->rewind_due ? NULL : list_first(&l->returned, struct batch, node);
 	if (l->seen_backlog || l->seen_spilling || l->refilling || l->rewind_due || !list_empty(&l->bounced))
@@ -197,8 +199,9 @@ static bool plan_later(struct sender *s)
 {
 	int64_t pace_ms = s->config->linger_ms / 4 < PLAN_PACE_MS ? s->config->linger_ms / 4 : PLAN_PACE_MS;
 	int64_t at_ms = s->planned_at_ms + pace_ms;
+	uint32_t enough = s->stream_conf.window / 2;
 
-	if (!s->journal || at_ms <= s->now_ms || list_empty(&s->busy) || count_ready(s, STREAM_WINDOW / 2) >= STREAM_WINDOW / 2)
+	if (!s->journal || at_ms <= s->now_ms || list_empty(&s->busy) || count_ready(s, enough) >= enough)
 		return false;
 	sender_lower_wake(s, at_ms);
 	return true;

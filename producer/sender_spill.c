@@ -4,7 +4,8 @@
  * When: memory is dry, and for max.block.ms neither an answer came for this lane nor did it become busy or memory dry
  *	later than that. After the first spill every ready batch of the lane follows as it comes, until a good answer; so do
  *	those of other lanes that cannot send, until anyone's good answer ends the outage. A lane whose source is about to
- *	vanish (lane_rescue) waits for no dry memory, and only RESCUE_MS.
+ *	vanish (lane_rescue) waits for no dry memory, and only RESCUE_MS. A held lane that comes near its share of memory
+ *	waits for nothing (sender_held.c).
  * Invariants
  *  (1) one call of spill() at a time for each lane: a failure in the middle must not change the order.
  *  (2) unanswered batches go before ready ones, for they are older; they stay in their streams, without bytes.
@@ -57,9 +58,9 @@ static bool may_spill(struct sender *s, struct lane *l, int64_t tight_ms)
 		return false;
 	if (l->seen_spilling || l->spilling_planned || (list_empty(&l->ready) && !l->in_streams))
 		return false;
-	if (!l->spill_mode && must_rescue(s, l))
+	if (!l->spill_mode && !l->waits && must_rescue(s, l))
 		l->spill_mode = true;
-	if (!l->spill_mode) {
+	if (!l->spill_mode && !sender_share_used_up(l, tight_ms >= 0)) {
 		/* It is waited once an outage, not once a lane: nobody has answered since, and this lane cannot send either. */
 		if (s->outage && !l->usable) {
 			l->spill_mode = true;
@@ -126,6 +127,22 @@ static void spill_lane(struct sender *s, struct lane *l)
 	s->journal->spill(s->journal->arg, &out);
 }
 
+/* What is bound to a partition that takes nothing fills memory, while its lane goes on with others and never waits. */
+static void spill_stream(struct sender *s, struct stream *st)
+{
+	struct list out;
+
+	list_init(&out);
+	for (uint32_t i = 0; i < st->count; i++) {
+		struct lane *l = st->slots[i]->lane;
+
+		if (l && l->usable && !l->waits && !l->spilling_planned && l->spill_at_ms <= s->now_ms && !unrecorded(s, l))
+			take_unanswered(s, l, st, 0, &out);
+	}
+	if (!list_empty(&out))
+		s->journal->spill(s->journal->arg, &out);
+}
+
 static bool has_source(const struct lane *l, int64_t file_id, int64_t offset)
 {
 	struct topic *t = l->topic;
@@ -161,7 +178,7 @@ static void find_stuck(struct sender *s)
 
 		if (!l->usable)
 			lane_seal_source(l, file_id, offset, s->now_ms);
-		if (has_source(l, file_id, offset) && !l->spill_mode)
+		if (!l->waits && has_source(l, file_id, offset) && !l->spill_mode)
 			l->spill_mode = true;
 	}
 }
@@ -171,10 +188,17 @@ void sender_spill(struct sender *s)
 	int64_t tight_ms = budget_tight_since(s->budget);
 
 	find_stuck(s);
+	list_each(it, &s->streams)
+		if (tight_ms >= 0 && stream_stuck(list_entry(it, struct stream, node)))
+			spill_stream(s, list_entry(it, struct stream, node));
 	list_each(it, &s->busy) {
 		struct lane *l = list_entry(it, struct lane, busy_node);
 
-		if (may_spill(s, l, tight_ms))
+		if (!may_spill(s, l, tight_ms))
+			continue;
+		if (l->waits)
+			sender_shut(s, l);
+		else
 			spill_lane(s, l);
 	}
 }

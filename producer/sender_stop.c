@@ -63,18 +63,24 @@ void sender_stop_answered(struct sender *s, struct batch *b)
 
 /* --- what is handed over --- */
 
+/* Of a lane that waits: the next life builds it again. */
+static bool source_has(const struct sender *s, const struct batch *b)
+{
+	return b->lane && b->lane->waits && !(s->keep && s->keep(s->keep_arg, b));
+}
+
 static void empty_stream(struct sender *s, struct stream *st, struct list *out)
 {
 	for (uint32_t i = 0; i < st->count; i++) {
 		struct batch *b = st->slots[i];
 
 		list_remove(&b->node);	/* replan, reload */
-		if ((b->ledger_id || b->attempts) && !b->row_id && !batch_absent(b)) {
+		if ((b->ledger_id || b->attempts) && !b->row_id && !batch_absent(b) && !source_has(s, b)) {
 			b->state = BATCH_SPILLING;
 			b->placed = true;
 			s->at_journal++;
 			list_push_back(out, &b->node);
-		} else if (!b->ledger_id && b->lane && !b->row_id) {
+		} else if (!b->ledger_id && b->lane && !b->row_id && !batch_absent(b)) {
 			/* Never recorded, so never sent: a batch of its lane again, the oldest. */
 			b->state = BATCH_READY;
 			b->producer_id = -1;
@@ -131,12 +137,12 @@ static void spill_all(struct sender *s, struct list *out)
 	}
 }
 
-/* One step for a batch of an earlier life. True: the journal has it. */
+/* One step for a batch of an earlier life, or of a lane that waits. True: the journal has it. */
 static bool keep_one(struct sender *s, struct batch *b)
 {
 	struct list one;
 
-	if (b->lane || b->row_id || b->state != BATCH_PLANNED || !s->keep || !s->keep(s->keep_arg, b))
+	if ((b->lane && !b->lane->waits) || !b->ledger_id || b->row_id || b->state != BATCH_PLANNED || !s->keep || !s->keep(s->keep_arg, b))
 		return false;
 	if (batch_absent(b)) {
 		if (b->stop_step)
@@ -152,6 +158,8 @@ static bool keep_one(struct sender *s, struct batch *b)
 	b->stop_step = 2;
 	b->state = BATCH_SPILLING;
 	b->placed = true;
+	if (b->lane)
+		b->lane->spilling_planned++;
 	s->at_journal++;
 	list_init(&one);
 	list_push_back(&one, &b->node);

@@ -108,31 +108,21 @@ static int fill_partitions(const struct sender *s, struct producer_stat *ret)
 
 /* --- lanes --- */
 
-/* A partition of the topic that takes nothing: the lane's own, or any one of an unbound lane. */
-static const struct stream *held_stream(const struct lane *l)
-{
-	const struct topic *t = l->topic;
-
-	for (int32_t i = 0; i < t->stream_cap; i++)
-		if (t->streams[i] && (l->partition < 0 || l->partition == i) && stream_held(t->streams[i]))
-			return t->streams[i];
-	return NULL;
-}
-
 static void fill_reason(const struct sender *s, const struct lane *l, struct producer_lane_stat *to)
 {
 	const struct topic *t = l->topic;
-	const struct stream *st = held_stream(l);
+	const struct stream *st = sender_stuck_stream(l);
 	char why[340];
 
 	if (sender_topic_faulty(s, t))
 		snprintf(to->reason, sizeof to->reason, "the topic cannot be written: %s", api_error(t->error)->name);
 	else if (st)
 		snprintf(to->reason, sizeof to->reason, "partition %d does not take a batch: %s", st->partition,
-			 stream_hold_text(st, why, sizeof why));
+			 stream_held(st) ? stream_hold_text(st, why, sizeof why) : api_error(st->last_code)->name);
 	else if (t->known && l->partition >= t->partition_count)
 		snprintf(to->reason, sizeof to->reason, "the topic has no such partition");
 	to->held = to->reason[0] != 0;
+	to->full = atomic_load(&l->full);
 }
 
 static int fill_lanes(const struct sender *s, struct producer_stat *ret)
@@ -146,6 +136,7 @@ static int fill_lanes(const struct sender *s, struct producer_stat *ret)
 
 		copy(to->topic, sizeof to->topic, l->topic->name);
 		to->partition = l->partition;
+		to->waits = l->waits;
 		to->in_memory = atomic_load(&l->in_memory);
 		to->backlog = l->seen_backlog + l->returned_count;
 		fill_reason(s, l, to);

@@ -43,6 +43,7 @@
 #define CODE_FENCED 47
 #define CODE_NOT_ENOUGH_REPLICAS_AFTER 20
 #define CODE_UNKNOWN (-1)
+#define STUCK_FAILURES 5		/* with Kafka's backoff some 2 s, as long as a new topic may be unknown */
 #define SLOTS_FIRST 8
 #define CORRUPT_TRIES 3		/* of the same bytes; then it is no accident */
 #define UNKNOWN_TRIES 5		/* failures in a row before it is told */
@@ -166,7 +167,7 @@ int stream_restore(struct stream *s, struct batch *b)
 
 bool stream_can_take(const struct stream *s, const struct stream_id *fresh, uint64_t round)
 {
-	if (s->count >= STREAM_WINDOW || s->recovering || s->renumber || s->hold_code || s->cutting)
+	if (s->count >= s->conf->window || s->recovering || s->renumber || s->hold_code || s->cutting)
 		return false;
 	if (s->need_id && (s->count || fresh->producer_id == s->id.producer_id))
 		return false;
@@ -516,6 +517,13 @@ static void refused(struct stream *s, struct batch *b, int16_t code, int64_t now
 		s->cut_code = code;
 		s->cut_at_ms = now_ms;
 	}
+}
+
+bool stream_stuck(const struct stream *s)
+{
+	bool too_few = s->last_code == CODE_NOT_ENOUGH_REPLICAS || s->last_code == CODE_NOT_ENOUGH_REPLICAS_AFTER;
+
+	return stream_held(s) || (too_few && s->count && s->failures >= STUCK_FAILURES);
 }
 
 /* Worth no other answer than the same bytes again. True: but no longer without a word. */

@@ -29,10 +29,10 @@
 
 #include "producer/batch.h"
 
-#define STREAM_WINDOW 16			/* planned and unanswered together */
 
 struct stream_conf {
 	uint32_t in_flight;		/* sent and unanswered together */
+	uint32_t window;		/* planned and unanswered together */
 	bool     idempotent;
 	bool     journaled;		/* never drop, never renumber: hold */
 	bool     may_double;		/* journaled, but not all of it is recorded: what proves nothing is sent anew */
@@ -215,6 +215,8 @@ bool stream_void_check(struct stream *s, const uint8_t topic_id[16], const char 
 bool stream_void_settle(struct stream *s, const uint8_t topic_id[16], const char *cluster_id);
 
 static inline bool stream_held(const struct stream *s) { return s->hold_code != 0; }
+/* Held, or tried again for long because too few replicas are there: the broker answers, and takes nothing. */
+bool stream_stuck(const struct stream *s);
 /* Why it is held, for people. Returns buf. */
 const char *stream_hold_text(const struct stream *s, char *buf, size_t n);
 /* First sequence after a batch: modulo 2^31. */

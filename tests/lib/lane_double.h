@@ -17,7 +17,7 @@
 #include "agent/base/mem.h"
 #include "agent/tail.h"
 
-struct lane { char topic[250]; int32_t partition; uint32_t seals, rescues; int run; };
+struct lane { char topic[250]; int32_t partition; bool waits; uint32_t seals, rescues, asked; int run; bool full; };
 
 struct double_record {
 	const struct lane *lane;
@@ -64,6 +64,7 @@ struct producer {
 	bool            safe_is_read;		/* everything handed over is finished at once */
 	int             all_read;
 	int             loaded, loaded_rc;
+	uint64_t        unread, unread_last;	/* records given back; how often it was said that this is all */
 	uint64_t        run_records;		/* as run_end says */
 	bool            pause, paused;		/* the tail thread stands still at its next file_put */
 	bool            discard;		/* the benchmark: keep nothing */
@@ -144,6 +145,18 @@ struct lane *producer_lane(struct producer *p, const char *topic, int32_t partit
 	return l;
 }
 
+struct lane *producer_waiting_lane(struct producer *p, const char *topic, int32_t partition)
+{
+	char name[250];
+	struct lane *l;
+
+	snprintf(name, sizeof name, "%s/wait", topic);
+	l = producer_lane(p, name, partition);
+	if (l)
+		l->waits = true;
+	return l;
+}
+
 const char *lane_topic(const struct lane *l)
 {
 	return l->topic;
@@ -168,6 +181,18 @@ void lane_seal(struct lane *l)
 	pthread_mutex_unlock(&double_of_run->mu);
 }
 
+bool lane_takes(struct lane *l)
+{
+	bool takes;
+
+	pthread_mutex_lock(&double_of_run->mu);
+	l->asked++;
+	takes = !l->full;
+	pthread_cond_broadcast(&double_of_run->changed);
+	pthread_mutex_unlock(&double_of_run->mu);
+	return takes;
+}
+
 void lane_rescue(struct lane *l)
 {
 	pthread_mutex_lock(&double_of_run->mu);
@@ -180,10 +205,10 @@ static inline int double_keep(struct producer *p, struct lane *l, const struct l
 {
 	struct double_record *r;
 
-	if (p->append_rc < 0 || p->held) {
+	if (p->append_rc < 0 || p->held || l->full) {
 		p->refused++;
 		pthread_cond_broadcast(&p->changed);
-		return p->append_rc < 0 ? p->append_rc : ERR_AGAIN;
+		return p->append_rc < 0 ? p->append_rc : l->full ? ERR_LANE_FULL : ERR_AGAIN;
 	}
 	if (p->record_count == p->record_cap) {
 		p->record_cap = p->record_cap ? p->record_cap * 2 : 256;
@@ -377,6 +402,23 @@ static inline void double_run_end(void *arg, struct lane *l, uint32_t records)
 	pthread_mutex_unlock(&p->mu);
 }
 
+static inline void double_unread(void *arg, struct lane *l, struct list *batches, bool last)
+{
+	struct producer *p = arg;
+	struct batch *b;
+
+	(void)l;
+	pthread_mutex_lock(&p->mu);
+	while ((b = list_first(batches, struct batch, node))) {
+		list_remove(&b->node);
+		p->unread += (uint64_t)b->count;
+		batch_free(b, p->budget);
+	}
+	p->unread_last += last;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->mu);
+}
+
 static inline int64_t double_safe(void *arg, int64_t id)
 {
 	struct producer *p = arg;
@@ -406,7 +448,7 @@ static inline struct tail_hooks double_hooks(struct producer *p)
 	return (struct tail_hooks){ .arg = p, .file_put = double_file_put, .file_forget = double_file_forget,
 				    .route_put = double_route_put, .finished = double_finished,
 				    .rejected = double_rejected, .run_begin = double_run_begin,
-				    .run_end = double_run_end, .loss = double_loss, .safe = double_safe,
+				    .unread = double_unread, .run_end = double_run_end, .loss = double_loss, .safe = double_safe,
 				    .all_read = double_all_read };
 }
 

@@ -53,6 +53,43 @@ static void on_spill(void *arg, struct list *batches)
 	queue_push(&m->commands, &command(m, SPILL, batches)->node);
 }
 
+static void on_unread(void *arg, struct lane *l, struct list *batches, bool last)
+{
+	struct mock *m = arg;
+
+	pthread_mutex_lock(&m->mu);
+	ASSERT(!m->unread_last);		/* nothing comes behind the last */
+	m->unread_lane = l;
+	m->unread_last = last;
+	list_splice_back(&m->unread, batches);
+	pthread_mutex_unlock(&m->mu);
+}
+
+bool mock_take_unread(struct mock *m, int64_t *ret_from)
+{
+	struct list batches;
+	struct lane *l;
+	bool last;
+
+	list_init(&batches);
+	pthread_mutex_lock(&m->mu);
+	list_splice_back(&batches, &m->unread);
+	last = m->unread_last;
+	l = m->unread_lane;
+	m->unread_last = false;
+	pthread_mutex_unlock(&m->mu);
+	if (list_empty(&batches) && !last)
+		return false;
+	list_each(it, &batches) {
+		const struct batch *b = list_entry(it, struct batch, node);
+
+		ASSERT(b->range_count && !b->ledger_id && !b->row_id);
+		*ret_from = b->ranges[0].from < *ret_from ? b->ranges[0].from : *ret_from;
+	}
+	producer_unread(m->p, l, &batches, last);
+	return true;
+}
+
 static void on_load(void *arg, struct batch *b)
 {
 	struct mock *m = arg;
@@ -199,6 +236,9 @@ static int spill(struct mock *m, struct list *batches)
 		m->fail_spills--;
 		return ERR_SPOOL_FULL;
 	}
+	if (m->refuse && list_first(batches, struct batch, node)->lane == m->refuse &&
+	    !list_first(batches, struct batch, node)->placed)
+		return ERR_SPOOL_FULL;
 	if (!m->first_spill_ms)
 		m->first_spill_ms = clock_mono_ms();
 	list_each(it, batches) {
@@ -252,7 +292,10 @@ static int load(struct mock *m, struct batch *b)
 		m->fail_loads--;
 		return ERR_IO;
 	}
-	ASSERT(r && batch_absent(b));
+	ASSERT(batch_absent(b));
+	if (!b->row_id)
+		return m->build(b, producer_budget(m->p));
+	ASSERT(r);
 	return batch_fill(b, producer_budget(m->p), BUDGET_REFILL, clock_mono_ms(), r->bytes, r->like.bytes);
 }
 
@@ -363,11 +406,12 @@ void mock_open(struct mock *m, struct producer_journal *ret)
 	*m = (struct mock){ .next_row = 1, .next_ledger = 1 };
 	pthread_mutex_init(&m->mu, NULL);
 	list_init(&m->rows);
+	list_init(&m->unread);
 	queue_init(&m->commands, NULL, NULL);
 	*ret = (struct producer_journal){
 		.arg = m, .plan = on_plan, .acked = on_acked, .spill = on_spill, .load = on_load,
 		.replace = on_replace, .refill = on_refill,
-		.rewind = on_rewind, .event = on_event,
+		.unread = on_unread, .rewind = on_rewind, .event = on_event,
 	};
 }
 

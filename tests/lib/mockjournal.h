@@ -29,6 +29,10 @@ struct mock {
 	struct mock_plan *plans;
 	size_t   plan_count, plan_cap;
 	struct list rows;
+	struct list unread;		/* batches that were given back, until mock_take_unread */
+	bool     unread_last;
+	int    (*build)(struct batch *b, struct budget *m);	/* bytes of an absent batch that is in no row */
+	struct lane *unread_lane, *refuse;	/* the latter: spills of it are refused */
 	int64_t  next_row, next_ledger;
 	struct mock_cursor cursors[16];
 	int      cursor_count;
@@ -56,6 +60,8 @@ void mock_close(struct mock *m);
 void mock_seen(void *mock, int64_t producer_id, int16_t epoch, int32_t sequence, int32_t count);
 /* Drops up to n of the lane's oldest rows that were not handed over, and tells the producer. Returns the records in them. */
 uint64_t mock_forget(struct mock *m, struct lane *l, uint64_t n);
+/* The caller appends to this lane. True: something was given back, and *ret_from is lowered to where its source begins. */
+bool mock_take_unread(struct mock *m, int64_t *ret_from);
 size_t mock_rows(struct mock *m);
 uint64_t mock_records(struct mock *m);		/* in rows */
 

@@ -102,7 +102,6 @@ static void a_value_of_a_later_version_is_named_as_such(void **state)
 	static const struct { const char *line, *problem; } of[] = {
 		{ "type: syslog", "f.yaml:4:11: \"type: syslog\" is not supported yet" },
 		{ "long_lines: skip", "f.yaml:4:17: \"long_lines: skip\" is not supported yet" },
-		{ "when_full: wait", "f.yaml:4:16: \"when_full: wait\" is not supported yet" },
 		{ "value: json", "f.yaml:4:12: \"value: json\" is not supported yet" },
 		{ "format: cri", "f.yaml:4:13: \"format: cri\" is not supported yet" },
 		{ "encoding: latin1", "f.yaml:4:15: \"encoding: latin1\" is not supported yet" },

@@ -87,6 +87,13 @@ static int teardown(void **state)
 	return 0;
 }
 
+static void line(char value[120], int i)
+{
+	memset(value, '.', 120);
+	snprintf(value, 120, "%06d", i);
+	value[6] = ' ';
+}
+
 /* One line, or false: no memory. */
 static bool append(struct fixture *f, int i)
 {
@@ -94,14 +101,12 @@ static bool append(struct fixture *f, int i)
 	struct source_range r = { .file_id = 1, .from = i, .to = i + 1, .count = 1 };
 	int rc;
 
-	memset(value, '.', sizeof value);
-	snprintf(value, sizeof value, "%06d", i);
-	value[6] = ' ';
+	line(value, i);
 	lane_begin(f->lane, clock_mono_ms(), clock_wall_ms());
 	rc = lane_append(f->lane, &(struct lane_record){ .value = value, .value_len = sizeof value, .timestamp = -1,
 							 .source = &r });
 	assert_int_equal(lane_end(f->lane), rc == 0);
-	assert_true(rc == 0 || rc == ERR_AGAIN);
+	assert_true(rc == 0 || rc == ERR_AGAIN || rc == ERR_LANE_FULL);
 	return rc == 0;
 }
 
@@ -502,6 +507,221 @@ static void a_held_topic_spills_its_lane_and_leaves_the_others_alone(void **stat
 	assert_all_there(f, 0);
 }
 
+/* So many lines of a healthy lane, each within the time that tells a wait from none. */
+static void others_go_on(struct fixture *f, struct lane *other, int n)
+{
+	size_t before = fake_records(f->fake, "u", 0);
+
+	for (int i = 0; i < n; i++) {
+		lane_begin(other, clock_mono_ms(), clock_wall_ms());
+		assert_int_equal(lane_append(other, &(struct lane_record){ .value = "x", .value_len = 1, .timestamp = -1 }), 0);
+		lane_end(other);
+	}
+	wait_for(fake_records(f->fake, "u", 0) == before + (size_t)n);
+}
+
+static bool is_held(struct fixture *f)
+{
+	return lane_held(f->lane);
+}
+
+/* max.block.ms is far away, and memory never dry: the share alone makes it spill, and its end alone makes appends fail. */
+static void a_held_lane_has_its_share_and_others_do_not_notice(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	struct lane *other;
+	uint64_t calls;
+
+	set(f, "max.block.ms", "60000");
+	fake_topic_error(f->fake, "t", 29);
+	open_(f);
+	f->lane = producer_lane(f->p, "t", 0);
+	other = producer_lane(f->p, "u", -1);
+	start(f);
+	append_some(f, 10);
+	wait_for(is_held(f));
+	append_some(f, 4000);			/* half of memory: more than the share, all of it is kept elsewhere */
+	assert_true(mock_rows(&f->mock) > 0);
+	assert_true(budget_tight_since(producer_budget(f->p)) < 0);
+	others_go_on(f, other, 100);
+	pthread_mutex_lock(&f->mock.mu);
+	f->mock.refuse = f->lane;		/* its share there is used up too */
+	pthread_mutex_unlock(&f->mock.mu);
+	wait_for(!append(f, f->next) || (f->next++, false));
+	calls = f->mock.spill_calls;
+	wait_for(f->mock.spill_calls > calls);
+	wait_for(!append(f, f->next) || (f->next++, false));
+	assert_false(lane_takes(f->lane));
+	assert_true(budget_used(producer_budget(f->p)) < (1 << 20) / 4);
+	others_go_on(f, other, 100);
+	fake_topic_error(f->fake, "t", 0);
+	wait_for(lane_takes(f->lane));
+	append_some(f, 1000);
+	lane_seal(f->lane);
+	drain(f);
+	assert_all_there(f, 0);
+}
+
+/* Most of memory is bound to three partitions of four when these begin to refuse it. */
+static void a_partition_that_takes_nothing_leaves_memory_to_the_others_of_its_lane(void **state)
+{
+	struct fixture *f = fixture(state, 1, 4);
+
+	set(f, "max.block.ms", "60000");
+	set(f, "batch.size", "32KiB");
+	open_(f);
+	f->lane = producer_lane(f->p, "t", -1);
+	start(f);
+	append_some(f, 5000);
+	wait_for(fake_records(f->fake, "t", -1) > 4000);
+	fake_mute(f->fake, 0, true);
+	append_until_dry(f);
+	for (int i = 1; i < 4; i++)
+		fake_fault(f->fake, i, FAULT_ERROR, 19, INT32_MAX);
+	fake_mute(f->fake, 0, false);
+	wait_for((append(f, f->next) ? f->next++ : 0, f->mock.spilled_identity > 0));
+	append_some(f, 5000);
+	assert_false(lane_held(f->lane));
+	fake_heal(f->fake);
+	lane_seal(f->lane);
+	drain(f);
+	assert_int_equal(fake_records(f->fake, "t", -1), f->next);
+	assert_int_equal(f->mock.unplanned, 0);
+}
+
+static void a_partition_with_too_few_replicas_holds_its_lane(void **state)
+{
+	struct fixture *f = fixture(state, 1, 2);
+	struct lane *other;
+	int upto;
+
+	set(f, "max.block.ms", "60000");
+	fake_fault(f->fake, 0, FAULT_ERROR, 19, INT32_MAX);
+	open_(f);
+	f->lane = producer_lane(f->p, "t", 0);
+	other = producer_lane(f->p, "u", 1);
+	start(f);
+	append_some(f, 10);
+	wait_for(is_held(f));
+	upto = f->next + 5000;
+	wait_for((append(f, f->next) ? f->next++ : 0, f->next >= upto));
+	assert_true(mock_rows(&f->mock) > 0);
+	lane_begin(other, clock_mono_ms(), clock_wall_ms());
+	assert_int_equal(lane_append(other, &(struct lane_record){ .value = "x", .value_len = 1, .timestamp = -1 }), 0);
+	lane_end(other);
+	wait_for(fake_records(f->fake, "u", 1) == 1);
+	fake_heal(f->fake);
+	lane_seal(f->lane);
+	drain(f);
+	assert_all_there(f, 0);
+}
+
+static void a_drain_that_may_give_up_does_not_wait_for_held_lanes(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	struct lane *other;
+	int64_t began_ms;
+
+	fake_topic_error(f->fake, "t", 29);
+	open_(f);
+	f->lane = producer_lane(f->p, "t", 0);
+	other = producer_lane(f->p, "u", -1);
+	start(f);
+	append_some(f, 100);
+	wait_for(is_held(f));
+	lane_begin(other, clock_mono_ms(), clock_wall_ms());
+	assert_int_equal(lane_append(other, &(struct lane_record){ .value = "x", .value_len = 1, .timestamp = -1 }), 0);
+	lane_end(other);
+	began_ms = clock_mono_ms();
+	assert_false(producer_drain(f->p, 10 * WAIT_MS, true));
+	assert_true(clock_mono_ms() - began_ms < 9 * WAIT_MS);
+	assert_int_equal(fake_records(f->fake, "u", 0), 1);	/* what could be delivered was */
+	assert_int_equal(producer_in_memory(f->p), 100);
+	fake_topic_error(f->fake, "t", 0);
+	drain(f);
+	assert_all_there(f, 0);
+}
+
+/* --- lanes that are never kept elsewhere --- */
+
+static void memory_came(void *arg)
+{
+	(void)arg;		/* the test looks again in any case */
+}
+
+/* What append() laid out, once more. */
+static int build_again(struct batch *b, struct budget *m)
+{
+	struct batch *like = batch_new(0, b->base_timestamp);
+	int rc = 0;
+
+	for (uint32_t i = 0; i < b->range_count; i++)
+		for (int64_t n = b->ranges[i].from; n < b->ranges[i].to && rc == 0; n++) {
+			char value[120];
+
+			line(value, (int)n);
+			rc = batch_append(like, m, BUDGET_REFILL, 0, NULL, 0, value, sizeof value, NULL, 0, -1);
+		}
+	if (rc == 0) {
+		b->chunks = like->chunks;
+		b->last = like->last;
+		b->bytes = b->raw_bytes = like->bytes;
+		b->codec = CODEC_NONE;
+		like->chunks = like->last = NULL;
+		like->bytes = 0;
+	}
+	batch_free(like, m);
+	return rc;
+}
+
+/* As the tail thread does: goes back when it is told to, waits for memory. */
+static void append_waiting(struct fixture *f, struct budget_waiter *w, int upto)
+{
+	int64_t from = f->next;
+
+	if (mock_take_unread(&f->mock, &from))
+		f->next = (int)from;
+	if (f->next >= upto)
+		return;
+	if (append(f, f->next))
+		f->next++;
+	else
+		budget_wait(producer_budget(f->p), w);
+}
+
+static void what_memory_cannot_hold_goes_back_to_a_source_that_waits(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	struct budget_waiter w = { .fn = memory_came };
+	int most = 100;
+
+	list_init(&w.node);
+	open_(f);
+	f->mock.build = build_again;
+	f->lane = producer_waiting_lane(f->p, "t", 0);
+	start(f);
+	append_some(f, 100);
+	wait_for(fake_records(f->fake, "t", 0) == 100);
+	for (int round = 0; round < 3; round++) {
+		if (round == 1)
+			fake_mute(f->fake, 0, true);
+		else
+			fake_down(f->fake, 0);
+		wait_for((append_waiting(f, &w, INT32_MAX), most = f->next > most ? f->next : most, f->next < most) &&
+			 budget_used(producer_budget(f->p)) < (1 << 20) / 8);
+		fake_up(f->fake, 0);
+		fake_mute(f->fake, 0, false);
+		most += 1000;
+		wait_for((append_waiting(f, &w, most), f->next >= most));
+	}
+	wait_for((append_waiting(f, &w, most), f->next >= most) && producer_drain(f->p, 20, false));
+	budget_unwait(producer_budget(f->p), &w);
+	assert_int_equal(f->mock.spilled, 0);
+	assert_true(f->mock.loads > 0);
+	assert_int_equal(f->next, most);
+	assert_all_there(f, 0);
+}
+
 /* What is bound to a partition that went waits for it, which is said, and holds up nothing else. */
 static void a_topic_made_anew_with_fewer_partitions_is_told(void **state)
 {
@@ -802,6 +1022,11 @@ int main(int argc, char **argv)
 		T(a_connection_lost_while_draining_rewinds_and_doubles_nothing),
 		T(a_held_topic_spills_its_lane_and_leaves_the_others_alone),
 		T(batches_behind_a_full_connection_are_recorded_together),
+		T(a_held_lane_has_its_share_and_others_do_not_notice),
+		T(a_partition_that_takes_nothing_leaves_memory_to_the_others_of_its_lane),
+		T(a_partition_with_too_few_replicas_holds_its_lane),
+		T(a_drain_that_may_give_up_does_not_wait_for_held_lanes),
+		T(what_memory_cannot_hold_goes_back_to_a_source_that_waits),
 		T(a_topic_made_anew_with_fewer_partitions_is_told),
 		T(restored_batches_are_sent_first_under_their_old_identity),
 		T(a_stop_keeps_what_was_sent_and_what_the_caller_wants),

@@ -87,7 +87,7 @@ static uint32_t ready_count(struct lane *l)
 static void a_batch_is_sealed_before_the_record_that_does_not_fit(void **state)
 {
 	struct fixture *f = fixture(state, false, BATCH_MAX);
-	struct lane *l = accum_lane(&f->a, "t", 0);
+	struct lane *l = accum_lane(&f->a, "t", 0, false);
 
 	lane_begin(l, 1, 1);
 	for (int i = 0; i < 10; i++)
@@ -102,7 +102,7 @@ static void a_batch_is_sealed_before_the_record_that_does_not_fit(void **state)
 static void batch_size_0_sends_each_record_alone(void **state)
 {
 	struct fixture *f = fixture(state, false, 0);
-	struct lane *l = accum_lane(&f->a, "t", 0);
+	struct lane *l = accum_lane(&f->a, "t", 0, false);
 
 	lane_begin(l, 1, 1);
 	for (int i = 0; i < 3; i++)
@@ -114,7 +114,7 @@ static void batch_size_0_sends_each_record_alone(void **state)
 static void a_large_record_travels_alone_and_a_larger_one_is_refused(void **state)
 {
 	struct fixture *f = fixture(state, false, BATCH_MAX);
-	struct lane *l = accum_lane(&f->a, "t", 0);
+	struct lane *l = accum_lane(&f->a, "t", 0, false);
 
 	lane_begin(l, 1, 1);
 	assert_int_equal(append(l, NULL, 5, NULL), 0);
@@ -130,7 +130,7 @@ static void dry_memory_changes_nothing_and_wakes_the_sender_once(void **state)
 {
 	struct fixture *f = fixture(state, false, 2 << 20);
 	struct source_range r = { .file_id = 1, .count = 1 };
-	struct lane *l = accum_lane(&f->a, "t", 0);
+	struct lane *l = accum_lane(&f->a, "t", 0, false);
 	int n = 0, wakes;
 
 	lane_begin(l, 1, 1);
@@ -154,7 +154,7 @@ static void dry_memory_changes_nothing_and_wakes_the_sender_once(void **state)
 static void a_batch_with_too_many_ranges_is_sealed(void **state)
 {
 	struct fixture *f = fixture(state, false, 1 << 18);
-	struct lane *l = accum_lane(&f->a, "t", 0);
+	struct lane *l = accum_lane(&f->a, "t", 0, false);
 
 	lane_begin(l, 1, 1);
 	for (int i = 0; i <= BATCH_RANGES_MAX; i++) {
@@ -170,13 +170,13 @@ static void a_batch_with_too_many_ranges_is_sealed(void **state)
 static void a_keyed_record_joins_the_lane_of_its_partition(void **state)
 {
 	struct fixture *f = fixture(state, false, BATCH_MAX);
-	struct lane *l = accum_lane(&f->a, "t", -1), *bound;
+	struct lane *l = accum_lane(&f->a, "t", -1, false), *bound;
 
 	lane_begin(l, 1, 1);
 	assert_int_equal(append(l, "foobar", 5, NULL), ERR_UNAVAILABLE);
 	assert_int_equal(lane_end(l), 0);
 	atomic_store(&l->topic->partition_count, 12);
-	bound = accum_lane(&f->a, "t", partition_of_key("foobar", 6, 12));
+	bound = accum_lane(&f->a, "t", partition_of_key("foobar", 6, 12), false);
 	lane_begin(l, 1, 1);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(append(l, "foobar", 5, NULL), 0);
@@ -204,7 +204,7 @@ static void by_turns(struct fixture *f, struct lane *l, int32_t partitions)
 static void nothing_of_a_run_over_many_lanes_is_seen_before_it_ends(void **state)
 {
 	struct fixture *f = fixture(state, false, BATCH_MAX);
-	struct lane *l = accum_lane(&f->a, "t", -1), *one = accum_lane(&f->a, "t", 1);
+	struct lane *l = accum_lane(&f->a, "t", -1, false), *one = accum_lane(&f->a, "t", 1, false);
 	uint32_t ready = 0, seen = 0, live;
 	uint64_t counted;
 	int open;
@@ -216,7 +216,7 @@ static void nothing_of_a_run_over_many_lanes_is_seen_before_it_ends(void **state
 	open = one->open->count;
 	lane_seal(one);				/* parked, so its lock is free */
 	for (int32_t i = 0; i < 3; i++)
-		seen += ready_count(accum_lane(&f->a, "t", i));
+		seen += ready_count(accum_lane(&f->a, "t", i, false));
 	counted = f->a.in_memory;
 	live = f->a.live;
 	assert_int_equal(lane_end(l), 30);
@@ -228,7 +228,7 @@ static void nothing_of_a_run_over_many_lanes_is_seen_before_it_ends(void **state
 	assert_int_equal(f->a.in_memory, 30);
 	accum_seal_all(&f->a);
 	for (int32_t i = 0; i < 3; i++)
-		ready += ready_count(accum_lane(&f->a, "t", i));
+		ready += ready_count(accum_lane(&f->a, "t", i, false));
 	assert_int_equal(ready, 6);
 	atomic_store(&l->topic->partition_count, 0);
 }
@@ -236,7 +236,7 @@ static void nothing_of_a_run_over_many_lanes_is_seen_before_it_ends(void **state
 static void a_record_that_found_no_memory_keeps_its_turn(void **state)
 {
 	struct fixture *f = fixture(state, false, 2 << 20);
-	struct lane *l = accum_lane(&f->a, "t", -1);
+	struct lane *l = accum_lane(&f->a, "t", -1, false);
 	int n = 0;
 
 	by_turns(f, l, 4);
@@ -247,7 +247,7 @@ static void a_record_that_found_no_memory_keeps_its_turn(void **state)
 		assert_int_equal(append(l, NULL, 10000, NULL), ERR_AGAIN);
 	lane_end(l);
 	for (int32_t i = 0; i < 4; i++)
-		assert_int_equal(accum_lane(&f->a, "t", i)->open->count, n / 4 + (i < n % 4));
+		assert_int_equal(accum_lane(&f->a, "t", i, false)->open->count, n / 4 + (i < n % 4));
 	assert_int_equal(l->place.turn, n);
 	atomic_store(&l->topic->partition_count, 0);
 }
@@ -262,7 +262,7 @@ static int32_t fourth(void *arg, const struct producer_record *r, const struct p
 static void a_partitioner_that_names_no_partition_fails_the_record_alone(void **state)
 {
 	struct fixture *f = fixture(state, false, BATCH_MAX);
-	struct lane *l = accum_lane(&f->a, "t", -1), *named = accum_lane(&f->a, "t", 2);
+	struct lane *l = accum_lane(&f->a, "t", -1, false), *named = accum_lane(&f->a, "t", 2, false);
 
 	by_turns(f, l, 3);
 	f->a.conf.place.fn.partition = fourth;
@@ -278,7 +278,7 @@ static void a_partitioner_that_names_no_partition_fails_the_record_alone(void **
 static void an_open_batch_is_announced_once_and_sealed_by_age(void **state)
 {
 	struct fixture *f = fixture(state, false, BATCH_MAX);
-	struct lane *l = accum_lane(&f->a, "t", 0);
+	struct lane *l = accum_lane(&f->a, "t", 0, false);
 
 	for (int i = 0; i < 3; i++) {
 		lane_begin(l, 100 + i, 1);
@@ -296,7 +296,7 @@ static void an_open_batch_is_announced_once_and_sealed_by_age(void **state)
 static void compressed_batches_leave_in_the_order_they_were_sealed(void **state)
 {
 	struct fixture *f = fixture(state, true, 20000);
-	struct lane *l = accum_lane(&f->a, "t", 0);
+	struct lane *l = accum_lane(&f->a, "t", 0, false);
 	struct compress *c;
 	uint64_t last = 0;
 	int n = 0;
@@ -326,6 +326,85 @@ static void compressed_batches_leave_in_the_order_they_were_sealed(void **state)
 	assert_true(n > 0);
 }
 
+/* --- lanes that are held, or shut --- */
+
+static void a_lane_with_a_share_takes_no_more_than_that(void **state)
+{
+	struct fixture *f = fixture(state, false, 100000);
+	struct lane *l = accum_lane(&f->a, "t", 0, false), *other = accum_lane(&f->a, "u", 0, false);
+	int n = 0, rc;
+
+	atomic_store(&l->share, 3000);
+	lane_begin(l, 1, 1);
+	while ((rc = append(l, NULL, 500, NULL)) == 0)
+		n++;
+	assert_int_equal(rc, ERR_LANE_FULL);
+	assert_int_equal(lane_end(l), n);
+	assert_int_equal(n, 5);
+	assert_true(l->bytes <= 3000);
+	assert_true(l->full);
+	assert_false(lane_takes(l));
+	assert_int_equal(ready_count(l), 1);	/* sealed, so that it may leave */
+	lane_begin(other, 1, 1);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(append(other, NULL, 500, NULL), 0);
+	lane_end(other);
+	assert_true(lane_takes(other));
+	free_list(f, &l->ready);
+	assert_int_equal(l->bytes, 0);
+	assert_true(lane_takes(l));
+	lane_begin(l, 1, 1);
+	assert_int_equal(append(l, NULL, 90000, NULL), 0);	/* one record, however large */
+	assert_int_equal(append(l, NULL, 1, NULL), ERR_LANE_FULL);
+	lane_end(l);
+}
+
+static void who_appends_by_key_asks_the_lane_that_refused(void **state)
+{
+	struct fixture *f = fixture(state, false, 100000);
+	struct lane *l = accum_lane(&f->a, "t", -1, false), *bound;
+
+	atomic_store(&l->topic->partition_count, 12);
+	bound = accum_lane(&f->a, "t", partition_of_key("foobar", 6, 12), false);
+	atomic_store(&bound->share, 1000);
+	lane_begin(l, 1, 1);
+	assert_int_equal(append(l, "foobar", 900, NULL), 0);
+	assert_int_equal(append(l, "foobar", 900, NULL), ERR_LANE_FULL);
+	assert_int_equal(append(l, "21", 900, NULL), 0);
+	assert_int_equal(append(l, NULL, 900, NULL), 0);
+	lane_end(l);
+	assert_false(lane_takes(l));
+	atomic_store(&bound->share, 0);
+	assert_true(lane_takes(l));
+	atomic_store(&l->topic->partition_count, 0);
+}
+
+static void a_lane_that_waits_is_another_one_and_takes_nothing_while_it_is_shut(void **state)
+{
+	struct fixture *f = fixture(state, false, 100000);
+	struct lane *l = accum_lane(&f->a, "t", 0, true);
+
+	assert_ptr_not_equal(l, accum_lane(&f->a, "t", 0, false));
+	assert_ptr_equal(l, accum_lane(&f->a, "t", 0, true));
+	lane_begin(l, 1, 1);
+	assert_int_equal(append(l, NULL, 5, NULL), 0);
+	lane_end(l);
+	lane_shut(l);
+	assert_false(lane_is_empty(l));		/* sealed, and not seen by the sender yet */
+	assert_int_equal(ready_count(l), 1);
+	assert_true(lane_is_empty(l));
+	lane_begin(l, 1, 1);
+	assert_int_equal(append(l, NULL, 5, NULL), ERR_LANE_FULL);
+	assert_int_equal(lane_end(l), 0);
+	free_list(f, &l->ready);
+	assert_false(lane_takes(l));
+	lane_reopen(l);
+	assert_true(lane_takes(l));
+	lane_begin(l, 1, 1);
+	assert_int_equal(append(l, NULL, 5, NULL), 0);
+	lane_end(l);
+}
+
 #define T(t) cmocka_unit_test_teardown(t, teardown)
 
 int main(int argc, char **argv)
@@ -341,6 +420,9 @@ int main(int argc, char **argv)
 		T(a_record_that_found_no_memory_keeps_its_turn),
 		T(a_partitioner_that_names_no_partition_fails_the_record_alone),
 		T(an_open_batch_is_announced_once_and_sealed_by_age),
+		T(a_lane_with_a_share_takes_no_more_than_that),
+		T(who_appends_by_key_asks_the_lane_that_refused),
+		T(a_lane_that_waits_is_another_one_and_takes_nothing_while_it_is_shut),
 		T(compressed_batches_leave_in_the_order_they_were_sealed),
 	};
 

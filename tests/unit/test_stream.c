@@ -28,7 +28,7 @@ static int open_(void **state, bool journaled)
 	struct fixture *f = mem_new(struct fixture);
 
 	f->conf = (struct stream_conf){
-		.in_flight = 5, .idempotent = true, .journaled = journaled, .retries = 1000000, .backoff_ms = 100,
+		.in_flight = 5, .window = 8, .idempotent = true, .journaled = journaled, .retries = 1000000, .backoff_ms = 100,
 		.backoff_max_ms = 1000, .hold_ms = 2000, .hold_max_ms = 30000, .slow_ms = 1000, .forget_ms = 1000000,
 		.young_ms = 1000000, .rng = 1,
 	};
@@ -153,7 +153,7 @@ static void five_are_in_flight_and_a_window_is_planned_at_most(void **state)
 	struct fixture *f = *state;
 
 	warm_and_send(f, 5);
-	while (f->s.count < STREAM_WINDOW)
+	while (f->s.count < f->conf.window)
 		join(f, 1);
 	assert_int_equal(send_next(f), -1);
 	assert_false(stream_can_take(&f->s, &f->id, ++f->round));

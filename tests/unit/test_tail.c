@@ -1008,6 +1008,187 @@ static void check_counts_matches_of_each_input(void **state)
 	buf_release(&out);
 }
 
+/* --- lanes that are held, and lines that come back --- */
+
+static void set_full(struct fixture *f, size_t lane, bool full)
+{
+	pthread_mutex_lock(&f->p->mu);
+	f->p->lanes[lane].full = full;
+	pthread_mutex_unlock(&f->p->mu);
+}
+
+static bool asked_often(struct producer *p, void *arg)
+{
+	return p->lanes[*(size_t *)arg].asked >= 3;
+}
+
+static void the_files_of_a_held_lane_wait_without_being_read_and_others_go_on(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t refused;
+	size_t lane = 0;
+
+	f->in[0].topic = (char *)"%{file}";
+	append(f, "a.log", "1\n");
+	start(f);
+	expect(f, "<1>");
+	set_full(f, 0, true);
+	append(f, "a.log", "2\n3\n");
+	expect_file(f, "a.log", "waiting", NULL);
+	append(f, "b.log", "x\n");
+	expect(f, "<1><x>");
+	refused = f->p->refused;
+	assert_true(double_wait(f->p, asked_often, &lane));
+	assert_int_equal(f->p->refused, refused);	/* asked, not tried */
+	set_full(f, 0, false);
+	expect(f, "<1><x><2><3>");
+}
+
+static void give_back(struct fixture *f, struct batch **batches, size_t n)
+{
+	struct list l;
+
+	list_init(&l);
+	for (size_t i = 0; i < n; i++)
+		list_push_back(&l, &batches[i]->node);
+	tail_unread(f->t, &f->p->lanes[0], &l, true);
+}
+
+static void exactly_what_comes_back_is_read_again(void **state)
+{
+	struct fixture *f = *state;
+	struct batch *b[2];
+
+	f->p->safe_is_read = false;
+	append(f, "a.log", "1\n2\n3\n4\n5\n6\nhal");
+	start(f);
+	expect(f, "<1><2><3><4><5><6>");
+	b[0] = batch_of_records(f, 1, 3);
+	b[1] = batch_of_records(f, 4, 5);
+	give_back(f, b, 2);
+	expect(f, "<1><2><3><4><5><6><2><3><5>");
+	b[0] = batch_of_records(f, 0, 1);
+	give_back(f, b, 1);				/* older still, while nothing of it is skipped any more */
+	expect(f, "<1><2><3><4><5><6><2><3><5><1>");
+	append(f, "a.log", "f\n7\n");
+	expect(f, "<1><2><3><4><5><6><2><3><5><1><half><7>");
+	assert_int_equal(f->p->unread, 4);
+	assert_int_equal(f->p->unread_last, 2);
+}
+
+static void what_comes_back_while_the_file_is_behind_joins_what_is_read(void **state)
+{
+	struct fixture *f = *state;
+	struct batch *b[2];
+
+	f->p->safe_is_read = false;
+	append(f, "a.log", "1\n2\n3\n4\n5\n6\n");
+	start(f);
+	expect(f, "<1><2><3><4><5><6>");
+	b[0] = batch_of_records(f, 1, 2);
+	b[1] = batch_of_records(f, 3, 5);
+	set_full(f, 0, true);
+	give_back(f, b, 1);
+	expect_file(f, "a.log", "waiting", NULL);	/* at 2, the rest is skipped */
+	give_back(f, b + 1, 1);
+	set_full(f, 0, false);
+	expect(f, "<1><2><3><4><5><6><2><4><5>");
+}
+
+static void a_successor_whose_lines_come_back_waits_again(void **state)
+{
+	struct fixture *f = *state;
+	struct batch *b[2];
+
+	f->p->safe_is_read = false;
+	append(f, "a.log", "1\n2\n");
+	start(f);
+	expect(f, "<1><2>");
+	move(f, "a.log", "a.log.1");
+	append(f, "a.log", "3\n4\n");
+	expect(f, "<1><2><3><4>");
+	b[0] = batch_of_records(f, 2, 4);
+	b[1] = batch_of_records(f, 0, 2);
+	give_back(f, b, 2);
+	expect(f, "<1><2><3><4><1><2><3><4>");
+}
+
+static void lines_of_a_truncated_file_that_come_back_are_losses(void **state)
+{
+	struct fixture *f = *state;
+	struct batch *b;
+
+	f->p->safe_is_read = false;
+	append(f, "a.log", "1\n2\n");
+	start(f);
+	expect(f, "<1><2>");
+	b = batch_of_records(f, 0, 2);
+	assert_int_equal(truncate(at(f, "a.log"), 0), 0);
+	append(f, "a.log", "x\n");
+	expect(f, "<1><2><x>");
+	give_back(f, &b, 1);
+	append(f, "a.log", "y\n");
+	expect(f, "<1><2><x><y>");
+	assert_int_equal(f->p->loss_count, 1);
+	assert_int_equal(f->p->losses[0].records, 2);
+}
+
+static bool read_once(struct producer *p, void *arg)
+{
+	(void)arg;
+	return p->all_read == 1;
+}
+
+static bool read_twice(struct producer *p, void *arg)
+{
+	(void)arg;
+	return p->all_read == 2;
+}
+
+static void once_is_not_over_while_lines_come_back(void **state)
+{
+	struct fixture *f = *state;
+	struct batch *b;
+
+	f->once = true;
+	f->p->safe_is_read = false;
+	append(f, "a.log", "1\n2");
+	start(f);
+	expect(f, "<1><2>");
+	assert_true(double_wait(f->p, read_once, NULL));
+	b = batch_of_records(f, 1, 2);
+	give_back(f, &b, 1);
+	expect(f, "<1><2><2>");
+	assert_true(double_wait(f->p, read_twice, NULL));
+	assert_true(tail_all_read(f->t));
+}
+
+static void skips_are_joined_and_cut(void **state)
+{
+	struct tail_skip *v = NULL;
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(skip_add(&v, &n, 10, 20), 0);
+	assert_int_equal(skip_add(&v, &n, 30, 40), 0);
+	assert_int_equal(skip_cut(&v, &n, 12, 15), 0);		/* within one: two */
+	assert_int_equal(n, 3);
+	assert_int_equal(v[0].to, 12);
+	assert_int_equal(v[1].from, 15);
+	assert_int_equal(skip_cut(&v, &n, 18, 35), 0);		/* the end of one, the beginning of the next */
+	assert_int_equal(n, 3);
+	assert_int_equal(v[1].to, 18);
+	assert_int_equal(v[2].from, 35);
+	assert_int_equal(skip_cut(&v, &n, 0, 16), 0);		/* all of the first */
+	assert_int_equal(n, 2);
+	assert_int_equal(v[0].from, 16);
+	assert_int_equal(skip_cut(&v, &n, 20, 30), 0);		/* nothing */
+	assert_int_equal(n, 2);
+	assert_int_equal(skip_cut(&v, &n, 0, 100), 0);
+	assert_int_equal(n, 0);
+	mem_free(v);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 static const struct CMUnitTest tests[] = {
 	TEST(lines_that_are_there_and_lines_that_come_are_read_once),
@@ -1043,6 +1224,13 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_line_that_grows_by_small_writes_is_one_record),
 	TEST(lines_across_the_read_window_are_whole),
 	TEST(a_lane_that_takes_nothing_is_tried_again_and_nothing_is_read_twice),
+	TEST(the_files_of_a_held_lane_wait_without_being_read_and_others_go_on),
+	TEST(exactly_what_comes_back_is_read_again),
+	TEST(what_comes_back_while_the_file_is_behind_joins_what_is_read),
+	TEST(a_successor_whose_lines_come_back_waits_again),
+	TEST(lines_of_a_truncated_file_that_come_back_are_losses),
+	TEST(once_is_not_over_while_lines_come_back),
+	TEST(skips_are_joined_and_cut),
 	TEST(events_are_read_while_files_wait_for_memory),
 	TEST(a_line_that_fits_no_request_stops_its_file_only),
 	TEST(after_a_restart_it_goes_on_at_safe_and_skips_what_is_finished),
