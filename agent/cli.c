@@ -42,11 +42,25 @@ static const struct command commands[] = {
 	  TAKES_CONFIG | TAKES_PRINT, cmd_check },
 	{ "status", "[-c FILE] [--json]", "ask the running agent, or read the state directory when none runs",
 	  TAKES_CONFIG | TAKES_JSON | TAKES_LOOK | TAKES_METRICS, cmd_status },
-	{ "positions", "ls [-c FILE] [--json]", "one row a file: how far it is read and how far it is finished",
+	{ "positions", "ls|set|forget [--json]", "how far each file is read and finished; where to go on with one\n"
+	  "  ls                one row a file\n"
+	  "  set PATH OFFSET   the file goes on at this byte, or at the next beginning of a line; `end`: at its end.\n"
+	  "                    Skipped lines stand in `losses`; going back, lines that were sent are sent again\n"
+	  "  forget PATH       a file that is gone, or that no input matches, leaves the tables; its unread rest\n"
+	  "                    stands in `losses`",
 	  TAKES_CONFIG | TAKES_JSON | TAKES_WORDS | TAKES_LOOK, cmd_positions },
-	{ "spool", "ls|export|purge [--rejected] [--json]", "ls: one row a spooled batch. Of records that Kafka never takes "
-	  "(--rejected):\n  ls lists them, export prints them as JSON lines, purge asks and deletes them",
+	{ "spool", "ls|export|verify|purge", "what waits on disk for a broker\n"
+	  "  ls       lanes, and one row a spooled batch (--json: the rows)\n"
+	  "  export   every record as a JSON object, one a line; damaged rows are said, and it ends with 65\n"
+	  "  verify   is all of it as it was written? Ends with 0, or with 65 and what was found. While an agent\n"
+	  "           runs only rows and records are read; without one SQLite's structure, counters, positions too\n"
+	  "  purge    asks, then gives the spooled batches up: nobody sends them, `losses` lists their lines. What\n"
+	  "           is on its way to Kafka stays\n"
+	  "  With --rejected: ls, export and purge of the records that Kafka never takes",
 	  TAKES_CONFIG | TAKES_JSON | TAKES_WORDS | TAKES_LOOK | TAKES_REJECTED, cmd_spool },
+	{ "losses", "[-c FILE] [--json]", "what was given up or skipped, and what may be in Kafka twice (`uncertain`)\n"
+	  "  One row a file and range of bytes (the end is not in it), with time, reason and records",
+	  TAKES_CONFIG | TAKES_JSON | TAKES_LOOK, cmd_losses },
 	{ "send", "-b BROKERS -t TOPIC [FILE...]", "produce one record for each line of the files or of stdin",
 	  TAKES_BROKERS | TAKES_SEND | TAKES_WORDS, cmd_send },
 	{ "bench", "-b BROKERS -t TOPIC --num-records N", "measure throughput and latency as Kafka's producer-perf-test does",

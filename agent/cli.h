@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "agent/load.h"
+#include "agent/status.h"
 
 struct words { const char **v; size_t n; };
 
@@ -43,7 +44,9 @@ int  cmd_spool(const struct options *o);
 int  cmd_send(const struct options *o);
 int  cmd_bench(const struct options *o);
 int  cmd_metadata(const struct options *o);
-int  cmd_rejected(const struct options *o);	/* `spool ls|export|purge --rejected` */
+int  cmd_losses(const struct options *o);
+/* `status` and `positions ls`. */
+int  cmd_look(const struct options *o, enum status_what what);
 
 /* For them: reads the configuration and sets logging up, or prints every problem and returns the exit code (> 0). */
 int  cli_load(const struct options *o, struct loaded *ret);

@@ -1,4 +1,4 @@
-/* cmd_look.c - `status`, `positions ls` and `spool ls`: the running agent is asked; with none, the state directory is read. */
+/* cmd_look.c - `status` and `positions ls`: the running agent is asked; with none, the state directory is read. */
 #include <stdio.h>
 #include <string.h>
 
@@ -6,12 +6,12 @@
 #include "agent/control.h"
 #include "agent/status.h"
 
-static const char *const words[] = { [STATUS_ALL] = "status", [STATUS_POSITIONS] = "positions", [STATUS_SPOOL] = "spool" };
+static const char *const words[] = { [STATUS_ALL] = "status", [STATUS_POSITIONS] = "positions" };
 
 static int look_offline(const struct conf *conf, enum status_what what, bool json, struct buf *out, struct err *e)
 {
 	struct status s;
-	int rc = status_offline(conf, what, &s, e);
+	int rc = status_offline(conf, &s, e);
 
 	if (rc < 0)
 		return rc;
@@ -20,7 +20,7 @@ static int look_offline(const struct conf *conf, enum status_what what, bool jso
 	return 0;
 }
 
-static int look(const struct options *o, enum status_what what)
+int cmd_look(const struct options *o, enum status_what what)
 {
 	struct loaded conf = { 0 };
 	struct buf out;
@@ -42,14 +42,6 @@ static int look(const struct options *o, enum status_what what)
 	buf_release(&out);
 	loaded_release(&conf);
 	return cli_exit_code(rc);
-}
-
-static int only_ls(const struct options *o, const char *command)
-{
-	if (o->word_count == 1 && !strcmp(o->words[0], "ls"))
-		return 0;
-	fprintf(stderr, "spillway: %s takes `ls`; see `spillway help %s`\n", command, command);
-	return EXIT_USAGE;
 }
 
 /* Counters live in the process: without an agent there are none. */
@@ -75,23 +67,5 @@ static int look_metrics(const struct options *o)
 
 int cmd_status(const struct options *o)
 {
-	return o->metrics ? look_metrics(o) : look(o, STATUS_ALL);
-}
-
-int cmd_positions(const struct options *o)
-{
-	int rc = only_ls(o, "positions");
-
-	return rc ? rc : look(o, STATUS_POSITIONS);
-}
-
-int cmd_spool(const struct options *o)
-{
-	int rc;
-
-	if (o->rejected)
-		return cmd_rejected(o);
-	rc = only_ls(o, "spool");
-
-	return rc ? rc : look(o, STATUS_SPOOL);
+	return o->metrics ? look_metrics(o) : cmd_look(o, STATUS_ALL);
 }

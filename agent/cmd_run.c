@@ -20,8 +20,9 @@
 #include "agent/cli.h"
 #include "agent/control.h"
 #include "agent/metrics_text.h"
+#include "agent/order.h"
+#include "agent/page.h"
 #include "agent/pipeline.h"
-#include "agent/rejected.h"
 #include "agent/reload.h"
 #include "agent/status.h"
 
@@ -196,7 +197,6 @@ static void on_question(void *arg, const char *question, struct buf *out)
 	static const struct { const char *text; enum status_what what; bool json; } table[] = {
 		{ "status json", STATUS_ALL, true }, { "status text", STATUS_ALL, false },
 		{ "positions json", STATUS_POSITIONS, true }, { "positions text", STATUS_POSITIONS, false },
-		{ "spool json", STATUS_SPOOL, true }, { "spool text", STATUS_SPOOL, false },
 	};
 	struct run *r = arg;
 	struct status s;
@@ -212,7 +212,7 @@ static void on_question(void *arg, const char *question, struct buf *out)
 		status_release(&s);
 		return;
 	}
-	if (!rejected_answer(r->pipeline.state, question, out))
+	if (!page_answer(r->pipeline.state, question, out) && !order_answer(&r->pipeline, question, out))
 		buf_printf(out, "error: no answer to this question\n");
 }
 

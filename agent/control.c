@@ -1,6 +1,7 @@
 /* control.c - see control.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -12,7 +13,7 @@
 #include "agent/control.h"
 
 #define CONNECTIONS_MAX 16
-#define QUESTION_MAX    256
+#define QUESTION_MAX    (PATH_MAX + 64)	/* a path and some words */
 #define ANSWER_MAX      (64u << 20)
 #define CONNECTION_MS   10000
 

@@ -7,7 +7,6 @@
 #include "agent/base/mem.h"
 #include "agent/glob.h"
 #include "agent/status.h"
-#include "producer/codec.h"
 
 #define SPOOL_WAIT_MS 500		/* status is asked for when something is wrong: it has to answer */
 #define ACK_FRESH_MS 5000	/* acks this young mean that the broker takes what is spooled */
@@ -20,11 +19,9 @@ static void add_reason(struct status *s, const char *text)
 
 /* --- from the state database; state thread or offline --- */
 
-struct gather { struct status *s; enum status_what what; };
-
 static int gather_lane(void *arg, const struct spool_lane *l)
 {
-	struct status *s = ((struct gather *)arg)->s;
+	struct status *s = arg;
 	struct status_lane *v = mem_grow(s->lanes, s->lane_count, sizeof *v);
 
 	if (!v)
@@ -34,29 +31,14 @@ static int gather_lane(void *arg, const struct spool_lane *l)
 	return 0;
 }
 
-static int gather_row(void *arg, const struct spool_row *r)
-{
-	struct status *s = ((struct gather *)arg)->s;
-	struct status_row *v = mem_grow(s->rows, s->row_count, sizeof *v);
-
-	if (!v)
-		return ERR_NOMEM;
-	s->rows = v;
-	v[s->row_count++] = (struct status_row){ r->id, mem_strdup(r->topic), r->partition, r->count, r->size,
-		(clock_wall_ms() - r->spooled_ms) / 1000, codec_name(r->codec), r->ledger_id != 0 };
-	return 0;
-}
-
 static void gather_spool(void *arg, struct spool *spool)
 {
-	struct gather *g = arg;
+	struct status *s = arg;
 	struct err e;
 
-	g->s->rc = spool_lanes_each(spool, gather_lane, g, &e);
-	if (g->s->rc >= 0 && g->what == STATUS_SPOOL)
-		g->s->rc = spool_rows_list(spool, gather_row, g, &e);
-	if (g->s->rc < 0)
-		add_reason(g->s, e.text);
+	s->rc = spool_lanes_each(spool, gather_lane, s, &e);
+	if (s->rc < 0)
+		add_reason(s, e.text);
 }
 
 /* --- from a running agent --- */
@@ -146,7 +128,6 @@ static void gather_reasons(struct pipeline *p, struct status *s)
 
 int status_online(struct pipeline *p, enum status_what what, struct status *ret)
 {
-	struct gather g = { ret, what };
 	int rc;
 
 	*ret = (struct status){ .conf = p->conf->conf };
@@ -154,9 +135,7 @@ int status_online(struct pipeline *p, enum status_what what, struct status *ret)
 	rc = gather_files(p, ret);
 	if (rc >= 0 && what == STATUS_ALL)
 		rc = producer_stat(p->producer, &ret->producer);
-	if (rc >= 0 && what == STATUS_SPOOL)
-		state_ask(p->state, gather_spool, &g);
-	if (rc >= 0 && what == STATUS_ALL && !state_ask_within(p->state, gather_spool, &g, SPOOL_WAIT_MS))
+	if (rc >= 0 && what == STATUS_ALL && !state_ask_within(p->state, gather_spool, ret, SPOOL_WAIT_MS))
 		add_reason(ret, "the disk of the state directory is slow: the spool has not answered yet");
 	books_snapshot(&p->books, &ret->books);
 	ret->uptime_s = (double)(clock_mono_ms() - p->started_ms) / 1000;
@@ -182,8 +161,7 @@ static bool input_matches(const struct conf_input *in, const char *path)
 	return false;
 }
 
-/* SIZE_MAX: none has it any more. */
-static size_t input_of(const struct conf *c, const char *path)
+size_t status_input_of(const struct conf *c, const char *path)
 {
 	for (size_t i = 0; i < c->input_count; i++)
 		if (input_matches(&c->inputs[i], path))
@@ -193,24 +171,23 @@ static size_t input_of(const struct conf *c, const char *path)
 
 static int gather_known(void *arg, const struct spool_file *f)
 {
-	struct status *s = ((struct gather *)arg)->s;
+	struct status *s = arg;
 	struct status_file *v = mem_grow(s->files, s->file_count, sizeof *v);
 
 	if (!v)
 		return ERR_NOMEM;
 	s->files = v;
-	v[s->file_count++] = (struct status_file){ mem_strdup(f->path), input_of(s->conf, f->path), f->dev, f->inode,
+	v[s->file_count++] = (struct status_file){ mem_strdup(f->path), status_input_of(s->conf, f->path), f->dev, f->inode,
 		f->size > f->safe ? f->size : f->safe, f->safe, f->safe, "done" };
 	if (f->size > f->safe)
 		memcpy(v[s->file_count - 1].state, "waiting", 8);
 	return 0;
 }
 
-int status_offline(const struct conf *conf, enum status_what what, struct status *ret, struct err *ret_err)
+int status_offline(const struct conf *conf, struct status *ret, struct err *ret_err)
 {
 	struct spool_conf sc = { .dir = conf->state_dir, .max_size = conf->spool.max_size,
 		.min_free = conf->spool.min_free, .read_only = true };
-	struct gather g = { ret, what };
 	struct spool_totals *t = &ret->books.totals;
 	struct spool *spool;
 	int rc = spool_open(&sc, &spool, ret_err);
@@ -226,9 +203,9 @@ int status_offline(const struct conf *conf, enum status_what what, struct status
 	ret->books.dropped = t->dropped;
 	ret->books.filtered = t->filtered;
 	ret->books.read = t->acked + t->records + t->rejected + t->dropped;
-	rc = spool_files_each(spool, gather_known, &g, ret_err);
+	rc = spool_files_each(spool, gather_known, ret, ret_err);
 	if (rc >= 0)
-		gather_spool(&g, spool);
+		gather_spool(ret, spool);
 	spool_close(spool);
 	if (rc < 0)
 		status_release(ret);
@@ -241,11 +218,8 @@ void status_release(struct status *s)
 		mem_free(s->files[i].path);
 	for (size_t i = 0; i < s->lane_count; i++)
 		mem_free(s->lanes[i].topic);
-	for (size_t i = 0; i < s->row_count; i++)
-		mem_free(s->rows[i].topic);
 	mem_free(s->files);
 	mem_free(s->lanes);
-	mem_free(s->rows);
 	producer_stat_release(&s->producer);
 	buf_release(&s->reasons);
 	*s = (struct status){ 0 };

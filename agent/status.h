@@ -1,4 +1,4 @@
-/* status.h - what `status`, `positions ls` and `spool ls` say, gathered from a running pipeline or from a state directory
+/* status.h - what `status` and `positions ls` say, gathered from a running pipeline or from a state directory
  * that no agent holds, and written as JSON or for people.
  *
  * One snapshot: the books and the spool's totals come out of one lock (books.h); the rest is as of a moment around it.
@@ -22,7 +22,6 @@ struct status_file {		/* positions: one row */
 	char     state[12];
 };
 
-struct status_row { int64_t id; char *topic; int32_t partition; int64_t records, bytes, age_s; const char *codec; bool in_flight; };
 struct status_lane { char *topic; int32_t partition; uint64_t rows, records, bytes; };
 
 struct status {
@@ -34,18 +33,19 @@ struct status {
 	struct producer_stat producer;
 	struct status_file *files; size_t file_count;
 	struct status_lane *lanes; size_t lane_count;
-	struct status_row *rows; size_t row_count;	/* only when asked for */
 	struct buf reasons;		/* NUL-terminated texts, one behind the other */
-	int      rc;			/* of the gathering of lanes and rows */
+	int      rc;			/* of the gathering of lanes */
 };
 
-enum status_what { STATUS_ALL, STATUS_POSITIONS, STATUS_SPOOL };
+enum status_what { STATUS_ALL, STATUS_POSITIONS };
 
 /* From the running agent. 0 or negative. */
 int  status_online(struct pipeline *p, enum status_what what, struct status *ret);
 /* From a state directory without an agent; ERR_BUSY while one runs. */
-int  status_offline(const struct conf *conf, enum status_what what, struct status *ret, struct err *ret_err);
+int  status_offline(const struct conf *conf, struct status *ret, struct err *ret_err);
 void status_release(struct status *s);
+/* The first input that matches a path; SIZE_MAX: none (any more). */
+size_t status_input_of(const struct conf *c, const char *path);
 
 void status_write(const struct status *s, enum status_what what, bool json, struct buf *out);
 

@@ -6,6 +6,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/units.h"
 #include "agent/status.h"
+#include "agent/text_json.h"
 
 /* JSON members are written with a leading comma except behind an opening bracket. */
 static void comma(struct buf *o)
@@ -239,13 +240,6 @@ static void write_status_json(const struct status *s, struct buf *o)
 	buf_puts(o, "}\n");
 }
 
-/* Names of files and words of brokers end on terminals: control bytes become "?". */
-static void put_printable(struct buf *o, const char *s)
-{
-	for (; *s; s++)
-		buf_put(o, (unsigned char)*s < 0x20 || *s == 0x7f ? "?" : s, 1);
-}
-
 static void write_status_text(const struct status *s, struct buf *o)
 {
 	const struct books_snapshot *b = &s->books;
@@ -257,7 +251,7 @@ static void write_status_text(const struct status *s, struct buf *o)
 	buf_printf(o, "spillway %s  %s  up %.0f s\n", SPILLWAY_VERSION, s->state, s->uptime_s);
 	for (size_t at = 0; at < s->reasons.len; at += strlen(s->reasons.data + at) + 1) {
 		buf_puts(o, "  ! ");
-		put_printable(o, s->reasons.data + at);
+		text_put_printable(o, s->reasons.data + at);
 		buf_puts(o, "\n");
 	}
 	buf_printf(o, "records  read %" PRIu64 " = acked %" PRIu64 " + spooled %" PRIu64 " + in memory %" PRIu64
@@ -266,6 +260,10 @@ static void write_status_text(const struct status *s, struct buf *o)
 	buf_printf(o, "spool    %" PRIu64 " rows, %s of %s, oldest %" PRId64 " s\n", b->totals.rows,
 		units_print_size(size, sizeof size, (int64_t)b->totals.bytes),
 		units_print_size(max, sizeof max, b->totals.max_size), oldest_s(&b->totals));
+	if (b->totals.loss_events || b->totals.uncertain_batches)
+		buf_printf(o, "losses   %" PRIu64 " records, %s (`spillway losses` names them); %" PRIu64 " records may be "
+			"in Kafka twice\n", b->totals.loss_records,
+			units_print_size(size, sizeof size, (int64_t)b->totals.loss_bytes), b->totals.uncertain_records);
 	buf_printf(o, "memory   %zu of %zu bytes, %u batches in flight\n", s->producer.buffer_used,
 		s->producer.buffer_total, s->producer.in_flight);
 	for (size_t i = 0; i < s->producer.broker_count; i++)
@@ -289,48 +287,9 @@ static void write_positions(const struct status *s, bool json, struct buf *o)
 		} else {
 			buf_printf(o, "%-9s %14" PRId64 " %14" PRId64 " %14" PRId64 " %14" PRId64 "  ", f->state, f->size,
 				f->read, f->safe, f->size > f->safe ? f->size - f->safe : 0);
-			put_printable(o, f->path);
+			text_put_printable(o, f->path);
 			buf_puts(o, "\n");
 		}
-	}
-	if (json)
-		buf_puts(o, "]\n");
-}
-
-static void json_row(struct buf *o, const struct status_row *r)
-{
-	open_(o, NULL, "{");
-	num(o, "row", r->id);
-	str(o, "topic", r->topic);
-	key(o, "partition");
-	if (r->partition < 0)
-		buf_puts(o, "null");
-	else
-		buf_printf(o, "%d", r->partition);
-	num(o, "records", r->records);
-	num(o, "bytes", r->bytes);
-	str(o, "codec", r->codec);
-	num(o, "age_s", r->age_s);
-	key(o, "in_flight");
-	buf_puts(o, r->in_flight ? "true" : "false");
-	buf_puts(o, "}");
-}
-
-static void write_spool(const struct status *s, bool json, struct buf *o)
-{
-	if (json)
-		buf_puts(o, "[");
-	else
-		buf_printf(o, "%10s %-5s %10s %12s %8s %-9s  %s\n",
-			"ROW", "CODEC", "RECORDS", "BYTES", "AGE_S", "IN_FLIGHT", "LANE");
-	for (size_t i = 0; i < s->row_count; i++) {
-		const struct status_row *r = &s->rows[i];
-
-		if (json)
-			json_row(o, r);
-		else
-			buf_printf(o, "%10" PRId64 " %-5s %10" PRId64 " %12" PRId64 " %8" PRId64 " %-9s  %s/%d\n", r->id, r->codec,
-				r->records, r->bytes, r->age_s, r->in_flight ? "yes" : "no", r->topic, r->partition);
 	}
 	if (json)
 		buf_puts(o, "]\n");
@@ -347,9 +306,6 @@ void status_write(const struct status *s, enum status_what what, bool json, stru
 		break;
 	case STATUS_POSITIONS:
 		write_positions(s, json, out);
-		break;
-	case STATUS_SPOOL:
-		write_spool(s, json, out);
 		break;
 	}
 }

@@ -7,11 +7,11 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/identity.h"
+#include "agent/line_file.h"
 #include "agent/tail_inside.h"
 
 struct set_order { const char *path; int64_t offset; struct tail_moved *ret; int rc; };
@@ -33,31 +33,6 @@ static struct file *find(const struct tail *t, const char *path)
 }
 
 /* --- positions --- */
-
-/* The offset behind the first LF at or after `at`; -1: there is none. */
-static int64_t next_line(int fd, int64_t at)
-{
-	char buf[16384], *lf;
-	ssize_t n;
-
-	for (; (n = pread(fd, buf, sizeof buf, at)) > 0; at += n)
-		if ((lf = memchr(buf, '\n', (size_t)n)))
-			return at + (lf - buf) + 1;
-	return -1;
-}
-
-/* A beginning of a line: `at`, or the next one, or that of the unfinished last line. */
-static int64_t line_at(const struct file *f, int64_t at)
-{
-	int64_t next = at ? next_line(f->fd, at - 1) : 0;
-
-	while (next < 0 && at > 0) {
-		at = at > 4096 ? at - 4096 : 0;
-		for (int64_t n = at ? next_line(f->fd, at - 1) : 0; n >= 0; n = next_line(f->fd, n))
-			next = n;
-	}
-	return next;
-}
 
 /* It is at `to` now, under whatever id. */
 static void moved(struct tail *t, struct file *f, int64_t to)
@@ -128,7 +103,7 @@ static int order_set(struct tail *t, const struct set_order *o)
 		return say(r, "%s: the file cannot be opened, its position stays", o->path), ERR_UNAVAILABLE;
 	file_changed(f, &st, t->loop.now_ms);
 	r->from = f->offset;
-	r->to = line_at(f, o->offset < f->size ? o->offset : f->size);
+	r->to = line_file_begin(f->fd, o->offset < f->size ? o->offset : f->size);
 	if (r->to < r->from && o->offset >= r->from)
 		r->to = r->from;		/* within the line that it stands in */
 	safe = t->hooks->safe(t->hooks->arg, f->id);

@@ -1,14 +1,12 @@
 /* tail_skip.c - ranges of a file that are not read: they were finished or promised before, or are given up.
  * Threads: tail. */
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"
 #include "agent/identity.h"
+#include "agent/line_file.h"
 #include "agent/tail_inside.h"
-
-#define COUNTED (64 << 20)
 
 int skip_add(struct tail_skip **v, size_t *n, int64_t from, int64_t to)
 {
@@ -60,26 +58,6 @@ int skip_cut(struct tail_skip **v, size_t *n, int64_t from, int64_t to)
 	return 0;
 }
 
-/* Beyond COUNTED bytes it is guessed from those before: everything else would wait meanwhile. */
-static uint64_t count_lines(int fd, int64_t from, int64_t to)
-{
-	int64_t counted = to - from < COUNTED ? to - from : COUNTED, end = from + counted, all = to - from;
-	uint8_t buf[16384];
-	uint64_t lines = 0;
-
-	while (from < end) {
-		size_t want = end - from < (int64_t)sizeof buf ? (size_t)(end - from) : sizeof buf;
-		ssize_t n = pread(fd, buf, want, from);
-
-		if (n <= 0)
-			break;
-		for (const uint8_t *p = buf; (p = memchr(p, '\n', (size_t)(buf + n - p))); p++)
-			lines++;
-		from += n;
-	}
-	return all > counted ? (uint64_t)((double)lines / (double)counted * (double)all) : lines;
-}
-
 static void finish_one(struct tail *t, const struct file *f, int64_t from, int64_t to)
 {
 	struct spool_range r = { .file_id = f->id, .from = from, .to = to, .route = f->route->row.id };
@@ -94,7 +72,7 @@ static void tell(struct tail *t, const struct file *f, int64_t from, int64_t to,
 	t->hooks->loss(t->hooks->arg, &(struct spool_loss){
 		.ms = clock_wall_ms(), .reason = reason, .topic = f->dest ? lane_topic(f->dest->lane) : "",
 		.partition = f->dest ? lane_partition(f->dest->lane) : -1, .file_id = f->id, .path = f->path,
-		.from = from, .to = to, .records = count_lines(f->fd, from, to), .bytes = (uint64_t)(to - from),
+		.from = from, .to = to, .records = line_file_count(f->fd, from, to), .bytes = (uint64_t)(to - from),
 	});
 }
 

@@ -199,11 +199,13 @@ int spool_row_read(struct spool *s, int64_t id, row_fn *fn, void *arg, struct er
 	return rc;
 }
 
-int spool_rows_list(struct spool *s, int (*fn)(void *arg, const struct spool_row *r), void *arg, struct err *ret_err)
+int spool_rows_after(struct spool *s, int64_t after, int (*fn)(void *arg, const struct spool_row *r), void *arg,
+		     struct err *ret_err)
 {
 	sqlite3_stmt *q = db_stmt(&s->db, STMT_ROWS_EACH);
 	int rc;
 
+	sqlite3_bind_int64(q, 1, after);
 	while ((rc = db_step(&s->db, q, ret_err)) > 0) {
 		struct spool_range *ranges = NULL;
 		struct row_info info;
@@ -220,4 +222,9 @@ int spool_rows_list(struct spool *s, int (*fn)(void *arg, const struct spool_row
 	}
 	db_reset(q);
 	return rc;
+}
+
+int spool_rows_list(struct spool *s, int (*fn)(void *arg, const struct spool_row *r), void *arg, struct err *ret_err)
+{
+	return spool_rows_after(s, 0, fn, arg, ret_err);
 }

@@ -130,7 +130,7 @@ const char *const schema_sql[STMT_COUNT] = {
 	[STMT_ROW_DELETE]      = "DELETE FROM rows WHERE id = ?",
 	[STMT_ROW_GET]         = "SELECT " ROW_COLUMNS " FROM rows WHERE id = ?",
 	[STMT_ROWS_OF_LANE]    = "SELECT " ROW_COLUMNS " FROM rows WHERE lane = ? AND id > ? ORDER BY id",
-	[STMT_ROWS_EACH]       = "SELECT " ROW_COLUMNS " FROM rows ORDER BY id",
+	[STMT_ROWS_EACH]       = "SELECT " ROW_COLUMNS " FROM rows WHERE id > ?1 ORDER BY id",
 	[STMT_ROW_OLDEST]      = "SELECT id, spooled_ms FROM rows ORDER BY id LIMIT 1",
 
 	[STMT_DATA_ADD]        = "INSERT INTO data VALUES (?,?)",

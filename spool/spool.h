@@ -213,6 +213,9 @@ struct spool_lane { const char *topic; int32_t partition; uint64_t rows, rows_wi
 /* Lanes that have rows. */
 int  spool_lanes_each(struct spool *s, int (*fn)(void *arg, const struct spool_lane *l), void *arg, struct err *ret_err);
 int  spool_rows_list(struct spool *s, int (*fn)(void *arg, const struct spool_row *r), void *arg, struct err *ret_err);
+/* The same of those with id > after, oldest first. */
+int  spool_rows_after(struct spool *s, int64_t after, int (*fn)(void *arg, const struct spool_row *r), void *arg,
+		      struct err *ret_err);
 
 /* --- what was given up, and what cannot be proven --- */
 

@@ -158,6 +158,7 @@ static int check_rows(struct verify *v, struct err *e)
 	sqlite3_stmt *q = db_stmt(&v->s->db, STMT_ROWS_EACH);
 	int rc;
 
+	sqlite3_bind_int64(q, 1, INT64_MIN);		/* also those that no id leads to */
 	while ((rc = db_step(&v->s->db, q, e)) > 0) {
 		rc = check_row(v, q, e);
 		if (rc < 0)

@@ -1,4 +1,4 @@
-/* test_cmd_rejected.c - `spool export --rejected` against agents that answer in their own ways. */
+/* test_cmd_spool.c - `spool export` and others against agents that answer in their own ways. */
 #include "tests/lib/unit.h"
 
 #include <pthread.h>
@@ -65,7 +65,7 @@ static int run_export(struct fixture *f, char *out, size_t n)
 
 	fflush(stdout);
 	assert_true(saved >= 0 && file && dup2(fileno(file), 1) == 1);
-	rc = cmd_rejected(&o);
+	rc = cmd_spool(&o);
 	fflush(stdout);
 	assert_int_equal(dup2(saved, 1), 1);
 	close(saved);
@@ -82,7 +82,7 @@ static int run_export(struct fixture *f, char *out, size_t n)
 
 static void pages_of_an_agent_are_put_together(void **state)
 {
-	const char *answers[] = { "5 1 8\n{\"a\":1}\n", "9 0 8\n{\"b\":2}\n", NULL };
+	const char *answers[] = { "5 0 1 1 1 0 8\n{\"a\":1}\n", "9 0 0 1 1 0 8\n{\"b\":2}\n", NULL };
 	struct fixture f;
 	char out[256];
 
@@ -95,7 +95,7 @@ static void pages_of_an_agent_are_put_together(void **state)
 /* People purge what they have exported. */
 static void an_answer_that_breaks_off_is_no_good_export(void **state)
 {
-	const char *answers[] = { "5 1 8\n{\"a\":1}\n", "9 0 8\n{\"b", NULL };
+	const char *answers[] = { "5 0 1 1 1 0 8\n{\"a\":1}\n", "9 0 0 1 1 0 8\n{\"b", NULL };
 	struct fixture f;
 	char out[256];
 
