@@ -147,9 +147,12 @@ static void json_producer(struct buf *o, const struct producer_stat *p)
 
 static const struct producer_lane_stat *live_lane(const struct status *s, const char *topic, int32_t partition)
 {
-	for (size_t i = 0; i < s->producer.lane_count; i++)
-		if (!s->producer.lanes[i].waits && s->producer.lanes[i].partition == partition && !strcmp(s->producer.lanes[i].topic, topic))
-			return &s->producer.lanes[i];
+	for (size_t i = 0; i < s->producer.lane_count; i++) {
+		const struct producer_lane_stat *l = &s->producer.lanes[i];
+
+		if (!l->waits && l->partition == partition && !strcmp(l->topic, topic))
+			return l;
+	}
 	return NULL;
 }
 

@@ -91,8 +91,8 @@ const struct key_section keys_input = {
 	  CHOICES({ "split", 0 }, { "truncate", CHOICE_SOON }, { "skip", CHOICE_SOON }) },
 	{ .name = "format",     .type = KEY_CHOICE, .def = "raw",
 	  CHOICES({ "raw", 0 }, { "docker", CHOICE_SOON }, { "cri", CHOICE_SOON }, { "auto", CHOICE_SOON }) },
-	{ .name = "when_full",  .type = KEY_CHOICE, .def = "spill", CHOICES({ "spill", CONF_INPUT_SPILL }, { "wait", CONF_INPUT_WAIT }),
-	  IN(when_full) },
+	{ .name = "when_full",  .type = KEY_CHOICE, .def = "spill",
+	  CHOICES({ "spill", CONF_INPUT_SPILL }, { "wait", CONF_INPUT_WAIT }), IN(when_full) },
 	{ .name = "topic",      .type = KEY_TOPIC, .flags = KEY_REQUIRED, IN(topic) },
 	{ .name = "key",        .type = KEY_TEMPLATE, IN(key) },
 	/* -1, outside of the bounds, is what the field says when the key is absent. */

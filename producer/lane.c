@@ -3,8 +3,8 @@
  * Why: see lane.h. This is the only place that is paid for each record: one lock pair a run, one copy of the bytes.
  * Everything else happens once a batch.
  * Invariants: see lane.h.
- * Failure a held lane that has used up its share -> ERR_LANE_FULL, nothing changed. No memory in the budget -> ERR_AGAIN, nothing changed, and the sender is told that memory is dry. No heap ->
- *	ERR_NOMEM, nothing changed.
+ * Failure a held lane that has used up its share, or one that is shut -> ERR_LANE_FULL; no memory in the budget -> ERR_AGAIN;
+ *	no heap -> ERR_NOMEM. Nothing has changed then, but that the sender is told.
  */
 #include "producer/lane.h"
 

@@ -142,7 +142,8 @@ static bool keep_one(struct sender *s, struct batch *b)
 {
 	struct list one;
 
-	if ((b->lane && !b->lane->waits) || !b->ledger_id || b->row_id || b->state != BATCH_PLANNED || !s->keep || !s->keep(s->keep_arg, b))
+	if ((b->lane && !b->lane->waits) || !b->ledger_id || b->row_id || b->state != BATCH_PLANNED || !s->keep ||
+	    !s->keep(s->keep_arg, b))
 		return false;
 	if (batch_absent(b)) {
 		if (b->stop_step)

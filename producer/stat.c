@@ -122,7 +122,7 @@ static void fill_reason(const struct sender *s, const struct lane *l, struct pro
 	else if (t->known && l->partition >= t->partition_count)
 		snprintf(to->reason, sizeof to->reason, "the topic has no such partition");
 	to->held = to->reason[0] != 0;
-	to->full = atomic_load(&l->full);
+	to->full = atomic_load(&l->held) && atomic_load(&l->bytes) > atomic_load(&l->share) / 2;
 }
 
 static int fill_lanes(const struct sender *s, struct producer_stat *ret)

@@ -89,12 +89,11 @@ def held_and_healed(t, kafka, bad, heal, good=None, fault=None):
     s = story.waits()
     worst = story.good_goes_on()
     assert worst < 2 * procs.SLOWNESS, f"healthy lines took {worst:.1f} s"
-    s = story.agent.status()
+    s = story.agent.until(lambda s: any(bad in r and "its files wait" in r for r in s["reasons"]), 60, "its share is used up")
     within_shares(s, 4 * MiB)
     assert s["spool"]["bytes"] > MiB, s["spool"]
     l = lane(s, bad)
     assert l["in_memory"] > 0 and l["spooled"] == s["records"]["spooled"] > 0 and l["reason"], l
-    assert any(bad in r and "its files wait" in r for r in s["reasons"]), s["reasons"]
     assert story.state_of_good(s) == "active", s["inputs"]
     heal()
     story.all_arrive()
