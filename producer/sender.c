@@ -205,19 +205,49 @@ void sender_take_answers(struct sender *s)
 	}
 }
 
+/* All that was to be recorded of a stream has failed, and its time has come. */
+static bool plans_due(struct sender *s, const struct stream *st)
+{
+	int64_t at_ms = 0;
+
+	if (!st->planning || st->cutting)
+		return false;
+	for (uint32_t i = 0; i < st->count; i++) {
+		const struct batch *b = st->slots[i];
+
+		if (b->state != BATCH_PLANNING)
+			continue;
+		if (!b->retry_at_ms)
+			return false;	/* the journal has it */
+		at_ms = b->retry_at_ms > at_ms ? b->retry_at_ms : at_ms;
+	}
+	if (at_ms > s->now_ms)
+		sender_lower_wake(s, at_ms);
+	return at_ms <= s->now_ms;
+}
+
+/* Together, as the first time: a crash between those that were withdrawn together would leave some under their old identity
+ * and others under the new one, and the next life would send them in another order. */
+static void plan_stream_again(struct sender *s, struct stream *st)
+{
+	for (uint32_t i = 0; i < st->count; i++) {
+		struct batch *b = st->slots[i];
+
+		if (b->state != BATCH_PLANNING)
+			continue;
+		list_remove(&b->node);
+		list_push_back(&s->to_plan, &b->node);
+	}
+}
+
 /* What failed at the journal, again when its time has come. */
 static void retry_at_journal(struct sender *s)
 {
-	list_each_safe(it, &s->replan) {
-		struct batch *b = list_entry(it, struct batch, node);
+	list_each(it, &s->streams) {
+		struct stream *st = list_entry(it, struct stream, node);
 
-		if (b->retry_at_ms > s->now_ms) {
-			sender_lower_wake(s, b->retry_at_ms);
-			/* In order: what was planned behind it waits too. */
-			break;
-		}
-		list_remove(&b->node);
-		list_push_back(&s->to_plan, &b->node);
+		if (!list_empty(&s->replan) && plans_due(s, st))
+			plan_stream_again(s, st);
 	}
 	list_each_safe(it, &s->reload) {
 		struct batch *b = list_entry(it, struct batch, node);
@@ -227,6 +257,7 @@ static void retry_at_journal(struct sender *s)
 			continue;
 		}
 		list_remove(&b->node);
+		b->retry_at_ms = 0;
 		b->state = BATCH_PLANNED;	/* its stream asks again, if it is still its turn */
 	}
 }

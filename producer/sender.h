@@ -107,7 +107,7 @@ struct sender {
 	bool     stopping, stop_given;
 	bool   (*keep)(void *arg, const struct batch *b);
 	void    *keep_arg;
-	struct list replan;			/* batches whose plan failed, until retry_at_ms */
+	struct list replan;			/* batches whose plan failed, until retry_at_ms of all of their stream */
 	struct list reload;			/* batches whose load failed, until retry_at_ms */
 	uint32_t at_journal;			/* batches and refills that the journal owes an answer for */
 	bool     outage;		/* a lane spilled, and no good answer came to anyone since */

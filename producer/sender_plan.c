@@ -260,8 +260,10 @@ void sender_plan(struct sender *s)
 	if (list_empty(&s->to_plan))
 		return;
 	s->planned_at_ms = s->now_ms;
-	list_each(it, &s->to_plan)
+	list_each(it, &s->to_plan) {
+		list_entry(it, struct batch, node)->retry_at_ms = 0;
 		s->at_journal++;
+	}
 	s->journal->plan(s->journal->arg, &s->to_plan);
 	ASSERT(list_empty(&s->to_plan));
 }

@@ -373,6 +373,22 @@ static void what_is_old_and_cannot_be_looked_up_is_uncertain(void **state)
 	assert_true(was_told(f, "waits until no earlier request"));
 }
 
+/* After a crash in between some would have their old identity and others the new one: they would be sent in another order. */
+static void what_is_withdrawn_together_is_recorded_together_also_when_it_fails(void **state)
+{
+	struct fixture *f = fixture(state);
+
+	f->age_ms = DAY_MS;
+	earlier_life(f, 5, 0);
+	fake_deny_read(f->fake, "t", true);
+	fake_forget(f->fake);
+	f->mock.fail_plans = 3;
+	start(f);
+	drain(f);
+	assert_times(f, 0, 50, 1);
+	assert_int_equal(f->mock.plan_calls, 3 + 1);
+}
+
 static void what_is_young_and_cannot_be_looked_up_is_believed(void **state)
 {
 	struct fixture *f = fixture(state);
@@ -612,6 +628,7 @@ int main(int argc, char **argv)
 		T(an_unknown_producer_id_is_looked_for_in_the_log),
 		T(the_broker_forgets_when_it_is_told_that_time_has_passed),
 		T(what_is_old_and_cannot_be_looked_up_is_uncertain),
+		T(what_is_withdrawn_together_is_recorded_together_also_when_it_fails),
 		T(what_is_young_and_cannot_be_looked_up_is_believed),
 		T(a_moved_directory_wants_the_log_even_for_young_ones),
 		T(a_moved_directory_that_may_not_read_is_uncertain),
