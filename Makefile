@@ -165,10 +165,12 @@ check: deps				## everything that proves something; T=name runs only tests with 
 	+$(Q)python3 tests/lib/check.py --make '$(MAKE)' --jobs $(JOBS) --filter '$(T)'
 
 KILLS ?= 1000
+STEPS ?= 200000
 SEED  ?= 1
-soak: deps				## kill -9 a thousand times, at every named place and at random moments; KILLS=1000 SEED=1
-	+$(Q)$(MAKE) -j$(JOBS) B=release all
+soak: deps				## kill -9 a thousand times, and random operations on and on; KILLS=1000 STEPS=200000 SEED=1
+	+$(Q)$(MAKE) -j$(JOBS) B=release all tests
 	$(Q)python3 tests/scenario/run.py --spillway build/release/spillway --kills $(KILLS) --seed $(SEED)
+	$(Q)python3 tests/scenario/run.py --spillway build/release/spillway --steps $(STEPS) --seed $(SEED)
 
 FUZZ_SECONDS ?= 30
 fuzz: deps				## every decoder under libFuzzer; T=name: only targets with that in their name; FUZZ_SECONDS=30 each

@@ -617,6 +617,18 @@ static void journal_rewind(void *arg, struct lane *lane)
 	push_read(arg, &(struct read_job){ .kind = READ_REWIND, .lane = lane });
 }
 
+static void journal_partitions(void *arg, const char *topic, int32_t count)
+{
+	struct state *st = arg;
+	struct note *n = note_new();
+
+	n->kind = NOTE_PARTITIONS;
+	n->partitions = count;
+	n->text = mem_strdup(topic);
+	ASSERT(n->text);
+	push(st, &st->in.notes, &n->node);
+}
+
 static void journal_event(void *arg, const char *topic, int32_t partition, const char *what)
 {
 	(void)arg;
@@ -644,6 +656,7 @@ void state_journal(struct state *st, struct producer_journal *ret_j)
 		.refill = journal_refill,
 		.unread = journal_unread,
 		.rewind = journal_rewind,
+		.partitions = journal_partitions,
 		.event = journal_event,
 	};
 }

@@ -34,6 +34,7 @@ static int apply_note(struct spool *s, const struct note *n, struct err *e)
 	case NOTE_ROUTE:    return spool_route_put(s, &n->route, e);
 	case NOTE_FINISHED: return spool_finish(s, &n->range, 1, SPOOL_FILTERED, n->range.count, e);
 	case NOTE_REJECTED: return set_aside(s, n, e);
+	case NOTE_PARTITIONS: return spool_partitions_put(s, n->text, n->partitions, e);
 	case NOTE_LOSS:     return spool_loss_add(s, &n->loss, e);
 	}
 	return ERR_INTERNAL;

@@ -16,7 +16,7 @@
 /* Something the tail thread wants written down. */
 struct note {
 	struct list node;
-	enum { NOTE_FILE, NOTE_FORGET, NOTE_ROUTE, NOTE_FINISHED, NOTE_REJECTED, NOTE_LOSS } kind;
+	enum { NOTE_FILE, NOTE_FORGET, NOTE_ROUTE, NOTE_FINISHED, NOTE_REJECTED, NOTE_LOSS, NOTE_PARTITIONS } kind;
 	bool   refused;		/* NOTE_REJECTED: found no room in this transaction */
 	union {
 		struct spool_file file;
@@ -24,9 +24,10 @@ struct note {
 		struct spool_route route;
 		struct spool_range range;
 		struct spool_loss loss;
+		int32_t partitions;
 		struct { struct spool_rejected record; struct spool_range range; } rejected;
 	};
-	char *text;		/* owns file.path, route.topic, rejected.record.topic, loss.topic */
+	char *text;		/* owns file.path, route.topic, rejected.record.topic, loss.topic, a topic */
 	char *origin;		/* owns file.origin, route.spec, rejected.record.message, loss.path */
 	void *key;		/* owns route.key, rejected.record.bytes */
 };
@@ -122,6 +123,15 @@ void state_commit_replaces(struct state *st);
 void state_read(struct state *st, struct read_job *job);
 /* Whether a row waits for its lane: without identity, and refill() has not handed it over. */
 bool state_row_waits(struct state *st, const struct spool_row *r, struct lane **ret_lane);
+
+/* --- state_place.c --- */
+/* Rows of an unplaced lane, read and laid out anew. NULL: out of memory. */
+struct placed *placed_new(struct state *st, struct lane *unplaced);
+void placed_free(struct placed *d);		/* NULL is fine */
+/* The next row. 0; 1: no more of them in this transaction, this one neither; ERR_BAD_DATA: it holds no records; or the error. */
+int  placed_row(struct placed *d, const struct spool_row *row, const void *data);
+/* Their transaction, and the producer's and the books' counters behind it. *ret_rows: how many have left the lane. */
+int  placed_commit(struct placed *d, uint64_t *ret_rows);
 
 /* --- state_full.c --- */
 /* b found no room in this transaction: something is given up for it, or itself (row_id 0 then). 0; ERR_SPOOL_FULL: nothing

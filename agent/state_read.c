@@ -19,11 +19,13 @@ struct reading {
 	struct state *st;
 	struct lane  *lane;
 	struct batch *into;		/* READ_LOAD: fill this one */
+	struct placed *placed;		/* of an unplaced lane, or NULL */
 	struct list   batches;
 	uint32_t count, max_batches;
 	size_t   bytes, max_bytes;
 	int64_t  last_id;
 	struct spool_row damaged;	/* id 0: none; topic is the caller's, ranges are ours */
+	bool   hopeless;		/* its checksum fits, and it holds no records */
 	int      rc;
 };
 
@@ -70,7 +72,8 @@ static int look_after_damage(struct reading *r)
 	int rc;
 
 	r->damaged.topic = lane_topic(r->lane);
-	rc = state_mend(r->st, &r->damaged);
+	rc = r->hopeless ? ERR_CORRUPT : state_mend(r->st, &r->damaged);
+	r->hopeless = false;
 	if (rc == ERR_CORRUPT) {
 		rc = state_set_aside(r->st, &r->damaged);
 		rc = rc < 0 ? rc : 1;
@@ -81,6 +84,21 @@ static int look_after_damage(struct reading *r)
 	return rc;
 }
 
+static int place_row(struct reading *r, const struct spool_row *row, const void *data)
+{
+	int rc = placed_row(r->placed, row, data);
+
+	if (rc == ERR_BAD_DATA) {
+		r->hopeless = true;
+		return note_damage(r, row);
+	}
+	if (rc < 0)
+		r->rc = rc;
+	if (rc == 0)
+		r->last_id = row->id;
+	return rc != 0;
+}
+
 static int read_row(void *arg, const struct spool_row *row, const void *data, int rc)
 {
 	struct reading *r = arg;
@@ -88,6 +106,8 @@ static int read_row(void *arg, const struct spool_row *row, const void *data, in
 
 	if (rc < 0)
 		return note_damage(r, row);
+	if (r->placed)
+		return place_row(r, row, data);
 	if (r->count >= r->max_batches || (r->count && r->bytes + row->size > r->max_bytes))
 		return 1;
 	b = batch_new(clock_mono_ms(), clock_wall_ms());
@@ -128,31 +148,60 @@ bool state_row_waits(struct state *st, const struct spool_row *r, struct lane **
 	return *ret_lane && r->id > *cursor_of(st, *ret_lane);
 }
 
+/* Reads until it is enough, looking after what is damaged. Returns how many rows of the lane are gone for that. */
+static uint64_t read_rows(struct reading *r)
+{
+	uint64_t gone = 0;
+	struct err e;
+	int rc = 0;
+
+	for (int damaged = 0; damaged < DAMAGED_MAX && rc >= 0; damaged++) {
+		r->rc = 0;
+		rc = spool_rows_read(r->st->spool, lane_topic(r->lane), lane_partition(r->lane), r->last_id, read_row, r, &e);
+		if (rc < 0)
+			state_say(r->st, &e, "cannot read from the spool, trying again");
+		else
+			rc = r->rc;
+		if (!r->damaged.id)
+			break;
+		rc = look_after_damage(r);
+		gone += rc == 1;
+	}
+	r->rc = rc;
+	return gone;
+}
+
 static void refill(struct state *st, const struct read_job *job)
 {
 	int64_t *cursor = cursor_of(st, job->lane);
 	struct reading r = { .st = st, .lane = job->lane, .max_batches = job->max_batches,
 		.max_bytes = job->max_bytes, .last_id = *cursor };
-	uint64_t gone = 0;
-	struct err e;
-	int rc = 0;
+	uint64_t gone;
 
 	list_init(&r.batches);
-	for (int damaged = 0; damaged < DAMAGED_MAX && rc >= 0; damaged++) {
-		rc = spool_rows_read(st->spool, lane_topic(job->lane), lane_partition(job->lane), r.last_id, read_row, &r, &e);
-		if (rc < 0)
-			state_say(st, &e, "cannot read from the spool, trying again");
-		else
-			rc = r.rc;
-		if (!r.damaged.id)
-			break;
-		rc = look_after_damage(&r);
-		gone += rc == 1;
-	}
-	if (rc > 0 || r.count)		/* some is good: the rest is asked for again */
-		rc = 0;
+	gone = read_rows(&r);
+	if (r.rc > 0 || r.count)	/* some is good: the rest is asked for again */
+		r.rc = 0;
 	*cursor = r.last_id;
-	producer_returned(st->producer, job->lane, &r.batches, gone, rc);
+	producer_returned(st->producer, job->lane, &r.batches, gone, r.rc);
+}
+
+/* Nothing is handed over, so there is no cursor: what is placed is gone. */
+static void place(struct state *st, struct lane *unplaced)
+{
+	struct reading r = { .st = st, .lane = unplaced, .placed = placed_new(st, unplaced) };
+	uint64_t gone = 0, rows = 0;
+	int rc = ERR_NOMEM;
+
+	list_init(&r.batches);
+	if (r.placed) {
+		gone = read_rows(&r);
+		rc = placed_commit(r.placed, &rows);
+		if (rc == 0 && !rows)	/* some is good: the rest is asked for again */
+			rc = r.rc;
+	}
+	placed_free(r.placed);
+	producer_returned(st->producer, unplaced, &r.batches, gone + rows, rc < 0 ? rc : 0);
 }
 
 static int load_row(void *arg, const struct spool_row *row, const void *data, int rc)
@@ -212,7 +261,10 @@ void state_read(struct state *st, struct read_job *job)
 		load(st, job->batch);
 		break;
 	case READ_REFILL:
-		refill(st, job);
+		if (lane_partition(job->lane) == LANE_UNPLACED)
+			place(st, job->lane);
+		else
+			refill(st, job);
 		break;
 	case READ_REWIND:
 		*cursor_of(st, job->lane) = 0;
@@ -274,6 +326,12 @@ static int restore_lane(void *arg, const struct spool_lane *l)
 	return 0;
 }
 
+static int restore_partitions(void *arg, const char *topic, int32_t count)
+{
+	producer_set_partitions(((struct restoring *)arg)->p, topic, count);
+	return 0;
+}
+
 static int restore_position(void *arg, const struct spool_file *f)
 {
 	state_publish_file(((struct restoring *)arg)->st, f->id);
@@ -287,6 +345,8 @@ int state_restore(struct state *st, struct producer *p, struct err *ret_err)
 
 	killpoint(KILL_RESTORE_BEFORE);
 	rc = spool_ledger_each(st->spool, restore_row, &r, ret_err);
+	if (rc >= 0)
+		rc = spool_partitions_each(st->spool, restore_partitions, &r, ret_err);
 	if (rc >= 0)
 		rc = spool_lanes_each(st->spool, restore_lane, &r, ret_err);
 	if (rc >= 0)

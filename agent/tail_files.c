@@ -94,6 +94,7 @@ void files_pass(struct tail *t, struct file *f)
 /* The last word counts: a file waits for one other. Never in a circle, whatever names say. */
 static void heir_set(struct file *pred, struct file *f)
 {
+	bool looked, cut;
 	struct stat st;
 
 	for (const struct file *p = pred; p; p = p->pred)
@@ -101,12 +102,33 @@ static void heir_set(struct file *pred, struct file *f)
 			return;
 	if (f->pred)
 		heir_free(f);
-	f->pred_size = pred->fd >= 0 && fstat(pred->fd, &st) == 0 ? st.st_size : pred->size;
+	looked = pred->fd >= 0 && fstat(pred->fd, &st) == 0;
+	f->pred_size = looked ? st.st_size : pred->size;
 	f->pred_id = pred->id;
-	if (passed(pred, f->pred_size))
+	cut = looked && st.st_size < pred->offset;	/* truncated since it was read: all of it is new */
+	if (!cut && passed(pred, f->pred_size))
 		return;
 	f->pred = pred;
 	list_push_back(&pred->heirs, &f->heir);
+}
+
+/* Ids tell a later life who came first. Nothing was read of either, so no range names them yet. */
+static void exchange_ids(struct tail *t, struct file *f, struct file *last)
+{
+	int64_t id = f->id;
+
+	list_each(it, &t->files) {
+		struct file *heir = list_entry(it, struct file, node);
+
+		if (heir->pred_id == last->id)
+			heir->pred_id = id;
+	}
+	f->id = last->id;
+	last->id = id;
+	map_put(&t->by_id, &f->id, sizeof f->id, f);
+	map_put(&t->by_id, &last->id, sizeof last->id, last);
+	files_put(t, f, 0);
+	files_put(t, last, 0);
 }
 
 /* f goes before `last`, which was seen first: between it and the one before. */
@@ -114,6 +136,8 @@ static void precede(struct tail *t, struct file *f, struct file *last)
 {
 	if (last->started)
 		return;
+	if (f->id > last->id && last->id >= t->conf.next_file_id)	/* both of this life */
+		exchange_ids(t, f, last);
 	if (last->pred) {
 		heir_set(last->pred, f);
 		heir_free(last);

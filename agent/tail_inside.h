@@ -173,6 +173,8 @@ struct file *known_heir(const struct tail *t, int64_t id);
 /* Opens a file of an earlier life that nobody follows, for reading what is known of it. 0, and *ret has fd, id and size;
  * ERR_UNAVAILABLE: it may still turn up; ERR_BAD_DATA: it is gone or another one. */
 int  known_open(const struct tail *t, int64_t id, struct file *ret);
+/* Whether the file with k's inode that was found there is k's: by now it may be another row's, or nobody's. */
+bool known_is_at(const struct tail *t, const struct known *k, const char *path, const struct stat *st);
 void known_release(struct tail *t);
 
 /* --- tail_search.c --- */

@@ -107,13 +107,19 @@ static bool present_dev(const struct known *k, uint64_t *ret)
 	return there;
 }
 
+/* Nothing was finished of it, and it is not there: whoever has its inode now is more likely another. */
+static bool left_nothing(const struct tail *t, const struct known *k)
+{
+	return (k->row.gone_ms || k->row.state == FILE_DELETED) && !k->skip_count && t->hooks->safe(t->hooks->arg, k->row.id) <= 0;
+}
+
 /* How much says that this row is f's, before its content is looked at. 0: it is not. */
-static int claim(const struct known *k, const struct file *f)
+static int claim(const struct tail *t, const struct known *k, const struct file *f)
 {
 	bool blank = !k->row.fingerprint_len && !k->row.marker;		/* such a row proves nothing elsewhere */
 	uint64_t dev;
 
-	if (!k->match || k->row.inode != f->inode)
+	if (!k->match || k->row.inode != f->inode || (blank && left_nothing(t, k)))
 		return 0;
 	if (!k->other_boot)
 		return k->row.dev == f->dev ? 2 : !blank;
@@ -138,7 +144,7 @@ static struct known *find_fit(const struct tail *t, const struct file *f)
 	int most = 0, much;
 
 	for (struct known *k = map_get(&t->known_by_inode, &f->inode, sizeof f->inode); k; k = k->same_inode) {
-		much = claim(k, f);
+		much = claim(t, k, f);
 		if (much > most && fits(k, f)) {
 			best = k;
 			most = much;
@@ -222,7 +228,7 @@ static bool resume_cut(struct tail *t, struct file *f)
 
 	for (int much = 2; much > 0; much--)
 		for (struct known *k = first; k; k = k->same_inode)
-			if (k->other_boot && claim(k, f) == much && go_on_cut(t, f, k))
+			if (k->other_boot && claim(t, k, f) == much && go_on_cut(t, f, k))
 				return true;
 	return false;
 }
@@ -256,6 +262,18 @@ struct file *known_heir(const struct tail *t, int64_t id)
 	return f && f->fd >= 0 ? f : NULL;
 }
 
+bool known_is_at(const struct tail *t, const struct known *k, const char *path, const struct stat *st)
+{
+	struct file f = { .fd = -1, .path = (char *)path, .dev = st->st_dev, .inode = st->st_ino };
+	const struct known *best;
+
+	if (file_open(&f) < 0)
+		return true;		/* tried again, and looked at, when it can be opened */
+	best = find_fit(t, &f);
+	close(f.fd);
+	return best ? best == k : k->other_boot;	/* after a power loss less of it may be left than was read */
+}
+
 int known_open(const struct tail *t, int64_t id, struct file *ret)
 {
 	const struct known *k = by_id(t, id);
@@ -268,7 +286,7 @@ int known_open(const struct tail *t, int64_t id, struct file *ret)
 	if (k->other_boot && lstat(ret->path, &st) == 0)
 		ret->dev = st.st_dev;
 	if (file_open(ret) == 0) {
-		if (claim(k, ret) && fits(k, ret))
+		if (claim(t, k, ret) && fits(k, ret))
 			return 0;
 		close(ret->fd);
 		ret->fd = -1;

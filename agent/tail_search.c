@@ -30,7 +30,7 @@ static struct file *search_dir(struct tail *t, const struct known *k, const char
 		if (path && lstat(path, &st) == 0) {
 			if (S_ISDIR(st.st_mode))
 				found = deeper ? search_dir(t, k, path, false, &(bool){ false }) : NULL;
-			else if (st.st_ino == k->row.inode)
+			else if (S_ISREG(st.st_mode) && st.st_ino == k->row.inode && known_is_at(t, k, path, &st))
 				found = files_adopt(t, path, k->row.path);
 		}
 		mem_free(path);

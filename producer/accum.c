@@ -121,7 +121,7 @@ static struct lane *lane_new(struct accum *a, struct topic *t, int32_t partition
 	l->topic = t;
 	l->partition = partition;
 	l->waits = waits;
-	l->opened_ms = l->announced_ms = l->since_ms = l->last_good_ms = -1;
+	l->opened_ms = l->announced_ms = l->since_ms = l->last_good_ms = l->unknown_since_ms = -1;
 	l->sticky.partition = -1;
 	l->place.rng = a->conf.seed ^ murmur2(t->name, strlen(t->name));
 	pthread_mutex_init(&l->mu, NULL);
@@ -135,6 +135,7 @@ static struct lane *lane_new(struct accum *a, struct topic *t, int32_t partition
 	list_init(&l->node);
 	list_init(&l->busy_node);
 	list_init(&l->linger_node);
+	list_init(&l->unplaced_node);
 	list_init(&l->ready);
 	list_init(&l->returned);
 	list_init(&l->bounced);
@@ -174,12 +175,34 @@ struct lane *accum_lane(struct accum *a, const char *topic, int32_t partition, b
 	bool news;
 
 	pthread_mutex_lock(&a->mu);
-	l = find_lane(a, topic, partition < 0 ? -1 : partition, waits);
+	l = find_lane(a, topic, partition < 0 && partition != LANE_UNPLACED ? -1 : partition, waits);
 	news = l && !list_empty(&l->news_node);
 	pthread_mutex_unlock(&a->mu);
 	if (news)
 		accum_wake(a);
 	return l;
+}
+
+/* Whoever appends to it holds the unbound lane's lock, so what is empty under that lock stays empty. */
+bool accum_all_placed(struct lane *u)
+{
+	struct accum *a = u->accum;
+	struct lane *l = accum_lane(a, u->topic->name, -1, false);
+	bool empty;
+
+	if (!l)
+		return false;
+	pthread_mutex_lock(&l->mu);
+	pthread_mutex_lock(&u->mu);
+	empty = !u->open && list_empty(&u->hidden);
+	pthread_mutex_unlock(&u->mu);
+	pthread_mutex_lock(&a->mu);
+	empty &= list_empty(&u->sealed) && list_empty(&u->incoming) && !u->backlog && !u->spilling;
+	pthread_mutex_unlock(&a->mu);
+	if (empty)
+		l->unplaced_busy = false;
+	pthread_mutex_unlock(&l->mu);
+	return empty;
 }
 
 /* --- the books --- */

@@ -16,8 +16,7 @@
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
 #include "producer/codec.h"
-#include "producer/record_read.h"
-#include "producer/wire.h"
+#include "producer/relay.h"
 
 #define RAW_MAX (1u << 30)		/* of a batch: record.c */
 #define WORDS_MAX 500			/* for each of some ten thousand records */
@@ -156,65 +155,21 @@ static int unpack(struct work *w)
 	return rc < 0 ? rc : w->raw ? 0 : ERR_BAD_DATA;
 }
 
-static void free_heap_chain(struct chunk *k)
-{
-	while (k) {
-		struct chunk *next = k->next;
-
-		mem_free(k);
-		k = next;
-	}
-}
-
-/* A heap copy of the part as a chain, for the compressor. */
-static struct chunk *heap_chain(const uint8_t *p, size_t n)
-{
-	struct chunk *first = NULL, **at = &first;
-
-	while (n > 0) {
-		size_t piece = n < CHUNK_DATA ? n : CHUNK_DATA;
-		struct chunk *k = mem_alloc(sizeof *k);
-
-		if (!k)
-			break;
-		memcpy(k->data, p, piece);
-		k->used = (uint32_t)piece;
-		k->next = NULL;
-		*at = k;
-		at = &k->next;
-		p += piece;
-		n -= piece;
-	}
-	if (n == 0)
-		return first;
-	free_heap_chain(first);
-	return NULL;
-}
-
 static int squeeze(struct work *w, struct laid **ret)
 {
-	struct chunk *chain;
+	enum codec codec;
 	const void *data;
 	size_t n;
 	struct laid *l;
-	int rc = ERR_AGAIN;
+	int rc = relay_compress(w->ctx, w->codec, w->out.data, w->out.len, &data, &n, &codec);
 
-	if (w->codec != CODEC_NONE) {
-		chain = heap_chain((const uint8_t *)w->out.data, w->out.len);
-		if (!chain)
-			return ERR_NOMEM;
-		rc = codec_compress(w->ctx, chain, w->out.len, &data, &n);
-		free_heap_chain(chain);
-	}
-	if (rc < 0) {		/* as it is, also because it would grow */
-		data = w->out.data;
-		n = w->out.len;
-	}
+	if (rc < 0)
+		return rc;
 	l = mem_alloc(sizeof *l + n);
 	if (!l)
 		return ERR_NOMEM;
 	l->n = n;
-	l->codec = rc < 0 ? CODEC_NONE : w->codec;
+	l->codec = codec;
 	memcpy(l->bytes, data, n);
 	*ret = l;
 	return 0;
@@ -278,9 +233,6 @@ static int move_callback(struct work *w, struct batch *to)
 static int lay(struct work *w, const struct record_view *r)
 {
 	struct batch *part = w->part;
-	uint64_t ts = zigzag(r->timestamp_delta), offset;
-	size_t rest = (size_t)(r->start + r->size - r->rest), body;
-	uint8_t head[3 * UVARINT_MAX + 1], *p;
 	int64_t when = (int64_t)((uint64_t)w->b->base_timestamp + (uint64_t)r->timestamp_delta);
 
 	if (!part) {
@@ -288,20 +240,12 @@ static int lay(struct work *w, const struct record_view *r)
 		if (!part)
 			return ERR_NOMEM;
 	}
-	if (move_callback(w, part) < 0)
+	if (move_callback(w, part) < 0 || relay_record(&w->out, r, r->timestamp_delta, part->count) < 0)
 		return ERR_NOMEM;
-	offset = zigzag(part->count);
-	body = 1 + uvarint_size(ts) + uvarint_size(offset) + rest;
-	p = uvarint_put(head, (uint64_t)body << 1);
-	*p++ = 0;
-	p = uvarint_put(p, ts);
-	p = uvarint_put(p, offset);
-	(void)buf_put(&w->out, head, (size_t)(p - head));
-	(void)buf_put(&w->out, r->rest, rest);
 	if (part->count == 0 || when > part->max_timestamp)
 		part->max_timestamp = when;
 	part->count++;
-	return w->out.failed ? ERR_NOMEM : 0;
+	return 0;
 }
 
 /* --- records that leave --- */

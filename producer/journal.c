@@ -82,12 +82,34 @@ int producer_restore(struct producer *p, const char *topic, struct batch *b)
 	return 0;
 }
 
+/* What an earlier life left unplaced is older than all that comes now. */
+static void note_unplaced(struct producer *p, const struct lane *u)
+{
+	struct lane *l = accum_lane(&p->accum, u->topic->name, -1, false);
+
+	ASSERT(l);		/* or lines would overtake it */
+	pthread_mutex_lock(&l->mu);
+	l->unplaced_busy = true;
+	pthread_mutex_unlock(&l->mu);
+}
+
 void producer_set_backlog(struct producer *p, struct lane *l, uint64_t n)
 {
+	if (l->partition == LANE_UNPLACED && n)
+		note_unplaced(p, l);
 	pthread_mutex_lock(&p->accum.mu);
 	l->backlog = n;
 	lane_has_news(l);
 	pthread_mutex_unlock(&p->accum.mu);
+}
+
+/* Metadata is asked for it when something is to be sent there. */
+void producer_set_partitions(struct producer *p, const char *topic, int32_t count)
+{
+	struct topic *t = accum_topic(&p->accum, topic);
+
+	if (t)
+		(void)topic_restore(t, count);	/* without it, it is waited for */
 }
 
 void producer_ages_unknown(struct producer *p)
@@ -224,6 +246,15 @@ void producer_returned(struct producer *p, struct lane *l, struct list *batches,
 	l->backlog -= left_backlog < l->backlog ? left_backlog : l->backlog;
 	l->refill_answered = true;
 	l->refill_rc = rc;
+	lane_has_news(l);
+	pthread_mutex_unlock(&p->accum.mu);
+	accum_wake(&p->accum);
+}
+
+void producer_kept(struct producer *p, struct lane *l, uint64_t n)
+{
+	pthread_mutex_lock(&p->accum.mu);
+	l->backlog += n;
 	lane_has_news(l);
 	pthread_mutex_unlock(&p->accum.mu);
 	accum_wake(&p->accum);

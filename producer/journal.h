@@ -60,7 +60,9 @@ struct producer_journal {
 	 * They were never sent, and nothing newer of the lane is left. Answered by producer_unread, last as it was given; until
 	 * then the lane takes nothing. The list may be empty. */
 	void (*unread)(void *arg, struct lane *l, struct list *batches, bool last);
-	/* Up to max_batches / max_bytes of the oldest rows of this lane behind the `returned` ones handed over before. */
+	/* Up to max_batches / max_bytes of the oldest rows of this lane behind the `returned` ones handed over before. Of a lane
+	 * LANE_UNPLACED nothing is handed over: some of its oldest rows go to the lanes of their partitions (place.h), in one
+	 * transaction; then producer_kept for each of those lanes, and producer_returned says how many are gone. */
 	void (*refill)(void *arg, struct lane *lane, uint32_t max_batches, size_t max_bytes);
 	/* Forget how far refill() has come in this lane: the next one starts at the oldest row without identity again. What
 	 * refill() handed over before was thrown away. Never while a refill of the lane is unanswered. */
@@ -78,6 +80,11 @@ int  producer_open_journaled(struct producer_config *c, const struct producer_jo
 int  producer_start(struct producer *p, struct producer_error *ret_err);
 
 /* --- lanes: any thread --- */
+
+/* The partition of a topic's lane of records that came before anybody knew how many partitions it has, and that need one by
+ * their key, their turn or a header. Nobody appends to it by name: the unbound lane does, once the number was waited for in
+ * vain for max.block.ms. It may be kept elsewhere like any lane, but is never sent: see refill(). */
+#define LANE_UNPLACED (-2)
 
 /* Finds or makes the lane of (topic, partition); partition -1: unbound, the partitioner decides for each record, or for
  * each batch when it is planned. Lives as long as the producer. NULL: out of memory. */
@@ -105,10 +112,10 @@ struct lane_record {
 	void *arg;
 };
 /* 0: the record is in a batch, its source is joined to the batch's. ERR_AGAIN: no memory, nothing happened: wait with
- * budget_wait on producer_budget. ERR_UNAVAILABLE: the partitioner must know how many partitions there are, and does not yet:
- * try again. ERR_LANE_FULL: a lane that is held has used up its share of memory, and found no room in its share elsewhere;
- * its own source waits (lane_takes), others go on. ERR_PARTITION: a partitioner of one's own chose none. ERR_TOO_LARGE:
- * larger than max.request.size or than memory can hold. */
+ * budget_wait on producer_budget. ERR_UNAVAILABLE: the partitioner must know how many partitions there are, and does not yet,
+ * or what came before it did is being placed: try again. ERR_LANE_FULL: a lane that is held has used up its share of memory,
+ * and found no room in its share elsewhere; its own source waits (lane_takes), others go on. ERR_PARTITION: a partitioner of
+ * one's own chose none. ERR_TOO_LARGE: larger than max.request.size or than memory can hold. */
 int  lane_append(struct lane *l, const struct lane_record *r);
 /* After ERR_LANE_FULL: whether it is worth to try again. Costs nothing. Any thread. */
 bool lane_takes(struct lane *l);
@@ -157,6 +164,9 @@ void producer_returned(struct producer *p, struct lane *l, struct list *batches,
 
 /* The source goes on there. Frees the batches, on the caller's thread; they leave producer_in_memory. */
 void producer_unread(struct producer *p, struct lane *l, struct list *batches, bool last);
+
+/* n more batches of this lane are kept elsewhere, behind those that are. Any thread. */
+void producer_kept(struct producer *p, struct lane *l, uint64_t n);
 
 /* n rows of this lane's backlog, which refill() has not handed over yet, are gone for good (dropped, purged). Any thread, but
  * behind the producer_spilled of these rows. */

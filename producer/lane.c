@@ -379,7 +379,19 @@ static int make_room(struct lane *l, int32_t count)
 	return 0;
 }
 
-/* Locks the lane of this partition, for the rest of the run or until another one is needed. */
+/* Locks this lane, for the rest of the run or until another one is needed. */
+static void hold(struct lane *l, struct lane *target)
+{
+	if (target == l->target)
+		return;
+	if (l->target)
+		park(l, l->target);
+	list_remove(&target->target_node);
+	begin(target, l->now_ms, l->wall_ms);
+	l->target = target;
+}
+
+/* Holds the lane of this partition. */
 static int aim(struct lane *l, int32_t partition, int32_t count)
 {
 	int rc = make_room(l, count);
@@ -392,24 +404,52 @@ static int aim(struct lane *l, int32_t partition, int32_t count)
 		target = l->bound[partition] = accum_lane(l->accum, l->topic->name, partition, l->waits);
 	if (!target)
 		return ERR_NOMEM;
-	if (target == l->target)
-		return 0;
-	if (l->target)
-		park(l, l->target);
-	list_remove(&target->target_node);
-	begin(target, l->now_ms, l->wall_ms);
-	l->target = target;
+	hold(l, target);
 	return 0;
+}
+
+/* Nobody says how many partitions there are. That is waited for as long as Java's send() does, unless the source is about to
+ * vanish; then records gather where they are placed from later. */
+static int put_unplaced(struct lane *l, const struct lane_record *r)
+{
+	int64_t after_ms = l->accum->conf.unplaced_after_ms;
+	int rc;
+
+	if (!after_ms || l->waits || !place_keeps(&l->accum->conf.place, r))
+		return ERR_UNAVAILABLE;
+	if (l->unknown_since_ms < 0)
+		l->unknown_since_ms = l->now_ms;
+	if (l->now_ms - l->unknown_since_ms < after_ms &&
+	    atomic_load_explicit(&l->rescue_until_ms, memory_order_relaxed) <= l->now_ms)
+		return ERR_UNAVAILABLE;
+	if (!l->unplaced)
+		l->unplaced = accum_lane(l->accum, l->topic->name, LANE_UNPLACED, false);
+	if (!l->unplaced)
+		return ERR_NOMEM;
+	hold(l, l->unplaced);
+	rc = put_here(l->unplaced, r);
+	l->unplaced_busy |= rc == 0;
+	return rc;
+}
+
+static struct place_topic topic_now(const struct lane *l)
+{
+	return (struct place_topic){ l->topic->name, atomic_load(&l->topic->partition_count), &l->topic->available };
 }
 
 /* The partitioner decides now. What was not taken is placed again by the same turn when it is tried again. */
 static int put_placed(struct lane *l, const struct lane_record *r)
 {
-	const struct place_topic t = { l->topic->name, atomic_load(&l->topic->partition_count), &l->topic->available };
+	const struct place_topic t = topic_now(l);
 	struct place_state before = l->place;
 	int32_t partition;
-	int rc = place_record(&l->accum->conf.place, &l->place, &t, r, &partition);
+	int rc;
 
+	if (t.count <= 0)
+		return put_unplaced(l, r);
+	if (l->unplaced_busy)
+		return ERR_UNAVAILABLE;
+	rc = place_record(&l->accum->conf.place, &l->place, &t, r, &partition);
 	if (rc == 0 && partition == PLACE_LATER)
 		return put_here(l, r);
 	if (rc == 0)
@@ -430,6 +470,18 @@ int lane_append(struct lane *l, const struct lane_record *r)
 		l->run_count++;
 	if (rc == ERR_LANE_FULL)
 		atomic_store(&l->refuser, here ? l : l->target);
+	return rc;
+}
+
+int lane_place(struct lane *l, const struct lane_record *r, int32_t *ret)
+{
+	struct place_topic t;
+	int rc;
+
+	pthread_mutex_lock(&l->mu);
+	t = topic_now(l);
+	rc = place_record(&l->accum->conf.place, &l->place, &t, r, ret);
+	pthread_mutex_unlock(&l->mu);
 	return rc;
 }
 
@@ -465,6 +517,8 @@ void lane_rescue(struct lane *l)
 	for (int32_t i = 0; i < l->bound_count; i++)
 		if (l->bound[i])
 			rescue(l->bound[i], until_ms);
+	if (l->unplaced)
+		rescue(l->unplaced, until_ms);
 	pthread_mutex_unlock(&l->mu);
 	rescue(l, until_ms);
 }

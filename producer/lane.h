@@ -1,7 +1,8 @@
 /* lane.h - queues of batches before a partition is bound, and the accumulator that holds them.
  *
- * A lane is (topic, partition) where record or configuration decides the partition, (topic, -1) otherwise. Its batches move
- * in one order and never overtake each other:
+ * A lane is (topic, partition) where record or configuration decides the partition, (topic, -1) otherwise, and
+ * (topic, LANE_UNPLACED) where a record decides and nobody knows yet how many partitions there are. Its batches move in one
+ * order and never overtake each other:
  *
  *	open -> sealed -> (compressor, in place) -> ready -> stream
  *	        `----- accum->mu -----------------'  `- sender -'
@@ -14,6 +15,8 @@
  *  (4) an open batch has at least one record.
  *  (5) a run of an unbound lane holds the lock of at most one bound lane. Others it has touched are parked: what is sealed
  *      of them stays hidden until the run ends, for it may hold records that their caller has not counted yet.
+ *  (6) a record that needs a partition joins the lane of one only while the topic's unplaced lane has nothing, be it in
+ *      memory or elsewhere: what stands in it is older.
  * Locks: lane->mu is rank 1 (an unbound lane's may be held while a bound one's is taken, never the reverse), accum->mu is
  *	rank 2, the budget's is a leaf. Waking the sender takes no lock; the journal is called without any.
  */
@@ -35,6 +38,7 @@ struct accum_conf {
 	bool     compressing;
 	struct place_rule place;
 	uint64_t seed;			/* of what is placed at random */
+	int64_t  unplaced_after_ms;	/* so long records wait outside for the number of partitions; 0: for ever */
 	void   (*wake)(void *arg);	/* the sender */
 	void    *wake_arg;
 };
@@ -66,6 +70,9 @@ struct lane {
 	struct list targets;		/* those that are parked */
 	struct list target_node;	/* bound lane: in targets */
 	struct place_state place;
+	struct lane *unplaced;		/* unbound lane: where records wait for the number of partitions; NULL: not met yet */
+	bool     unplaced_busy;		/* it has some */
+	int64_t  unknown_since_ms;	/* since when that number is wanted, -1: it is not */
 
 	/* Lock: accum->mu (rank 2). */
 	struct list sealed;
@@ -99,6 +106,7 @@ struct lane {
 	struct list node;		/* all lanes */
 	struct list busy_node;		/* lanes with anything below, or in streams */
 	struct list linger_node;	/* lanes with an announced open batch, by due time */
+	struct list unplaced_node;	/* unplaced lanes that may have something */
 	int64_t  linger_at_ms;
 	bool     seal_due;		/* seal as soon as nothing of this lane waits to be sent */
 	int64_t  seal_by_ms;		/* or then, if the lane can send at all: one partition must not hold up the others */
@@ -182,6 +190,11 @@ void lane_add_backlog(struct lane *l, uint64_t n);
 /* n batches go to the journal to be kept elsewhere, or come back. */
 void lane_add_spilling(struct lane *l, int32_t n);
 void accum_wake(struct accum *a);
+/* An unplaced lane of which the sender has nothing more: if nobody else has, records are placed at once from here on. False:
+ * there is something still. */
+bool accum_all_placed(struct lane *u);
+/* Where a record of an unbound lane goes: as place_record. Any thread. */
+int  lane_place(struct lane *l, const struct lane_record *r, int32_t *ret);
 /* A batch of this accumulator gave its bytes back for good: answered, failed or kept elsewhere. Any thread. */
 void accum_settled(struct accum *a, struct batch *b);
 /* n more batches of its serial are to settle before b has settled as a whole. */

@@ -305,6 +305,18 @@ static int grow(struct topic *t, int32_t count)
 	return available_grow(&t->available, count);
 }
 
+int topic_restore(struct topic *t, int32_t count)
+{
+	int rc = count > 0 && count <= PARTITIONS_MAX ? grow(t, count) : ERR_BAD_DATA;
+
+	if (rc < 0)
+		return rc;
+	atomic_store(&t->partition_count, count);
+	t->told_count = count;
+	t->restored = true;
+	return 0;
+}
+
 /* True when that is news. */
 static bool set_leader(struct topic *t, int32_t partition, int32_t leader, int32_t epoch)
 {
@@ -420,8 +432,9 @@ static int take_topic(struct metadata *m, struct topic *t, const struct api_topi
 	rc = grow(t, count);
 	if (rc < 0)
 		return rc;
-	if (note_topic_id(t, a->id) || count > t->partition_count) {
+	if (note_topic_id(t, a->id) || count > t->partition_count || (t->restored && count > 0)) {
 		*news = true;
+		t->restored = false;
 		atomic_store(&t->partition_count, count);
 	}
 	*news |= take_partitions(t, a);

@@ -4,8 +4,8 @@
  *  (1) A topic, once made, lives as long as the producer; if it vanishes from the cluster its entry, its streams and
  *      their sequences stay.
  *  (2) A leader is replaced only by one of the same or a newer epoch, unless the topic was made anew (other id).
- *  (3) partition_count never falls, unless the topic was made anew. Who speaks of the one before lags behind, and
- *      is believed when nobody says anything else for long.
+ *  (3) partition_count never falls, unless the topic was made anew or it is of an earlier life. Who speaks of the one before
+ *      lags behind, and is believed when nobody says anything else for long.
  *  (4) A topic that nothing was sent to for max_idle_ms is not asked for until it is used again.
  * Threads: the sender's, except what is marked.
  */
@@ -37,6 +37,8 @@ struct topic {
 	struct list node;		/* in metadata.topics */
 	uint8_t  id[16], old_id[16];	/* old: of the topic before it was made anew in this cluster */
 	int64_t  old_since_ms;		/* answers speak of the old one since then, 0: they do not */
+	bool     restored;		/* partition_count is of an earlier life, nobody has answered since */
+	int32_t  told_count;		/* what the journal was told */
 	bool     known;			/* was answered without an error at least once, and the last answer had none */
 	int64_t  faulty_ms;		/* since when it has an error, -1: it has none */
 	bool     leaderless;		/* a partition has no leader */
@@ -78,6 +80,8 @@ void metadata_init(struct metadata *m, const struct metadata_conf *conf);
 void metadata_release(struct metadata *m);	/* the lists; topics belong to whoever made them */
 
 struct topic *topic_new(const char *name);	/* any thread; NULL: out of memory */
+/* So many partitions it had in an earlier life; before the sender starts. 0; ERR_NOMEM; ERR_BAD_DATA: no such number. */
+int  topic_restore(struct topic *t, int32_t count);
 void topic_free(struct topic *t);		/* its streams too, which must be empty. NULL is fine */
 void metadata_add(struct metadata *m, struct topic *t);
 /* Something is to be sent to this topic. */

@@ -94,6 +94,11 @@ static int ask(const struct producer_partitioner *fn, const struct place_topic *
 	return 0;
 }
 
+bool place_keeps(const struct place_rule *rule, const struct lane_record *r)
+{
+	return rule->kind != PARTITIONER_FILE || rule->fn.partition || !r->place;
+}
+
 int place_record(const struct place_rule *rule, struct place_state *st, const struct place_topic *t,
 		 const struct lane_record *r, int32_t *ret)
 {

@@ -37,6 +37,9 @@ static inline bool place_is_late(const struct place_rule *rule, const void *key)
 	return rule->kind == PARTITIONER_DEFAULT && !rule->fn.partition && (!key || rule->ignore_keys);
 }
 
+/* Whether all that decides about this record is in its own bytes, so that it can be placed when it is read back. */
+bool place_keeps(const struct place_rule *rule, const struct lane_record *r);
+
 /* A partition or PLACE_LATER into *ret. ERR_UNAVAILABLE: the number of partitions is needed and not known yet;
  * ERR_PARTITION: the function's answer is none. */
 int place_record(const struct place_rule *rule, struct place_state *st, const struct place_topic *t,

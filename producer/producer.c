@@ -60,6 +60,7 @@ static struct accum_conf accum_conf_of(struct producer *p, int64_t reserve)
 		.place = { .kind = (enum partitioner)c->partitioner, .ignore_keys = c->partitioner_ignore_keys != 0,
 			   .fn = c->partitioner_fn },
 		.seed = (uint64_t)clock_mono_ns(),
+		.unplaced_after_ms = p->journaled ? max64(c->max_block_ms, 1) : 0,
 		.wake = wake_sender, .wake_arg = &p->sender.loop,
 	};
 }

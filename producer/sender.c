@@ -90,7 +90,7 @@ static void configure(struct sender *s)
 static void init_lists(struct sender *s)
 {
 	struct list *all[] = { &s->brokers, &s->lanes, &s->busy, &s->linger, &s->streams, &s->to_plan, &s->to_ack, &s->to_lose,
-			       &s->done, &s->replan, &s->reload };
+			       &s->done, &s->replan, &s->reload, &s->unplaced };
 
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 		list_init(all[i]);
@@ -355,6 +355,7 @@ static void on_round(void *arg)
 	sender_linger(s);
 	sender_seal_for_memory(s);
 	sender_news(s);
+	sender_place(s);
 	if (!s->journal)
 		sender_expire(s);
 	else

@@ -12,6 +12,7 @@
  *	sender_unread.c	 lanes that are never kept elsewhere
  *	sender_held.c	 lanes that take nothing
  *	sender_cut.c	 batches that were refused for what they hold	sender_evidence.c  what became of batches nobody answered
+ *	sender_place.c	 lines from before partitions were known
  *
  * Threads: everything belongs to the sender's thread, except `answers` (a queue) and what is marked.
  */
@@ -101,6 +102,7 @@ struct sender {
 	bool     ages_unknown;			/* clocks cannot tell how old restored batches are */
 	bool     topic_events_due;		/* a topic's state may have changed */
 	struct list lanes, busy, linger;	/* lanes: all; with something to do; with an open batch */
+	struct list unplaced;			/* unplaced lanes that may have something */
 	struct list streams;			/* with slots */
 	struct list to_plan, to_ack, to_lose, done;	/* batches gathered within a round */
 	/* The orderly end, with a journal: sender_stop.c. */
@@ -139,6 +141,10 @@ void sender_refill(struct sender *s);
 void sender_spill_answered(struct sender *s, struct batch *b);
 void sender_drop_bytes(struct sender *s, struct stream *st);
 void sender_make_room(struct sender *s);	/* for a batch that has to be loaded */
+
+/* sender_place.c */
+void sender_place(struct sender *s);
+bool sender_can_place(const struct lane *l);	/* an unplaced lane, and the number of partitions is known */
 
 /* sender_unread.c */
 void sender_shut(struct sender *s, struct lane *l);	/* of a lane that waits, instead of spilling it */

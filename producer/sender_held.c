@@ -24,7 +24,7 @@ const struct stream *sender_stuck_stream(const struct lane *l)
 	const struct topic *t = l->topic;
 
 	for (int32_t i = 0; i < t->stream_cap; i++)
-		if (t->streams[i] && (l->partition < 0 || l->partition == i) && stream_stuck(t->streams[i]))
+		if (t->streams[i] && (l->partition == -1 || l->partition == i) && stream_stuck(t->streams[i]))
 			return t->streams[i];
 	return NULL;
 }

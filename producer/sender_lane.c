@@ -56,7 +56,7 @@ static void refill_answered(struct sender *s, struct lane *l)
 	s->at_journal--;
 	if (l->refill_result < 0)
 		l->refill_at_ms = s->now_ms + 200;
-	else if (!l->returned_count && l->seen_backlog)
+	else if (!l->returned_count && l->seen_backlog && l->partition != LANE_UNPLACED)
 		l->refill_at_ms = s->now_ms + 20;	/* no memory yet */
 }
 
@@ -80,6 +80,8 @@ void sender_news(struct sender *s)
 
 	while ((l = accum_next_news(s->accum))) {
 		meet(s, l);
+		if (l->partition == LANE_UNPLACED && list_empty(&l->unplaced_node))
+			list_push_back(&s->unplaced, &l->unplaced_node);
 		sender_ask_for_partition(s, l);
 		if (l->announced_ms >= 0) {
 			linger_until(s, l, l->announced_ms + linger_of(s, l));

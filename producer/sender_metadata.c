@@ -129,12 +129,29 @@ static void wake_waiters(struct sender *s)
 	pthread_mutex_unlock(&s->p->mu);
 }
 
+/* The journal keeps them for the next life. */
+static void tell_counts(struct sender *s)
+{
+	if (!s->journal || !s->journal->partitions)
+		return;
+	list_each(it, &s->metadata.topics) {
+		struct topic *t = list_entry(it, struct topic, node);
+		int32_t count = t->partition_count;
+
+		if (!t->known || count <= 0 || count == t->told_count)
+			continue;
+		t->told_count = count;
+		s->journal->partitions(s->journal->arg, t->name, count);
+	}
+}
+
 static void apply(struct sender *s, const struct api_metadata *a)
 {
 	const char *cluster = metadata_cluster_id(&s->metadata);
 
 	sender_take_brokers(s, a);
 	metadata_apply(&s->metadata, a, s->now_ms);
+	tell_counts(s);
 	if (cluster && cluster != metadata_cluster_id(&s->metadata)) {
 		forget_identities(s);
 		s->rebootstrap_due = true;	/* connections to the other one must not be used any more */

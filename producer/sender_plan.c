@@ -38,7 +38,7 @@ bool sender_lane_usable(struct sender *s, struct lane *l)
 	struct topic *t = l->topic;
 	bool any = false;
 
-	if (!t->known || (s->config->enable_idempotence && s->id.producer_id < 0))
+	if (l->partition == LANE_UNPLACED || !t->known || (s->config->enable_idempotence && s->id.producer_id < 0))
 		return false;
 	sender_ask_for_partition(s, l);
 	if (l->partition >= 0)

@@ -318,6 +318,6 @@ void sender_refill(struct sender *s)
 
 		l->usable = sender_lane_usable(s, l);
 		if (s->journal && (l->seen_backlog || l->returned_count || l->rewind_due))
-			refill_lane(s, l, l->usable);
+			refill_lane(s, l, l->usable || sender_can_place(l));
 	}
 }

@@ -203,7 +203,7 @@ int spool_add(struct spool *s, struct spool_row *r, const struct spool_piece *pi
 		rc = find_identity(s, r, &l, ret_err);
 	if (rc < 0)
 		return rc;
-	rc = check_room(s, size, l != NULL, ret_err);
+	rc = check_room(s, size, l || r->instead, ret_err);
 	s->full = rc == ERR_SPOOL_FULL;
 	if (s->full)
 		return rc;

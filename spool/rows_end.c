@@ -49,13 +49,33 @@ int spool_row_set_aside(struct spool *s, int64_t id, struct err *ret_err)
 	return 0;
 }
 
-int spool_row_drop(struct spool *s, int64_t id, const char *reason, struct err *ret_err)
+static int check_waits(struct spool *s, int64_t id, struct err *ret_err)
 {
-	struct end e = { 0 };
 	int rc = spool_may_change(s, ret_err);
 
 	if (rc == 0 && ledger_of_row(&s->ledger, id))
 		rc = err_set(ret_err, ERR_BUSY, "row %lld is on its way: it has an identity", (long long)id);
+	return rc;
+}
+
+int spool_row_replaced(struct spool *s, int64_t id, struct err *ret_err)
+{
+	struct row_info info;
+	int rc = check_waits(s, id, ret_err);
+
+	if (rc == 0)
+		rc = row_info_get(s, id, &info, ret_err);
+	if (rc < 0)
+		return spool_refused(s, rc);
+	rc = row_remove(s, &info, false, ret_err);
+	return rc < 0 ? spool_lost(s, rc) : 0;
+}
+
+int spool_row_drop(struct spool *s, int64_t id, const char *reason, struct err *ret_err)
+{
+	struct end e = { 0 };
+	int rc = check_waits(s, id, ret_err);
+
 	if (rc == 0)
 		rc = look_at(s, id, &e, ret_err);
 	if (rc < 0)

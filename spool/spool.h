@@ -175,7 +175,7 @@ int  spool_ledger_each(struct spool *s, int (*fn)(void *arg, const struct spool_
 
 struct spool_row {
 	int64_t     id;			/* out at spool_add; grows with time */
-	const char *topic; int32_t partition;	/* the lane; -1: unbound */
+	const char *topic; int32_t partition;	/* the lane; below 0: the caller's */
 	int32_t     count;
 	int64_t     base_timestamp, max_timestamp;
 	uint8_t     codec;
@@ -184,13 +184,15 @@ struct spool_row {
 	uint32_t    size;		/* of bytes: out at spool_add */
 	int64_t     spooled_ms;		/* wall time */
 	int64_t     ledger_id;		/* 0: no identity; else this unanswered batch's bytes */
+	bool        instead;		/* spool_add: it takes the place of one that goes in this transaction */
 	const struct spool_range *ranges; size_t range_count;
 };
 struct spool_piece { const void *data; size_t n; };
 
 /* Stores one batch (its bytes in n pieces) and finishes its ranges, in the same transaction. With ledger_id the ledger
  * row points to it from then on. ERR_SPOOL_FULL: max_size or min_free reached, or the disk is full; nothing changed by
- * this call (the transaction goes on and may be committed). Batches with ledger_id are let through to the reserve. */
+ * this call (the transaction goes on and may be committed). Batches with ledger_id and those `instead` of others are
+ * let through to the reserve. */
 int  spool_add(struct spool *s, struct spool_row *r, const struct spool_piece *pieces, size_t n, struct err *ret_err);
 /* Rows of a lane without identity with id > after, oldest first, until fn returns non-zero. data is r->size bytes whose CRC was
  * verified; rc < 0 in fn means this row is damaged (data NULL). */
@@ -205,6 +207,9 @@ int  spool_row_set_aside(struct spool *s, int64_t id, struct err *ret_err);
 /* A damaged row has been built again from its ranges: these bytes take the place of those it has. Its CRC, count and size
  * become those given; ranges, lane and identity stay. */
 int  spool_row_mend(struct spool *s, const struct spool_row *r, const struct spool_piece *pieces, size_t n, struct err *ret_err);
+/* The records of a row without identity go on in other rows of this transaction: it goes with its bytes. Counts nothing.
+ * ERR_NOT_FOUND; ERR_BUSY: it has an identity. */
+int  spool_row_replaced(struct spool *s, int64_t id, struct err *ret_err);
 /* Gives a row without identity up: its bytes go, its records count as dropped, its ranges stand in the losses under
  * `reason`. ERR_NOT_FOUND; ERR_BUSY: it has an identity. */
 int  spool_row_drop(struct spool *s, int64_t id, const char *reason, struct err *ret_err);

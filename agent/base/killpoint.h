@@ -32,6 +32,8 @@
 	X(KILL_SPILL_AFTER, "spill.after") \
 	X(KILL_REPLACE_BEFORE, "replace.before")	/* what takes a refused batch's place, not committed */ \
 	X(KILL_REPLACE_AFTER, "replace.after") \
+	X(KILL_PLACE_BEFORE, "place.before")		/* unplaced rows have become others, not committed */ \
+	X(KILL_PLACE_AFTER, "place.after") \
 	X(KILL_CHECKPOINT_BEFORE, "checkpoint.before")	/* the WAL is about to be folded in */ \
 	X(KILL_CHECKPOINT_AFTER, "checkpoint.after")
 

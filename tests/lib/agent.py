@@ -121,7 +121,7 @@ class Agent:
         return self.exit_code
 
     def signal(self, number):
-        self.process.send_signal(number)
+        os.kill(self.pid, number)       # Popen's own way would reap it first
 
     def stop(self, timeout=60, expect=0):
         """TERM, and the promised exit code."""
@@ -133,7 +133,7 @@ class Agent:
     def kill(self):
         """kill -9."""
         if self.running():
-            self.process.kill()
+            self.signal(signal.SIGKILL)
             self._reap(0)
 
     def once(self, *options, timeout=120, expect=0):

@@ -12,14 +12,15 @@ import wire
 class Fake:
     """One fake cluster. start() is in the constructor; close() at the end."""
 
-    def __init__(self, binary, profile, nodes=1, partitions=1):
-        """`binary`: any program of the build whose tool_fake is meant."""
+    def __init__(self, binary, profile, nodes=1, partitions=1, words=os.devnull):
+        """`binary`: any program of the build whose tool_fake is meant. `words`: the file for what it says at its death."""
         self.tool = os.path.join(os.path.dirname(os.path.abspath(binary)), "tests", "lib", "tool_fake")
         self.partitions = partitions
         if not os.access(self.tool, os.X_OK):
             raise RuntimeError(f"{self.tool} is not there: `make tests` builds it")
-        self.process = procs.spawn([self.tool, profile, str(nodes), str(partitions)], stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1)
+        with open(words, "w") as err:
+            self.process = procs.spawn([self.tool, profile, str(nodes), str(partitions)], stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE, stderr=err, text=True, bufsize=1)
         self.ports = [int(p) for p in self.process.stdout.readline().split()]
         if len(self.ports) != nodes:
             raise RuntimeError(f"{self.tool} {profile} did not start")

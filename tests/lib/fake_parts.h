@@ -13,7 +13,7 @@
 #define CONNS_MAX 64
 #define TOPICS_MAX 64
 #define PARTITIONS_MAX 16
-#define PRODUCERS_MAX 64
+#define PRODUCERS_MAX 1024
 #define FAULTS_MAX 64
 #define FAKE_APIS 64
 #define WINDOW 5

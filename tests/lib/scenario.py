@@ -24,12 +24,12 @@ class Skip(Exception):
     """This machine cannot run the scenario; the text says why."""
 
 
-def scenario(core=False, needs_root=False, kills=False):
+def scenario(core=False, needs_root=False, kills=False, walk=False):
     """Registers a scenario. core: also run under sanitizers. needs_root: mounts, or changes its user. kills: a loop of kills,
-    which the soak repeats."""
+    walk: random operations; the soak repeats both."""
     def register(function):
         ALL.append({"name": function.__name__, "run": function, "core": core, "needs_root": needs_root,
-                    "kills": kills, "story": os.path.basename(function.__code__.co_filename)})
+                    "kills": kills, "walk": walk, "story": os.path.basename(function.__code__.co_filename)})
         return function
     return register
 
@@ -41,6 +41,7 @@ class Run:
         self.binary, self.work, self.scale, self.sanitized = binary, work, scale, sanitized
         self.turns = turns              # of what a loop of kills does
         self.kills = killloop.Figures()
+        self.walks, self.steps = [], 0  # figures of random walks, as text
         self.brokers = {}
         self.topics = 0
 
@@ -70,6 +71,7 @@ class Test:
 
     def __init__(self, run, name, directory, seed):
         self.shared, self.name, self.dir = run, name, directory
+        self.seed = seed
         self.rng = random.Random(seed)
         self.scale, self.sanitized, self.turns = run.scale, run.sanitized, run.turns
         self.agents, self.writers, self.feeders, self.mounts, self.closing = [], [], [], [], []

@@ -1,9 +1,12 @@
 """partition.py - which partition lines and records go to, and that each stays there once, whatever dies."""
 import os
+import shutil
+import sqlite3
 import time
 
 import oracle
 import procs
+import wire
 from kafka import Cluster
 from scenario import scenario
 
@@ -227,3 +230,102 @@ def partitions_that_are_added_are_used(t):
     assert min(per_partition(records, 4)) > 0, per_partition(records, 4)
     assert partitions_of_files(records)[b"fixed"] == {3}
     t.expect_all(kafka, topic)
+
+
+# --- keyed lines while nobody says how many partitions there are
+
+KEYED = {"buffer.memory": "1MiB", "batch.size": "8KiB", "max.block.ms": 300, "linger.ms": 5}
+
+
+def keyed_agent(t, kafka, topic):
+    inputs = [{"paths": [os.path.join(t.logs, "*.log")], "topic": topic, "key": "%{file}"}]
+    return t.agent(kafka.proxied, topic, inputs=inputs, producer=KEYED)
+
+
+def rows_of_lanes(t, agent):
+    """{partition: rows} of the spool of an agent that was killed, read in a copy: looking changes nothing."""
+    scratch = t.path("rows")
+    shutil.rmtree(scratch, ignore_errors=True)
+    os.makedirs(scratch)
+    for name in ("spool.db", "spool.db-wal"):
+        shutil.copy(os.path.join(agent.state_dir, name), scratch)
+    db = sqlite3.connect(os.path.join(scratch, "spool.db"))
+    rows = dict(db.execute("SELECT l.partition, count(*) FROM rows r JOIN lanes l ON l.id = r.lane GROUP BY 1"))
+    db.close()
+    return rows
+
+
+def lines_that_vanish(t, agent, writers, lines):
+    """Written, rotated away and deleted while the broker is; all that is left of them is in the spool."""
+    for w in writers:
+        w.write(lines)
+        w.rotate()
+        w.write(lines // 10)
+    agent.until(lambda s: s["records"]["read"] == t.ledger.total(), 60, "all lines are read")
+    for w in writers:
+        w.delete_rotated()
+    agent.until(lambda s: s["records"]["spooled"] and not s["records"]["in_memory"], 60, "all of them are spooled")
+
+
+def assert_in_place(kafka, topic, partitions):
+    used = set()
+    for partition, _, key, value in oracle.consume(kafka.address, topic):
+        assert key == value.split()[1] + b".log", (key, value[:40])
+        assert partition == wire.partition_of_key(key, partitions), f"{key!r} in partition {partition}"
+        used.add(partition)
+    assert len(used) > 1, used
+
+
+@scenario(core=True)
+def keyed_lines_of_a_first_start_in_an_outage_are_placed_when_it_ends(t):
+    """Nobody knows the topic yet; files are rotated and deleted, lines spilled; kill -9 strikes before, in and behind the placing."""
+    kafka = t.kafka()
+    topic = t.topic(kafka, partitions=5)
+    kafka.proxy.refuse()
+    writers = [t.writer(f"app{i}") for i in range(7)]
+    agent = keyed_agent(t, kafka, topic).start()
+    lines_that_vanish(t, agent, writers, 6000)
+    agent.kill()
+    rows = rows_of_lanes(t, agent)
+    assert set(rows) == {-2}, rows
+    kafka.proxy.forward()
+    for place in ("place.before:1", "place.before:2", "place.after:1", "place.after:1"):
+        for w in writers:
+            w.write(100)
+        agent.env = {"SPILLWAY_KILL": place}
+        agent.start(wait=False)
+        assert agent.wait() == -9, place
+        left = rows_of_lanes(t, agent).get(-2, 0)
+        assert (left < rows[-2]) == (place != "place.before:1"), (place, left, rows)
+    agent.env = {}
+    for w in writers:
+        w.write(100)
+    agent.start(wait=False)
+    time.sleep(t.rng.uniform(0.05, 0.5))        # a random moment
+    agent.kill()
+    agent.start()
+    shipped(t, kafka, agent, topic)
+    assert_in_place(kafka, topic, 5)
+
+
+@scenario()
+def a_known_topic_needs_no_answer_to_place_keyed_lines(t):
+    """A second start falls into an outage: lines go to the partitions that the topic had, and are spooled for these."""
+    kafka = t.kafka()
+    topic = t.topic(kafka, partitions=5)
+    writers = [t.writer(f"app{i}") for i in range(7)]
+    for w in writers:
+        w.write(100)
+    agent = keyed_agent(t, kafka, topic).start()
+    agent.until_acked(t.ledger.total())
+    agent.stop()
+    kafka.proxy.refuse()
+    agent.start()
+    lines_that_vanish(t, agent, writers, 4000)
+    agent.kill()
+    rows = rows_of_lanes(t, agent)
+    assert rows and min(rows) >= 0, rows
+    kafka.proxy.forward()
+    agent.start()
+    shipped(t, kafka, agent, topic)
+    assert_in_place(kafka, topic, 5)

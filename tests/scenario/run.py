@@ -2,7 +2,7 @@
 """run.py - runs the scenarios: spillway as a black box against a real Apache Kafka.
 
 	run.py [--spillway PATH] [--filter NAME] [--core] [--results FILE] [--seed N] [--scale F]
-	run.py --kills N
+	run.py --kills N | --steps N
 	run.py --list > README.md
 
 Each story is a file next to this one, each scenario a function in it. One broker is started for the whole run; a second
@@ -39,6 +39,7 @@ def arguments(argv):
     p.add_argument("--results", help="a file that gets one line a scenario: pass|fail|skip, name, seconds (tabs between)")
     p.add_argument("--kills", type=int, default=0, metavar="N",
                    help="only the loops of kill -9, with other seeds again and again until N kills fell; ends at the first failure")
+    p.add_argument("--steps", type=int, default=0, metavar="N", help="the same with the random walks, until N steps were made")
     p.add_argument("--seed", type=int, default=1, help="what all random moments follow from")
     p.add_argument("--scale", type=float, default=1.0, help="multiplies the volume of the large runs")
     p.add_argument("--list", action="store_true", help="print what there is, as this folder's README.md")
@@ -64,7 +65,7 @@ def chosen(rows, options):
     if pattern and not any(c in pattern for c in "*?["):
         pattern = f"*{pattern}*"
     return [r for r in rows if (not pattern or fnmatch.fnmatchcase(r["name"], pattern)) and (r["core"] or not options.core)
-            and (r["kills"] or not options.kills)]
+            and (r["kills"] or not options.kills) and (r["walk"] or not options.steps)]
 
 
 def too_long(_signal, _frame):
@@ -127,7 +128,7 @@ def rounds(run, rows, options):
     while True:
         for row in rows:
             yield row, seed
-        if run.kills.kills >= options.kills:
+        if run.kills.kills >= options.kills and run.steps >= options.steps:
             return
         seed += 1
 
@@ -158,6 +159,7 @@ def main(argv):
     results = open(options.results, "w") if options.results else None
     count = {"pass": 0, "fail": 0, "skip": 0}
     begin = time.monotonic()
+    again = options.kills or options.steps
     try:
         for row, seed in rounds(run, rows, options):
             at = time.monotonic()
@@ -165,19 +167,21 @@ def main(argv):
             seconds = time.monotonic() - at
             count[result] += 1
             print(f"{'not ok' if result == 'fail' else 'ok'} {row['name']} {seconds:.1f}s"
-                  + (f" # skip: {words}" if result == "skip" else "") + (f" # seed {seed}" if options.kills else ""), flush=True)
+                  + (f" # skip: {words}" if result == "skip" else "") + (f" # seed {seed}" if again else ""), flush=True)
             if result == "fail":
                 print("    " + words.replace("\n", "\n    "), flush=True)
             if results:
                 results.write(f"{result}\t{row['name']}\t{seconds:.2f}\n")
                 results.flush()
-            if result == "fail" and options.kills:
+            if result == "fail" and again:
                 break
     finally:
         run.close()
         scenario.remove(work)
     if run.kills.kills:
         print(run.kills)
+    for figures in run.walks:
+        print(figures)
     print(f"{count['pass']} passed, {count['fail']} failed, {count['skip']} skipped in {time.monotonic() - begin:.0f} s "
           f"(seed {options.seed})", flush=True)
     return 1 if count["fail"] else 0

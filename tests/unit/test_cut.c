@@ -556,7 +556,8 @@ static void a_stop_in_the_middle_of_it_leaves_no_record_in_two_places(void **sta
 		list_each(it, &f->mock.rows) {
 			const struct mock_row *r = list_entry(it, struct mock_row, node);
 
-			assert_true(r->identity);
+			/* While its refused batch finds no room the lane is held, and spills beyond its share. */
+			assert_true(r->identity || f->mock.fail_replaces);
 			kept += r->like.count;
 		}
 		assert_true(f->mock.acked_records + (uint64_t)kept <= 1500);

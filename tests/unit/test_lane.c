@@ -190,6 +190,57 @@ static void a_keyed_record_joins_the_lane_of_its_partition(void **state)
 	atomic_store(&l->topic->partition_count, 0);	/* no leaders were made */
 }
 
+static void a_record_that_nobody_can_place_waits_outside_first_and_then_in_the_unplaced_lane(void **state)
+{
+	struct fixture *f = fixture(state, false, BATCH_MAX);
+	struct lane *l = accum_lane(&f->a, "t", -1, false), *u = accum_lane(&f->a, "t", LANE_UNPLACED, false);
+	struct lane *bound = accum_lane(&f->a, "t", partition_of_key("foobar", 6, 12), false);
+
+	f->a.conf.unplaced_after_ms = 100;
+	for (int i = 0; i < 3; i++) {
+		lane_begin(l, 1000 + i * 50, 1);
+		assert_int_equal(append(l, "foobar", 5, NULL), i < 2 ? ERR_UNAVAILABLE : 0);
+		assert_int_equal(append(l, NULL, 5, NULL), 0);
+		assert_int_equal(lane_end(l), i < 2 ? 1 : 2);
+	}
+	assert_int_equal(u->open->count, 1);
+	assert_int_equal(f->a.in_memory, 4);
+	atomic_store(&l->topic->partition_count, 12);
+	assert_false(accum_all_placed(u));
+	lane_begin(l, 2000, 1);
+	assert_int_equal(append(l, "foobar", 5, NULL), ERR_UNAVAILABLE);	/* older ones are not placed yet */
+	assert_int_equal(append(l, NULL, 5, NULL), 0);
+	assert_int_equal(lane_end(l), 1);
+	lane_seal(u);
+	assert_false(accum_all_placed(u));
+	assert_int_equal(ready_count(u), 1);
+	lane_add_backlog(u, 1);
+	assert_false(accum_all_placed(u));
+	lane_add_backlog(u, (uint64_t)-1);
+	free_list(f, &u->ready);
+	assert_true(accum_all_placed(u));
+	lane_begin(l, 2000, 1);
+	assert_int_equal(append(l, "foobar", 5, NULL), 0);
+	assert_int_equal(lane_end(l), 1);
+	assert_int_equal(bound->open->count, 1);
+	atomic_store(&l->topic->partition_count, 0);
+}
+
+static void a_record_whose_file_decides_waits_outside_for_ever(void **state)
+{
+	struct fixture *f = fixture(state, false, BATCH_MAX);
+	struct lane *l = accum_lane(&f->a, "t", -1, false);
+	struct lane_record r = { .value = "v", .value_len = 1, .timestamp = -1, .place = "/a.log", .place_len = 6 };
+
+	f->a.conf.unplaced_after_ms = 1;
+	f->a.conf.place.kind = PARTITIONER_FILE;
+	for (int64_t now = 1000; now < 1010; now++) {
+		lane_begin(l, now, 1);
+		assert_int_equal(lane_append(l, &r), ERR_UNAVAILABLE);
+		assert_int_equal(lane_end(l), 0);
+	}
+}
+
 static void by_turns(struct fixture *f, struct lane *l, int32_t partitions)
 {
 	f->a.conf.place.kind = PARTITIONER_ROUND_ROBIN;
@@ -416,6 +467,8 @@ int main(int argc, char **argv)
 		T(dry_memory_changes_nothing_and_wakes_the_sender_once),
 		T(a_batch_with_too_many_ranges_is_sealed),
 		T(a_keyed_record_joins_the_lane_of_its_partition),
+		T(a_record_that_nobody_can_place_waits_outside_first_and_then_in_the_unplaced_lane),
+		T(a_record_whose_file_decides_waits_outside_for_ever),
 		T(nothing_of_a_run_over_many_lanes_is_seen_before_it_ends),
 		T(a_record_that_found_no_memory_keeps_its_turn),
 		T(a_partitioner_that_names_no_partition_fails_the_record_alone),

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/base/err.h"
 #include "agent/base/mem.h"
 #include "producer/metadata.h"
 
@@ -309,6 +310,31 @@ static void cluster_ids_are_kept_for_batches_that_speak_of_them(void **state)
 	assert_ptr_equal(metadata_keep_cluster_id(&f->m, "c1"), metadata_cluster_id(&f->m));
 }
 
+/* Old brokers send no ids, so nothing but its being of an earlier life says that the number may have fallen. */
+static void a_number_of_an_earlier_life_holds_until_the_first_answer(void **state)
+{
+	for (uint8_t id = 0; id < 2; id++) {
+		struct fixture *f;
+		void *one;
+
+		setup(&one);
+		f = one;
+		assert_int_equal(topic_restore(f->t, 0), ERR_BAD_DATA);
+		assert_int_equal(topic_restore(f->t, 4), 0);
+		assert_int_equal(f->t->partition_count, 4);
+		assert_false(f->t->known);
+		assert_int_equal(topic_leader(f->t, 3), -1);
+		tell(f, 3, 0, NULL, 0);
+		assert_int_equal(f->t->partition_count, 4);
+		tell(f, 0, id, (int32_t[]){ 1, 2, -2 }, 5);
+		assert_int_equal(f->t->partition_count, 2);
+		tell(f, 0, id, (int32_t[]){ 1, -2 }, 5);
+		assert_int_equal(f->t->partition_count, 2);
+		teardown(&one);
+	}
+	(void)state;
+}
+
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(int argc, char **argv)
@@ -327,6 +353,7 @@ int main(int argc, char **argv)
 		T(it_starves_when_an_answer_is_wanted_and_none_comes),
 		T(topic_names_follow_kafkas_rule),
 		T(cluster_ids_are_kept_for_batches_that_speak_of_them),
+		cmocka_unit_test(a_number_of_an_earlier_life_holds_until_the_first_answer),
 	};
 
 	return test_main(argc, argv, tests, COUNT(tests));

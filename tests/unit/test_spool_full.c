@@ -383,12 +383,38 @@ static void a_full_file_system_drops(void **state)
 	assert_int_equal(spool_verify(d->s, NULL, NULL, NULL), 0);
 }
 
+/* What takes a row's place may be larger, and nothing else may make room for it. */
+static void what_takes_the_place_of_a_row_uses_the_reserve(void **state)
+{
+	struct spool_dir *d = *state;
+	static uint8_t bytes[3 * ROW];
+	struct spool_row row = { .topic = "logs", .partition = 3, .count = 1, .instead = true };
+	struct spool_piece p = { bytes, sizeof bytes };
+	int64_t id = 0;
+
+	txn(d);
+	put_file(d, 1, 0);
+	commit(d);
+	assert_int_equal(fill(d, 0), (1 << 20) / ROW);
+	assert_true(spool_rows_read(d->s, "logs", -1, 0, take_id, &id, NULL) >= 0);
+	row.crc = crc32c(0, bytes, sizeof bytes);
+	txn_full(d);
+	assert_int_equal(spool_row_replaced(d->s, id, NULL), 0);
+	assert_int_equal(spool_row_replaced(d->s, id, NULL), ERR_NOT_FOUND);
+	assert_int_equal(spool_add(d->s, &row, &p, 1, NULL), 0);
+	commit(d);
+	assert_int_equal(totals_of(d).rows, 10);
+	assert_int_equal(totals_of(d).dropped, 0);
+	assert_int_equal(spool_verify(d->s, NULL, NULL, NULL), 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_small, spool_dir_teardown)
 #define F(f) cmocka_unit_test_setup_teardown(f, setup_fs, teardown_fs)
 static const struct CMUnitTest tests[] = {
 	T(a_full_spool_refuses_and_the_transaction_goes_on),
 	T(a_full_spool_drains_and_fills_again),
 	T(a_batch_with_identity_uses_the_reserve),
+	T(what_takes_the_place_of_a_row_uses_the_reserve),
 	T(the_reserve_ends_before_the_page_limit),
 	T(too_little_free_space_refuses_rows_only),
 	T(an_emptied_spool_gives_its_space_back_when_idle),

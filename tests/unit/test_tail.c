@@ -334,6 +334,45 @@ static void several_rotations_within_the_globs_keep_the_order_of_generations(voi
 	expect(f, "<1><2><3><4>");
 }
 
+/* Of the two that came at once the newer one is found first, at its own name. */
+static void ids_of_files_rotated_twice_at_once_tell_a_later_life_their_order(void **state)
+{
+	struct fixture *f = *state;
+	int64_t id[3];
+
+	snprintf(f->paths[0], 256, "%s/*.log*", f->dir);
+	append(f, "a.log", "1\n");
+	start(f);
+	expect(f, "<1>");
+	pause_thread(f);
+	move(f, "a.log", "a.log.1");
+	append(f, "a.log", "2\n");
+	move(f, "a.log.1", "a.log.2");
+	move(f, "a.log", "a.log.1");
+	append(f, "a.log", "3\n");
+	resume_thread(f);
+	expect(f, "<1><2><3>");
+	for (int i = 0; i < 3; i++)
+		expect_file(f, (const char *[]){ "a.log.2", "a.log.1", "a.log" }[i], "active", &id[i]);
+	assert_true(id[0] < id[1] && id[1] < id[2]);
+}
+
+static void a_file_truncated_written_and_rotated_at_once_comes_before_its_successor(void **state)
+{
+	struct fixture *f = *state;
+
+	append(f, "a.log", "111111\n");
+	start(f);
+	expect(f, "<111111>");
+	pause_thread(f);
+	assert_int_equal(truncate(at(f, "a.log"), 0), 0);
+	append(f, "a.log", "2\n");
+	move(f, "a.log", "a.log.1");
+	append(f, "a.log", "3\n");
+	resume_thread(f);
+	expect(f, "<111111><2><3>");
+}
+
 static void a_successor_waits_for_the_lines_of_its_predecessor(void **state)
 {
 	struct fixture *f = *state;
@@ -864,6 +903,39 @@ static void a_file_rotated_while_nobody_ran_is_finished_before_its_successor(voi
 	assert_int_equal(f->p->records[2].source.file_id, 2);
 }
 
+/* With the row it would get the age of that file, and its name's, which put it in order among others. */
+static void a_file_that_has_the_inode_of_an_empty_one_that_is_gone_is_another_one(void **state)
+{
+	struct fixture *f = *state;
+
+	f->p->safe_is_read = false;
+	append(f, "a.log", "");
+	remember(f, 0, "a.log", 1, 0);
+	f->known[0].file.gone_ms = clock_wall_ms();
+	f->known[0].file.state = FILE_DONE;
+	move(f, "a.log", "b.log");
+	append(f, "b.log", "1\n");
+	start(f);
+	expect(f, "<1>");
+	assert_int_equal(f->p->records[0].source.file_id, 2);
+}
+
+/* Its name matches nothing: only as the file that was rotated away it would have been read. */
+static void a_file_that_only_has_the_inode_of_one_that_is_gone_is_not_read(void **state)
+{
+	struct fixture *f = *state;
+
+	append(f, "a.log", "1\n2\n");
+	remember(f, 0, "a.log", 1, 2);
+	assert_int_equal(truncate(at(f, "a.log"), 0), 0);
+	append(f, "a.log", "private\n");
+	move(f, "a.log", "other.txt");
+	start(f);
+	expect_row(f, 1, FILE_DONE, true);
+	append(f, "b.log", "9\n");
+	expect(f, "<9>");
+}
+
 static void a_file_that_is_nowhere_is_given_up_and_its_row_kept_for_a_while(void **state)
 {
 	struct fixture *f = *state;
@@ -1207,6 +1279,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(after_a_rename_both_files_are_followed),
 	TEST(several_rotations_between_two_looks_lose_no_generation),
 	TEST(several_rotations_within_the_globs_keep_the_order_of_generations),
+	TEST(ids_of_files_rotated_twice_at_once_tell_a_later_life_their_order),
+	TEST(a_file_truncated_written_and_rotated_at_once_comes_before_its_successor),
 	TEST(a_successor_waits_for_the_lines_of_its_predecessor),
 	TEST(a_rotated_name_that_matches_too_is_the_same_file),
 	TEST(a_file_renamed_over_a_followed_one_is_read_and_the_old_one_to_its_end),
@@ -1236,6 +1310,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(after_a_restart_it_goes_on_at_safe_and_skips_what_is_finished),
 	TEST(another_device_number_is_forgiven_but_changed_bytes_are_not),
 	TEST(a_file_rotated_while_nobody_ran_is_finished_before_its_successor),
+	TEST(a_file_that_has_the_inode_of_an_empty_one_that_is_gone_is_another_one),
+	TEST(a_file_that_only_has_the_inode_of_one_that_is_gone_is_not_read),
 	TEST(a_file_that_is_nowhere_is_given_up_and_its_row_kept_for_a_while),
 	TEST(stop_and_start_again_reads_each_line_once),
 	TEST(once_reads_everything_to_the_last_byte_and_says_so),
