@@ -98,7 +98,7 @@ void producer_set_backlog(struct producer *p, struct lane *l, uint64_t n)
 	if (l->partition == LANE_UNPLACED && n)
 		note_unplaced(p, l);
 	pthread_mutex_lock(&p->accum.mu);
-	l->backlog = n;
+	l->backlog = l->earlier = n;
 	lane_has_news(l);
 	pthread_mutex_unlock(&p->accum.mu);
 }

@@ -124,6 +124,8 @@ struct lane {
 	int64_t  spill_at_ms;		/* not before: a spill failed */
 	bool     refilling, rewind_due;
 	int64_t  refill_at_ms;		/* not before */
+	uint64_t earlier;		/* rows of an earlier life that are not planned yet; about: 0 when there are none */
+	bool     behind;		/* a lane that waits: its topic's other lane has such rows, they are older */
 	struct sticky sticky;
 	bool     usable;		/* could send in this round */
 	bool     bounded;		/* it has a share of memory */

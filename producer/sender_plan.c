@@ -3,7 +3,9 @@
  * Why so late: a batch that is bound when it is about to be sent never waits for a partition that cannot take it.
  * Invariants
  *  (1) order of a lane: what came back, then nothing while rows are elsewhere or on their way there, then ready ones.
- *  (2) with a journal no batch is sent before it answered; all that join one stream in one round are recorded together,
+ *  (2) a lane that waits is never spilled, so its lines are newer than rows which an earlier life left for its topic and
+ *      partition (its input was another then, or its file went): they go first.
+ *  (3) with a journal no batch is sent before it answered; all that join one stream in one round are recorded together,
  *      and more only after that answer, so what is recorded is always a prefix of the stream.
  */
 #include "producer/sender.h"
@@ -132,7 +134,7 @@ static struct stream *bind_batch(struct sender *s, struct lane *l, const struct 
 
 static struct batch *next_of(const struct lane *l)
 {
-	if (l->giving_back)
+	if (l->giving_back || l->behind)
 		return NULL;
 	if (l->returned_count)
 		return l->rewind_due ? NULL : list_first(&l->returned, struct batch, node);
@@ -160,6 +162,8 @@ static bool plan_one(struct sender *s, struct lane *l, struct batch *b)
 		return false;
 	if (l->returned_count)
 		l->returned_count--;
+	if (b->row_id && l->earlier)
+		l->earlier--;
 	list_remove(&b->node);
 	renew_old_timestamps(s, b);
 	b->cluster_id = metadata_cluster_id(&s->metadata);

@@ -311,8 +311,40 @@ static void refill_lane(struct sender *s, struct lane *l, bool usable)
 	j->refill(j->arg, l, SENDER_RETURNED_MAX - l->returned_count, s->refill_bytes);
 }
 
+static bool has_older(const struct sender *s, const struct lane *waits)
+{
+	list_each(it, &s->busy) {
+		const struct lane *l = list_entry(it, struct lane, busy_node);
+
+		if (l->earlier && l->topic == waits->topic && l->partition == waits->partition && l != waits)
+			return true;
+	}
+	return false;
+}
+
+/* Which lanes that wait have to go on waiting. */
+static void find_behind(struct sender *s)
+{
+	bool any = false;
+
+	list_each(it, &s->busy) {
+		struct lane *l = list_entry(it, struct lane, busy_node);
+
+		if (!l->seen_backlog && !l->returned_count && !l->refilling)
+			l->earlier = 0;		/* some may have been given up */
+		any |= l->earlier != 0;
+	}
+	list_each(it, &s->busy) {
+		struct lane *l = list_entry(it, struct lane, busy_node);
+
+		l->behind = any && l->waits && has_older(s, l);
+	}
+}
+
 void sender_refill(struct sender *s)
 {
+	if (s->journal)
+		find_behind(s);
 	list_each(it, &s->busy) {
 		struct lane *l = list_entry(it, struct lane, busy_node);
 

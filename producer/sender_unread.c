@@ -67,7 +67,7 @@ static void give_back(struct sender *s, struct lane *l)
 /* A broker that is only slow is no reason to read all of it again and again. */
 static bool may_reopen(const struct lane *l)
 {
-	return atomic_load(&l->returned_all) && l->usable && (!l->in_streams || l->last_good_ms > l->shut_ms);
+	return atomic_load(&l->returned_all) && l->usable && !l->behind && (!l->in_streams || l->last_good_ms > l->shut_ms);
 }
 
 /* Behind sender_refill, which finds out who can send. */

@@ -722,6 +722,51 @@ static void what_memory_cannot_hold_goes_back_to_a_source_that_waits(void **stat
 	assert_all_there(f, 0);
 }
 
+/* A row of an earlier life, without identity. */
+static void add_row(struct fixture *f, int from, int to)
+{
+	struct batch *b = batch_new(0, clock_wall_ms());
+	struct mock_row *r = calloc(1, sizeof *r);
+	char value[120];
+	size_t at = 0;
+
+	for (int i = from; i < to; i++) {
+		line(value, i);
+		assert_int_equal(batch_append(b, producer_budget(f->p), BUDGET_APPEND, 0, NULL, 0, value, sizeof value, NULL, 0,
+					      -1), 0);
+	}
+	batch_seal_crc(b);
+	b->raw_bytes = b->bytes;
+	r->id = f->mock.next_row++;
+	r->lane = f->lane;
+	r->counted = true;
+	r->like = *b;
+	r->bytes = malloc(b->bytes);
+	for (const struct chunk *c = b->chunks; c; at += c->used, c = c->next)
+		memcpy(r->bytes + at, c->data, c->used);
+	list_push_back(&f->mock.rows, &r->node);
+	batch_free(b, producer_budget(f->p));
+}
+
+/* Its input waits now and was spooled before, or was spooled at the end because its file went. */
+static void a_lane_that_waits_goes_behind_rows_of_an_earlier_life(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+
+	open_(f);
+	f->mock.build = build_again;
+	f->lane = producer_lane(f->p, "t", 0);
+	for (; f->next < 6000; f->next += 20)
+		add_row(f, f->next, f->next + 20);
+	producer_set_backlog(f->p, f->lane, mock_rows(&f->mock));
+	f->lane = producer_waiting_lane(f->p, "t", 0);
+	start(f);
+	append_some(f, 3000);
+	lane_seal(f->lane);
+	drain(f);
+	assert_all_there(f, 0);
+}
+
 /* What is bound to a partition that went waits for it, which is said, and holds up nothing else. */
 static void a_topic_made_anew_with_fewer_partitions_is_told(void **state)
 {
@@ -1027,6 +1072,7 @@ int main(int argc, char **argv)
 		T(a_partition_with_too_few_replicas_holds_its_lane),
 		T(a_drain_that_may_give_up_does_not_wait_for_held_lanes),
 		T(what_memory_cannot_hold_goes_back_to_a_source_that_waits),
+		T(a_lane_that_waits_goes_behind_rows_of_an_earlier_life),
 		T(a_topic_made_anew_with_fewer_partitions_is_told),
 		T(restored_batches_are_sent_first_under_their_old_identity),
 		T(a_stop_keeps_what_was_sent_and_what_the_caller_wants),
