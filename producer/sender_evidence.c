@@ -182,12 +182,14 @@ static void tell_lost(struct sender *s, const struct stream *st)
 		sender_tell(s, st->topic, st->partition, what);
 }
 
-static void settle(struct sender *s, struct stream *st, const struct broker *b)
+/* Only when stream_doubt_ready: while the question was on its way some of its batches may have gone to the journal, to be kept
+ * elsewhere, and they are its own until it answers. */
+static void settle(struct sender *s, struct stream *st)
 {
 	tell_lost(s, st);
 	if (st->evidence->append_time)
 		st->owner->create_time = false;
-	stream_doubt_end(st, sender_life(b), s->now_ms, &s->done);
+	stream_doubt_end(st, st->vouched_by, s->now_ms, &s->done);
 	sender_lower_wake(s, s->now_ms);
 }
 
@@ -208,10 +210,12 @@ static void step(struct sender *s, struct stream *st)
 	}
 	e = st->evidence;
 	evidence_tick(e, s->now_ms);
-	if (e->step != EVIDENCE_WAIT && e->step != EVIDENCE_DONE)
+	if (e->step != EVIDENCE_WAIT && e->step != EVIDENCE_DONE) {
+		st->vouched_by = sender_life(b);
 		ask(s, st, b);
+	}
 	if (e->step == EVIDENCE_DONE) {
-		settle(s, st, b);
+		settle(s, st);
 		return;
 	}
 	if (e->step == EVIDENCE_WAIT)
@@ -324,8 +328,8 @@ int sender_take_evidence(struct sender *s, struct conn *c, const struct request 
 		rc = take_records(s, c, r, data, n);
 	if (rc < 0)
 		again(s, st);
-	else if (st->evidence->step == EVIDENCE_DONE)
-		settle(s, st, c->owner);
+	else
+		st->vouched_by = sender_life(c->owner);
 	sender_lower_wake(s, s->now_ms);
 	return rc;
 }

@@ -480,6 +480,7 @@ static void succeed(struct stream *s, struct batch *b, int64_t offset, int64_t a
 
 void stream_found(struct stream *s, struct batch *b, int64_t offset, int64_t now_ms, struct list *done)
 {
+	ASSERT(b->state == BATCH_PLANNED);
 	s->last_ack_ms = now_ms;
 	acknowledge(s, b, offset, -1, done);
 }

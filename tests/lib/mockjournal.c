@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "producer/cut.h"
@@ -51,6 +52,7 @@ static void on_spill(void *arg, struct list *batches)
 	struct mock *m = arg;
 
 	queue_push(&m->commands, &command(m, SPILL, batches)->node);
+	m->spills_given++;
 }
 
 static void on_unread(void *arg, struct lane *l, struct list *batches, bool last)
@@ -354,6 +356,8 @@ static void carry_out(struct mock *m, struct command *c)
 	int rc = 0;
 
 	list_init(&out);
+	while (c->kind == SPILL && m->hold_spills)
+		usleep(1000);
 	pthread_mutex_lock(&m->mu);
 	if (c->kind == PLAN)
 		rc = plan(m, &c->batches);

@@ -49,6 +49,8 @@ struct mock {
 	_Atomic uint64_t given_up;	/* records */
 	_Atomic uint64_t uncertain;	/* records that were recorded so */
 	_Atomic int fail_spills, fail_plans, fail_loads, fail_replaces;
+	_Atomic uint64_t spills_given;	/* calls of spill(), answered or not */
+	_Atomic bool hold_spills;	/* a disk that takes its time: they are not answered before it is over */
 	_Atomic int64_t replace_retry_ms;	/* after a failed replace(); 0: 50 */
 	_Atomic uint64_t unplanned;	/* batches that the broker saw before they were recorded */
 };

@@ -589,6 +589,37 @@ static void a_broker_that_lost_its_memory_with_its_connections_doubles_nothing(v
 	assert_int_equal(f->mock.uncertain, 0);
 }
 
+/* Its owner is the journal then. */
+static void what_is_on_its_way_to_the_spool_is_found_only_when_it_is_there(void **state)
+{
+	struct fixture *f = fixture(state);
+	struct producer_stat st;
+
+	start(f);
+	append(f, 10);
+	drain(f);
+	fake_fault_api(f->fake, FAKE_FETCH, FAULT_THROTTLE, 1, INT32_MAX);
+	fake_fault(f->fake, 0, FAULT_SWALLOW, 0, 1);
+	append(f, 10);
+	wait_for(fake_records(f->fake, "t", 0) == 20);
+	fake_down(f->fake, 0);
+	fake_forget(f->fake);
+	fake_up(f->fake, 0);
+	wait_for(asked(f, FAKE_FETCH));
+	f->mock.hold_spills = true;
+	wait_for((lane_rescue(f->lane), f->mock.spills_given > 0));
+	fake_heal(f->fake);
+	for (int i = 0; i < 300; i++, usleep(2000))	/* for the answer, and what is made of it */
+		if (producer_stat(f->p, &st) == 0)
+			producer_stat_release(&st);
+	f->mock.hold_spills = false;
+	append(f, 10);
+	drain(f);
+	assert_times(f, 0, 30, 1);
+	assert_true(f->mock.spilled_identity > 0);
+	assert_int_equal(f->mock.uncertain, 0);
+}
+
 static void nor_does_one_that_cannot_be_asked_for_producers_once_it_may_have_forgotten(void **state)
 {
 	struct fixture *f = fixture_of(state, NULL, "1");
@@ -642,6 +673,7 @@ int main(int argc, char **argv)
 		T(a_refused_repeat_that_is_not_in_the_log_is_cut),
 		T(a_refused_repeat_that_nobody_may_look_for_is_uncertain_and_cut),
 		T(a_broker_that_lost_its_memory_with_its_connections_doubles_nothing),
+		T(what_is_on_its_way_to_the_spool_is_found_only_when_it_is_there),
 		T(nor_does_one_that_cannot_be_asked_for_producers_once_it_may_have_forgotten),
 		T(without_the_right_to_read_it_is_believed_for_as_long_as_it_is_young),
 	};
