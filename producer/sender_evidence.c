@@ -187,7 +187,9 @@ static void tell_lost(struct sender *s, const struct stream *st)
 static void settle(struct sender *s, struct stream *st)
 {
 	tell_lost(s, st);
-	if (st->evidence->append_time)
+	/* Nobody can tell whether there is another writer or the topic stamps batches itself by now. A fresh identity has no other
+	 * writer: if it raises the alarm too that is false, and would be for ever. */
+	if (st->evidence->append_time || (st->doubt == DOUBT_ALARM && st->evidence->verdict == EVIDENCE_UNKNOWN))
 		st->owner->create_time = false;
 	stream_doubt_end(st, st->vouched_by, s->now_ms, &s->done);
 	sender_lower_wake(s, s->now_ms);

@@ -184,6 +184,9 @@ void stream_doubt_end(struct stream *s, uint64_t vouched_by, int64_t now_ms, str
 	s->vouched_by = vouched_by;
 	/* With no memory of us it would take the second batch behind the refused first. */
 	s->warm = s->warm && alive;
+	/* The log may have lost its end: a fresh identity begins anew, or every answer would raise the alarm again. */
+	if (uncertain)
+		s->last_offset = -1;
 	if (!go_on && s->count) {
 		stream_withdraw(s, uncertain);
 		return;

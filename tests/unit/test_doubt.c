@@ -504,6 +504,27 @@ static void a_first_attempt_that_is_answered_like_a_repeat_raises_the_alarm(void
 	assert_int_equal(f->mock.uncertain, 0);
 }
 
+/* Nobody may look whether it was another writer. A fresh identity has none: the second alarm would be as false as the first. */
+static void a_topic_that_begins_to_stamp_raises_the_alarm_once(void **state)
+{
+	struct fixture *f = fixture(state);
+
+	fake_deny_read(f->fake, "t", true);
+	start(f);
+	append(f, 10);
+	drain(f);
+	fake_topic_set(f->fake, "t", "message.timestamp.type", 1);
+	append(f, 10);
+	if (!producer_drain(f->p, WAIT_MS / 5, false))
+		fail_msg("line 10 is there %d times, and it goes on", times(f, 10));
+	append(f, 10);
+	drain(f);
+	assert_times(f, 0, 10, 1);
+	assert_times(f, 10, 20, 2);
+	assert_times(f, 20, 30, 1);
+	assert_int_equal(f->mock.uncertain, 10);
+}
+
 static void lost_records_are_told(void **state)
 {
 	struct fixture *f = fixture(state);
@@ -668,6 +689,7 @@ int main(int argc, char **argv)
 		T(a_copy_that_has_gone_ahead_is_found_out_by_45),
 		T(a_fenced_identity_gives_way),
 		T(a_first_attempt_that_is_answered_like_a_repeat_raises_the_alarm),
+		T(a_topic_that_begins_to_stamp_raises_the_alarm_once),
 		T(lost_records_are_told),
 		T(a_refused_repeat_that_is_in_the_log_is_acknowledged),
 		T(a_refused_repeat_that_is_not_in_the_log_is_cut),

@@ -559,6 +559,25 @@ static void so_does_one_below_what_was_acknowledged(void **state)
 	assert_int_equal(f->s.doubt, DOUBT_ALARM);
 }
 
+/* A log that lost its end, and nobody may look: once is enough. */
+static void what_nobody_can_tell_of_raises_the_alarm_once(void **state)
+{
+	struct fixture *f = *state;
+	struct stream_id fresh = { f->id.producer_id + 1, 0 };
+
+	warm_and_send(f, 1);
+	answer_with(f, 1, 50, 12345);
+	assert_int_equal(f->s.doubt, DOUBT_ALARM);
+	decide(f, EVIDENCE_UNKNOWN, 0);
+	assert_true(f->b[1]->uncertain);
+	assert_true(stream_renew(&f->s, &fresh, f->now));
+	stream_planned(&f->s, f->b[1], 0, f->now);
+	assert_int_equal(send_next(f), 1);
+	answer_with(f, 1, 60, 12345);
+	assert_true(finished(f, 1));
+	assert_int_equal(f->s.doubt, DOUBT_NONE);
+}
+
 static void a_repeat_raises_no_alarm(void **state)
 {
 	struct fixture *f = *state;
@@ -1336,6 +1355,7 @@ int main(int argc, char **argv)
 		J(a_question_is_put_again_when_one_of_its_batches_is_given_up),
 		J(a_first_attempt_that_is_answered_like_a_repeat_acknowledges_nothing),
 		J(so_does_one_below_what_was_acknowledged),
+		J(what_nobody_can_tell_of_raises_the_alarm_once),
 		J(a_repeat_raises_no_alarm),
 		J(successes_then_45_sends_the_rest_again),
 		J(a_refusal_in_the_pipeline_repairs_itself_in_order),
