@@ -14,6 +14,7 @@
 #include "agent/state_int.h"
 
 #define RETRY_MS          1000
+#define TOLD_MS           200		/* by then the sender has heard of plans that failed */
 #define FULL_EVERY_MS     5000		/* what NORMAL commits wrote is made durable at least that often */
 #define SPILL_BYTES_MAX   (8u << 20)
 
@@ -227,6 +228,7 @@ bool state_commit_ledger(struct state *st, int64_t now)
 	if (rc < 0) {
 		state_say(st, &e, "cannot write the in-flight ledger, nothing new is sent, trying again in 1 s");
 		st->retry_at_ms = now + RETRY_MS;
+		st->failed_at_ms = clock_mono_ms();
 		producer_planned(st->producer, &w->plans, rc);
 		return false;
 	}
@@ -362,8 +364,9 @@ void state_commit_spills(struct state *st)
 	int rc, refused;
 
 	/* A batch's files must be known before its ranges are finished: a position that does not exist cannot move, and its
-	 * lines would be read once more. And older batches of the lane may be among the plans. */
-	if (!state_commit_ledger(st, clock_mono_ms())) {
+	 * lines would be read once more. And older batches of the lane may be among the plans, or among those that have just
+	 * failed, of which the sender did not know: behind a crash a newer row would come before their lines. */
+	if (clock_mono_ms() < st->failed_at_ms + TOLD_MS || !state_commit_ledger(st, clock_mono_ms())) {
 		spill_failed(st, &st->todo.spills, ERR_IO);
 		return;
 	}

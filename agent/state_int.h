@@ -101,6 +101,7 @@ struct state {
 	struct map      cursors;	/* struct lane * -> id of the last row handed over, in a heap int64_t */
 	int64_t         acks_since_ms;	/* when the oldest waiting ack came; 0: none */
 	int64_t         retry_at_ms;	/* after a failed commit; 0: none */
+	int64_t         failed_at_ms;	/* the last commit of the ledger that failed; 0: none */
 	int64_t         full_at_ms;	/* of the last FULL commit */
 	struct list     held;		/* notes of rejected lines that found no room */
 	int64_t         held_at_ms;	/* when they are tried again */

@@ -1,0 +1,113 @@
+/* test_state.c - the state thread's transactions, one by one: what fails in one may not succeed in another order in the next. */
+#include "tests/lib/unit.h"
+
+#include <stdlib.h>
+
+#include "agent/base/clock.h"
+#include "agent/state_int.h"
+#include "producer/core.h"
+#include "tests/lib/faultvfs.h"
+#include "tests/lib/spool_dir.h"
+
+struct fixture {
+	struct spool_dir d;
+	struct conf conf;
+	struct books books;
+	struct state *st;
+	struct producer_config *c;
+	struct producer *p;
+	struct lane *lane;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+	struct producer_journal j;
+	struct producer_error e;
+
+	spool_dir_make(&f->d);
+	spool_dir_start(&f->d);
+	books_init(&f->books);
+	f->c = producer_config_new();
+	assert_int_equal(producer_config_set(f->c, "bootstrap.servers", "127.0.0.1:1", &e), 0);
+	assert_int_equal(state_open(f->d.s, &f->conf, &f->books, &f->st), 0);
+	state_journal(f->st, &j);
+	assert_int_equal(producer_open_journaled(f->c, &j, &f->p, &e), 0);
+	f->st->producer = f->p;
+	f->lane = producer_lane(f->p, "t", 0);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	producer_close(f->p, 0);
+	state_close(f->st);
+	books_release(&f->books);
+	f->d.s = NULL;
+	spool_dir_remove(&f->d);
+	producer_config_free(f->c);
+	free(f);
+	return 0;
+}
+
+static struct batch *line(struct fixture *f, int64_t from)
+{
+	struct batch *b = batch_new(0, clock_wall_ms());
+
+	assert_int_equal(batch_append(b, producer_budget(f->p), BUDGET_APPEND, 0, NULL, 0, "line", 4, NULL, 0, -1), 0);
+	assert_int_equal(batch_add_source(b, &(struct source_range){ .file_id = 1, .from = from, .to = from + 5, .count = 1 }), 0);
+	batch_seal_crc(b);
+	b->raw_bytes = b->bytes;
+	b->lane = f->lane;
+	b->topic = lane_topic(f->lane);
+	return b;
+}
+
+/* Takes back what the journal answered. */
+static void take_back(struct fixture *f)
+{
+	struct list taken;
+	struct batch *b;
+
+	queue_take_all(&f->p->sender.answers, &taken);
+	while ((b = list_first(&taken, struct batch, node))) {
+		list_remove(&b->node);
+		batch_free(b, producer_budget(f->p));
+	}
+}
+
+/* Killed then, the next life would send the row before the lines that are still in their file. */
+static void nothing_becomes_a_row_behind_a_plan_that_has_just_failed(void **state)
+{
+	struct fixture *f = *state;
+	struct batch *older = line(f, 0), *newer = line(f, 5);
+	struct spool_totals t;
+
+	older->state = BATCH_PLANNING;
+	older->producer_id = 1;
+	newer->state = BATCH_SPILLING;
+	list_push_back(&f->st->todo.plans, &older->node);
+	list_push_back(&f->st->todo.spills, &newer->node);
+	faultvfs_fail(FAULT_WRITE, 1, FAULT_EIO, false);
+	assert_false(state_commit_ledger(f->st, clock_mono_ms()));
+	assert_true(faultvfs_happened());
+	state_commit_spills(f->st);
+	spool_totals(f->d.s, &t);
+	assert_int_equal(t.rows, 0);
+	assert_true(older->error < 0);
+	assert_true(newer->error < 0);
+	take_back(f);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(nothing_becomes_a_row_behind_a_plan_that_has_just_failed, setup, teardown),
+	};
+
+	faultvfs_install();
+	return test_main(argc, argv, tests, COUNT(tests));
+}
