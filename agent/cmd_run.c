@@ -1,6 +1,6 @@
 /* cmd_run.c - `spillway run`: the main thread. It owns signals, the control socket and the end; the work is elsewhere.
  *
- * States: RUNNING -> STOPPING [signal, or --once has delivered, or its time is over] -> the stopper thread ends the
+ * States: RUNNING -> STOPPING [signal, --once has delivered or its time is over, the state database is damaged] -> the stopper thread ends the
  * pipeline in order (pipeline.h), while signals and the control socket are still answered -> the loop stops.
  */
 #include <errno.h>
@@ -38,7 +38,7 @@ struct run {
 	const struct options *options;
 	pthread_t         stopper;
 	bool              stopping, deliver, progress;
-	_Atomic bool      all_read;
+	_Atomic bool      all_read, damaged;
 	int               exit_code;
 	int64_t           progress_bytes;
 };
@@ -128,10 +128,23 @@ static void on_once(struct loop_timer *t)
 	}
 }
 
+static void on_damaged(void *arg)		/* state thread */
+{
+	struct run *r = arg;
+
+	atomic_store(&r->damaged, true);
+	loop_wake(&r->loop);
+}
+
 static void on_wake(void *arg)
 {
 	struct run *r = arg;
 
+	if (atomic_exchange(&r->damaged, false)) {
+		r->exit_code = EXIT_IO;
+		begin_stop(r, false);
+		pipeline_hurry(&r->pipeline);
+	}
 	if (atomic_exchange(&r->all_read, false))
 		timer_set(&r->loop, &r->once_timer, r->loop.now_ms, on_once);
 }
@@ -242,6 +255,8 @@ static int open_all(struct run *r, const struct loaded *conf, struct err *e)
 		return rc;
 	r->pipeline.all_read = on_all_read;
 	r->pipeline.all_read_arg = r;
+	r->pipeline.damaged = on_damaged;
+	r->pipeline.damaged_arg = r;
 	rc = control_open(&r->loop, conf->conf->control, on_question, r, &r->control, e);
 	if (rc >= 0)
 		rc = pipeline_start(&r->pipeline, e);

@@ -127,11 +127,25 @@ static int open_tail(struct pipeline *p, const struct restored *r, enum home_cha
 	return tail_open(&c, &p->tail, ret_err);
 }
 
+static int is_state(void *arg, const struct spool_loss *l)
+{
+	*(bool *)arg = !strcmp(l->reason, SPOOL_LOSS_STATE);
+	return *(bool *)arg;
+}
+
+/* Also by an earlier start, which ended before any file was known again. */
+static int was_state_lost(struct spool *s, const struct restored *r, bool *ret, struct err *ret_err)
+{
+	*ret = spool_salvaged(s)->happened;
+	return *ret || r->file_count ? 0 : spool_losses_each(s, 0, is_state, ret, ret_err);
+}
+
 static int open_all(struct pipeline *p, struct spool *s, struct err *ret_err)
 {
 	struct restored restored;
 	struct spool_totals totals;
 	enum home_change home;
+	bool lost;
 	int rc = state_open(s, p->conf->conf, &p->books, &p->state);
 
 	if (rc < 0) {
@@ -150,7 +164,9 @@ static int open_all(struct pipeline *p, struct spool *s, struct err *ret_err)
 	rc = restored_read(s, &restored, ret_err);
 	if (rc < 0)
 		return rc;
-	rc = open_tail(p, &restored, home, spool_salvaged(s)->happened, ret_err);
+	rc = was_state_lost(s, &restored, &lost, ret_err);
+	if (rc >= 0)
+		rc = open_tail(p, &restored, home, lost, ret_err);
 	restored_release(&restored);
 	if (rc >= 0)
 		state_set_tail(p->state, p->tail);
@@ -188,8 +204,10 @@ int pipeline_open(struct pipeline *p, const struct loaded *conf, bool once, stru
 int pipeline_start(struct pipeline *p, struct err *ret_err)
 {
 	struct producer_error e;
-	int rc = state_start(p->state, p->producer);
+	int rc;
 
+	state_on_damage(p->state, p->damaged, p->damaged_arg);
+	rc = state_start(p->state, p->producer);
 	if (rc < 0)
 		return err_set(ret_err, rc, "cannot start the state thread: %s", err_text(rc));
 	rc = tail_start(p->tail);

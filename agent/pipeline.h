@@ -24,6 +24,8 @@ struct pipeline {
 	bool             once;
 	void           (*all_read)(void *arg);	/* --once; called on the tail thread */
 	void            *all_read_arg;
+	void           (*damaged)(void *arg);	/* the state database is: to be stopped; called on the state thread */
+	void            *damaged_arg;
 	int64_t          started_ms;	/* CLOCK_MONOTONIC */
 	char             hostname[256];
 	struct buf       spec;		/* how lines become records (recipe.h) */

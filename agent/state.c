@@ -127,6 +127,12 @@ void state_set_tail(struct state *st, struct tail *t)
 	st->tail = t;
 }
 
+void state_on_damage(struct state *st, void (*fn)(void *arg), void *arg)
+{
+	st->on_damage = fn;
+	st->on_damage_arg = arg;
+}
+
 void state_say(struct state *st, const struct err *e, const char *what)
 {
 	bool news;
@@ -317,12 +323,25 @@ static void state_round(struct state *st)
 		st->idle_more = false;
 }
 
+static void watch_damage(struct state *st)
+{
+	if (st->damage_said || !spool_damaged(st->spool))
+		return;
+	st->damage_said = true;
+	log_error("the state database is damaged, nothing can be recorded any more; the agent ends, and its next start saves "
+		  "what can be saved");
+	if (st->on_damage)
+		st->on_damage(st->on_damage_arg);
+}
+
 static void *state_main(void *arg)
 {
 	struct state *st = arg;
 
-	while (state_wait(st))
+	while (state_wait(st)) {
 		state_round(st);
+		watch_damage(st);
+	}
 	state_commit_ledger(st, clock_mono_ms());
 	return NULL;
 }

@@ -35,6 +35,9 @@ void state_journal(struct state *st, struct producer_journal *ret_j);
 /* Before state_start, by the main thread: puts ledger rows and backlogs of an earlier life into the producer. */
 int  state_restore(struct state *st, struct producer *p, struct err *ret_err);
 int  state_start(struct state *st, struct producer *p);
+/* fn is called once, on the state thread, when the database turns out to be damaged: nothing can be recorded any more, and the
+ * next start saves what can be saved. Before state_start. */
+void state_on_damage(struct state *st, void (*fn)(void *arg), void *arg);
 /* Where absent batches that live in files are built again. Before the sender starts. */
 void state_set_tail(struct state *st, struct tail *t);
 /* Finishes what is queued, one last FULL commit, ends the thread. The producer must be stopped. */

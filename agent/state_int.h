@@ -77,6 +77,8 @@ struct state {
 	struct tail     *tail;
 	enum spool_sync  sync;		/* of the ledger */
 	enum conf_when_full when_full;
+	void           (*on_damage)(void *arg);
+	void            *on_damage_arg;
 	bool             may_double;	/* delivery: at_least_once: batches out of files are not recorded before they are sent */
 
 	/* Lock: mu. Any thread fills, the state thread empties. */
@@ -112,6 +114,7 @@ struct state {
 	uint64_t        said_dropped;	/* records */
 	int64_t         said_dropped_ms; /* 0: never */
 	bool            idle_more;
+	bool            damage_said;
 	pthread_t       thread;
 };
 

@@ -149,6 +149,8 @@ bool sender_can_place(const struct lane *l);	/* an unplaced lane, and the number
 /* sender_unread.c */
 void sender_shut(struct sender *s, struct lane *l);	/* of a lane that waits, instead of spilling it */
 void sender_unread(struct sender *s);
+/* At the end of a round: a lane whose last answer let it reopen only behind sender_unread does so in the next one, now. */
+void sender_unread_later(struct sender *s, const struct lane *l);
 
 /* sender_held.c */
 void sender_hold(struct sender *s);		/* behind sender_refill, which finds out who can send */

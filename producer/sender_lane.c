@@ -247,6 +247,7 @@ void sender_sweep(struct sender *s)
 		    l->in_streams || l->refilling || l->rewind_due || !list_empty(&l->bounced) || atomic_load(&l->shut)) {
 			if (l->seal_due && !waits_to_send(s, l))
 				sender_lower_wake(s, s->now_ms);	/* all is on its way: seal in the next round */
+			sender_unread_later(s, l);
 			continue;
 		}
 		l->since_ms = -1;

@@ -127,6 +127,29 @@ static void spill_lane(struct sender *s, struct lane *l)
 	s->journal->spill(s->journal->arg, &out);
 }
 
+/* All but one: NULL is fine. */
+static void drop_bytes_but(struct sender *s, struct stream *st, const struct batch *but)
+{
+	for (uint32_t i = 0; i < st->count; i++) {
+		struct batch *b = st->slots[i];
+
+		/* One in a list was gathered for a request of this very round (a connection may break while the other one's
+		 * request is put together). */
+		if (b != but && b->state == BATCH_PLANNED && list_empty(&b->node) && !batch_absent(b) && (b->row_id || !b->lane)) {
+			batch_drop_bytes(b, s->budget);
+			accum_settled(s->accum, b);
+		}
+	}
+}
+
+/* A partition that takes nothing has no use for what came back, and others cannot come back for it. But the next try. */
+static void drop_rows(struct sender *s, struct stream *st)
+{
+	int64_t never = INT64_MAX;
+
+	drop_bytes_but(s, st, stream_next(st, s->now_ms, &never));
+}
+
 /* What is bound to a partition that takes nothing fills memory, while its lane goes on with others and never waits. */
 static void spill_stream(struct sender *s, struct stream *st)
 {
@@ -188,9 +211,15 @@ void sender_spill(struct sender *s)
 	int64_t tight_ms = budget_tight_since(s->budget);
 
 	find_stuck(s);
-	list_each(it, &s->streams)
-		if (tight_ms >= 0 && stream_stuck(list_entry(it, struct stream, node)))
-			spill_stream(s, list_entry(it, struct stream, node));
+	list_each(it, &s->streams) {
+		struct stream *st = list_entry(it, struct stream, node);
+
+		if (!stream_stuck(st))
+			continue;
+		drop_rows(s, st);
+		if (tight_ms >= 0)
+			spill_stream(s, st);
+	}
 	list_each(it, &s->busy) {
 		struct lane *l = list_entry(it, struct lane, busy_node);
 
@@ -230,21 +259,6 @@ void sender_spill_answered(struct sender *s, struct batch *b)
 	sender_busy(s, l);
 }
 
-/* All but one: NULL is fine. */
-static void drop_bytes_but(struct sender *s, struct stream *st, const struct batch *but)
-{
-	for (uint32_t i = 0; i < st->count; i++) {
-		struct batch *b = st->slots[i];
-
-		/* One in a list was gathered for a request of this very round (a connection may break while the other one's
-		 * request is put together). */
-		if (b != but && b->state == BATCH_PLANNED && list_empty(&b->node) && !batch_absent(b) && (b->row_id || !b->lane)) {
-			batch_drop_bytes(b, s->budget);
-			accum_settled(s->accum, b);
-		}
-	}
-}
-
 /* Bytes that can be had again make room for others while their stream cannot use them. */
 void sender_drop_bytes(struct sender *s, struct stream *st)
 {
@@ -266,6 +280,15 @@ static void give_back(struct sender *s, struct lane *l)
 	lane_add_backlog(l, n);
 }
 
+/* What is to go next has no bytes. */
+static bool lacks_next(const struct stream *st)
+{
+	for (uint32_t i = 0; i < st->count; i++)
+		if (st->slots[i]->state != BATCH_SENT)
+			return batch_absent(st->slots[i]);
+	return false;
+}
+
 /* A batch that must go next finds no memory to be loaded into. What came back and is not planned, and what stands behind
  * such a batch in its stream, may hold it all and could not move before it does: away with their bytes. */
 void sender_make_room(struct sender *s)
@@ -275,7 +298,7 @@ void sender_make_room(struct sender *s)
 	list_each(it, &s->streams) {
 		struct stream *st = list_entry(it, struct stream, node);
 
-		if (st->recovering)
+		if (st->recovering || lacks_next(st))
 			drop_bytes_but(s, st, stream_next(st, INT64_MAX, &never));
 	}
 	list_each(it, &s->busy) {

@@ -88,3 +88,9 @@ void sender_unread(struct sender *s)
 		}
 	}
 }
+
+void sender_unread_later(struct sender *s, const struct lane *l)
+{
+	if (atomic_load(&l->shut) && !l->giving_back && may_reopen(l))
+		sender_lower_wake(s, s->now_ms);
+}

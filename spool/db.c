@@ -207,7 +207,8 @@ static int sync_dir(struct db *d, struct err *ret_err)
 }
 
 /* Files of no bytes say what the others cannot: spool.new, that spool.db is being made and not in use yet; spool.open, that
- * there is a WAL (it goes before the WAL does, so that a WAL which somebody has taken away is missed); spool.damaged. */
+ * there is a WAL (it goes before the WAL does, so that a WAL which somebody has taken away is missed); spool.missed, that one
+ * was missed and nothing has followed from it yet; spool.damaged. */
 static int set_mark(struct db *d, const char *name, struct err *ret_err)
 {
 	int fd = openat(d->dir_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -257,12 +258,33 @@ static int make_file(struct db *d, bool *ret_fresh, struct err *ret_err)
 		rc = sync_dir(d, ret_err);
 	if (rc < 0)
 		return rc;
+	d->wal_gone = size_at(d, "spool.missed") >= 0;
+	if (!d->wal_gone && size > 0 && wal < 0 && size_at(d, "spool.open") >= 0) {
+		d->wal_gone = true;
+		rc = set_mark(d, "spool.missed", ret_err);	/* from here on there will be a WAL again */
+	}
+	if (rc < 0)
+		return rc;
 	if (size_at(d, "spool.damaged") >= 0)
 		return err_set(ret_err, ERR_CORRUPT, "%s was found to be damaged while it was in use", d->path);
 	if (size <= 0 && (wal > 0 || size_at(d, "spool.new") < 0))
 		return err_set(ret_err, ERR_CORRUPT, "%s %s", d->path, size < 0 ? "is gone, but its WAL is there" : "is empty");
-	d->wal_gone = size > 0 && wal < 0 && size_at(d, "spool.open") >= 0;
 	return 0;
+}
+
+static int remove_mark(struct db *d, const char *name, struct err *ret_err)
+{
+	if (unlinkat(d->dir_fd, name, 0) < 0 && errno != ENOENT)
+		return err_set(ret_err, -errno, "cannot remove %s/%s: %s", d->dir, name, strerror(errno));
+	return sync_dir(d, ret_err);
+}
+
+int db_wal_settled(struct db *d, struct err *ret_err)
+{
+	int rc = remove_mark(d, "spool.missed", ret_err);
+
+	d->wal_gone = rc < 0;
+	return rc;
 }
 
 /* The marks of a database that is open. */
@@ -273,11 +295,7 @@ static int settle_marks(struct db *d, struct err *ret_err)
 
 	if (rc == 0 && size_at(d, "spool.db-wal") > 0 && size_at(d, "spool.open") < 0)
 		rc = set_mark(d, "spool.open", ret_err);
-	if (rc < 0 || size_at(d, "spool.new") < 0)
-		return rc;
-	if (unlinkat(d->dir_fd, "spool.new", 0) < 0)
-		return err_set(ret_err, -errno, "cannot remove %s/spool.new: %s", d->dir, strerror(errno));
-	return sync_dir(d, ret_err);
+	return rc < 0 || size_at(d, "spool.new") < 0 ? rc : remove_mark(d, "spool.new", ret_err);
 }
 
 static int open_to_write(struct db *d, struct err *ret_err)
@@ -330,13 +348,11 @@ static void fold_in(struct db *d)
 	int off = 0, in_wal = -1, moved = 0;
 	int rc = sqlite3_wal_checkpoint_v2(d->sql, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
 
-	if (rc != SQLITE_OK || in_wal != moved) {
+	/* Not before it is durable that nobody misses the WAL. */
+	if (rc != SQLITE_OK || in_wal != moved || remove_mark(d, "spool.open", NULL) < 0) {
 		(void)sqlite3_db_config(d->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		return;
 	}
-	/* Not before it is durable that nobody misses the WAL. */
-	(void)unlinkat(d->dir_fd, "spool.open", 0);
-	(void)fsync(d->dir_fd);
 	(void)sqlite3_wal_checkpoint_v2(d->sql, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	(void)sqlite3_file_control(d->sql, "main", SQLITE_FCNTL_PERSIST_WAL, &off);
 }

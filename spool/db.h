@@ -34,6 +34,7 @@ struct db {
 	int64_t       wal_pages;	/* frames in the WAL since it was last folded in, by the commit hook */
 	int64_t       wal_limit;	/* bytes of WAL at which a commit folds it in */
 	int64_t       txn_pages;	/* this transaction's estimate, see db_room */
+	int64_t       backed;		/* pages that have blocks on disk, since the WAL was last folded in */
 	int64_t       to_cut;		/* pages vacuumed by which the file is not cut yet */
 	bool          large_cache;	/* PRAGMA cache_size was made large */
 	bool          sync_full;	/* PRAGMA synchronous as it is now */
@@ -46,6 +47,8 @@ struct db_conf { const char *dir; int64_t max_size, min_free; bool read_only; };
 int  db_open(struct db *d, const struct db_conf *conf, struct err *ret_err);
 /* Notes in the directory that it is damaged, so that the next open does not use it as it is. */
 void db_mark_damaged(struct db *d);
+/* What follows from a WAL that is gone is committed: the next open does not do it again. */
+int  db_wal_settled(struct db *d, struct err *ret_err);
 /* Folds the WAL in, deletes it (unless damaged), unlocks. A zeroed *d is fine. */
 void db_close(struct db *d);
 
@@ -94,6 +97,8 @@ int  db_tidy(struct db *d, bool empty, struct err *ret_err);
 
 /* Grows the WAL as far as the disk allows and keeps it, so that small transactions work on a full disk. */
 void db_grow_wal(struct db *d);
+/* Whether the pages of this transaction have blocks. 0; -ENOSPC; other errors. */
+int  db_fits(struct db *d, struct err *ret_err);
 /* Backs the pages in use and a margin by blocks on disk, so that a checkpoint never lacks room. 0 or an SQLite code. */
 int  db_back_pages(struct db *d, int64_t pages);
 /* Makes sure that a row of `bytes` fits: into the page limit, the file system's free space, the WAL and the file, whose

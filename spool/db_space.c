@@ -6,7 +6,9 @@
  *
  * What keeps a full disk draining
  *  - the WAL has its blocks from the open on and is folded in before it outgrows them;
- *  - the file has blocks for all its pages and a margin, so folding in needs none;
+ *  - the file has blocks for all its pages and a margin, or for all its pages and has as much free in it: folding in needs none;
+ *  - a commit that would grow the file by what cannot be backed is refused: once in the WAL it could never be folded in, and
+ *    nothing else be committed behind it;
  *  - deleting rows needs pages of the WAL only, and what they free is reused.
  *
  * The page limit (max_page_count), from its end:   | rows: max_size + 16 MiB | urgent rows: 12 MiB | the small tables: 4 MiB |
@@ -59,11 +61,33 @@ void db_grow_wal(struct db *d)
 	d->wal_limit = size - WAL_CHUNK > MIB ? size - WAL_CHUNK : MIB;
 }
 
+static int hint(struct db *d, int64_t pages, int64_t margin)
+{
+	sqlite3_int64 want = pages * d->page + margin;
+	int rc = sqlite3_file_control(d->sql, "main", SQLITE_FCNTL_SIZE_HINT, &want);
+
+	if (rc == SQLITE_OK && d->backed < pages + margin / d->page)
+		d->backed = pages + margin / d->page;
+	return rc;
+}
+
 int db_back_pages(struct db *d, int64_t pages)
 {
-	sqlite3_int64 want = pages * d->page + FILE_MARGIN;
+	return hint(d, pages, FILE_MARGIN);
+}
 
-	return sqlite3_file_control(d->sql, "main", SQLITE_FCNTL_SIZE_HINT, &want);
+int db_fits(struct db *d, struct err *ret_err)
+{
+	int64_t pages = 0;
+	int rc = db_count(d, STMT_PAGE_COUNT, &pages, ret_err);
+
+	if (rc < 0 || pages <= d->backed || db_back_pages(d, pages) == SQLITE_OK)
+		return rc;
+	rc = hint(d, pages, 0);
+	if (rc == SQLITE_OK)
+		return 0;
+	return err_set(ret_err, rc == SQLITE_FULL ? -ENOSPC : ERR_IO, "%s cannot grow: the file system of %s is full", d->path,
+		       d->dir);
 }
 
 /* What lies in the WAL and not yet in the file counts as used: the file will grow by it. */
@@ -95,6 +119,15 @@ static int hold_row(struct db *d, int64_t bytes, struct err *ret_err)
 	return rc;
 }
 
+/* Blocks for `pages` and the margin; or for these pages alone, where as much as the margin stays free within them: what small
+ * tables grow by is taken from there first. */
+static bool backed(struct db *d, int64_t pages, int64_t stay_free)
+{
+	if (db_back_pages(d, pages) == SQLITE_OK)
+		return true;
+	return stay_free * d->page >= FILE_MARGIN && hint(d, pages, 0) == SQLITE_OK;
+}
+
 /* Inside a transaction page_count and freelist_count include what it did so far. */
 int db_room(struct db *d, int64_t bytes, bool urgent, struct err *ret_err)
 {
@@ -115,7 +148,7 @@ int db_room(struct db *d, int64_t bytes, bool urgent, struct err *ret_err)
 		return err_set(ret_err, ERR_SPOOL_FULL, "the spool has reached its size on disk (spool.max_size)");
 	grown = need > free_pages ? pages + need - free_pages : pages;
 	frames = d->wal_pages + d->txn_pages + need + TXN_SMALL;
-	if (db_back_pages(d, grown) != SQLITE_OK || grow(d->wal, frames * (d->page + FRAME_HEADER)) != SQLITE_OK)
+	if (!backed(d, grown, free_pages - need) || grow(d->wal, frames * (d->page + FRAME_HEADER)) != SQLITE_OK)
 		return err_set(ret_err, ERR_SPOOL_FULL, "the file system of %s is full", d->dir);
 	d->txn_pages += need;
 	return 0;

@@ -6,7 +6,8 @@
  *
  * Invariants
  *  (1) a commit that returned 0 stays, whatever the checkpoint behind it says.
- *  (2) after every checkpoint the file has blocks for all its pages and a margin (db_back_pages).
+ *  (2) what was committed can be folded in: its pages have blocks (db_fits). After every checkpoint there are blocks for a
+ *	margin, too, if the disk has any (db_back_pages).
  * Failure of a commit: rolled back. The WAL is then folded in as soon as possible: it makes room on a full disk, and after
  *	a failed fsync it writes again what the kernel may have marked clean without writing.
  */
@@ -55,6 +56,7 @@ int db_checkpoint(struct db *d, struct err *ret_err)
 		return db_error(d, rc, ret_err, "cannot fold the WAL in");
 	d->wal_pages = in_wal - moved;
 	d->to_cut = 0;
+	d->backed = 0;
 	/* The checkpoint has cut the file at its last page. */
 	if (db_count(d, STMT_PAGE_COUNT, &pages, NULL) == 0)
 		(void)db_back_pages(d, pages);
@@ -63,8 +65,10 @@ int db_checkpoint(struct db *d, struct err *ret_err)
 
 int db_commit(struct db *d, struct err *ret_err)
 {
-	int rc = db_run(d, db_stmt(d, STMT_COMMIT), ret_err);
+	int rc = db_fits(d, ret_err);
 
+	if (rc == 0)
+		rc = db_run(d, db_stmt(d, STMT_COMMIT), ret_err);
 	if (rc < 0) {
 		db_rollback(d);
 		(void)db_checkpoint(d, NULL);

@@ -69,10 +69,17 @@ static int move(struct db *d, const char *from, const char *to, struct err *ret_
 	return err_set(ret_err, -errno, "cannot rename %s/%s to %s: %s", d->dir, from, to, strerror(errno));
 }
 
-/* Steps 2 and 3. */
+static int sync_dir(struct db *d, struct err *ret_err)
+{
+	return fsync(d->dir_fd) == 0 ? 0 : err_set(ret_err, -errno, "cannot fsync %s: %s", d->dir, strerror(errno));
+}
+
+/* Steps 2 and 3. What is renamed or removed behind the database is so only once that one's new name is durable, and the new
+ * database is not in its place before all of that is. */
 static int exchange(struct db *d, const char *aside, struct err *ret_err)
 {
 	static const char *const tails[] = { "", "-wal", "-page1" };
+	static const char *const marks[] = { "spool.open", "spool.damaged" };	/* not spool.missed */
 	char from[32], to[80];
 	int rc = 0;
 
@@ -80,13 +87,17 @@ static int exchange(struct db *d, const char *aside, struct err *ret_err)
 		snprintf(from, sizeof from, "spool.db%s", tails[i]);
 		snprintf(to, sizeof to, "%s%s", aside, tails[i]);
 		rc = move(d, from, to, ret_err);
+		if (rc == 0 && i == 0)
+			rc = sync_dir(d, ret_err);
 	}
-	(void)unlinkat(d->dir_fd, "spool.open", 0);
-	(void)unlinkat(d->dir_fd, "spool.damaged", 0);
-	if (rc == 0 && fsync(d->dir_fd) == 0)
+	for (size_t i = 0; i < sizeof marks / sizeof marks[0] && rc == 0; i++)
+		(void)unlinkat(d->dir_fd, marks[i], 0);
+	if (rc == 0)
+		rc = sync_dir(d, ret_err);
+	if (rc == 0)
 		rc = move(d, WORK "/spool.db", "spool.db", ret_err);
-	if (rc == 0 && fsync(d->dir_fd) < 0)
-		rc = err_set(ret_err, -errno, "cannot fsync %s: %s", d->dir, strerror(errno));
+	if (rc == 0)
+		rc = sync_dir(d, ret_err);
 	if (rc == 0)
 		work_remove(d->dir_fd);
 	return rc;
@@ -166,7 +177,7 @@ int salvage_run(const struct spool_conf *conf, const char *why, struct spool_sal
 	}
 	db_close(&d);
 	if (rc < 0)
-		return err_prefix(ret_err, "%s, and what it holds cannot be saved", reason);
+		return err_prefix(ret_err, "%s, and what it holds cannot be saved: ", reason);
 	salvage_tell(&got, reason);
 	*ret = got;
 	return 0;

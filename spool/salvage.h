@@ -41,8 +41,8 @@ int salvage_step(struct salvage_copying *c, uint64_t bytes);
 /* --- salvage_old.c --- */
 
 /* Opens the damaged database for that, lending it a first page when its own is of no use: that one is kept at
- * `path`-page1. NULL: not to be read. */
-sqlite3 *salvage_open_old(const char *path, struct spool *fresh);
+ * `path`-page1. 0: *ret_sql is NULL if it is not to be read. An error: it may be, another time. */
+int salvage_open_old(const char *path, struct spool *fresh, sqlite3 **ret_sql, struct err *ret_err);
 sqlite3_stmt *salvage_prepare(sqlite3 *sql, const char *before, const char *table, const char *behind);
 /* One row of a table by its id, or NULL. To be finalized. */
 sqlite3_stmt *salvage_look_up(sqlite3 *sql, const char *table, int64_t id);
@@ -65,7 +65,7 @@ int  salvage_enter(struct spool *to, const struct spool_salvage *got, struct err
 /* Fills got->text. */
 void salvage_tell(struct spool_salvage *got, const char *why);
 /* The WAL of the last life is gone: nobody knows what of the ledger is true. Its batches wait again without identity, and
- * all of it is uncertain. */
-int  salvage_wal_lost(struct spool *s, struct err *ret_err);
+ * all of it is uncertain. Adds to *got. */
+int  salvage_wal_lost(struct spool *s, struct spool_salvage *got, struct err *ret_err);
 
 #endif

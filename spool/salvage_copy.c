@@ -295,8 +295,9 @@ int salvage_copy(const char *path, struct spool *to, struct spool_salvage *ret, 
 	int rc;
 
 	map_init(&c.row_ids);
-	c.old = salvage_open_old(path, to);
-	rc = spool_begin(to, SPOOL_NORMAL, ret_err);
+	rc = salvage_open_old(path, to, &c.old, ret_err);
+	if (rc == 0)
+		rc = spool_begin(to, SPOOL_NORMAL, ret_err);
 	if (rc == 0)
 		rc = c.old ? copy_all(&c) : salvage_enter(to, ret, ret_err);
 	if (rc == 0)

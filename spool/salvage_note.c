@@ -96,7 +96,7 @@ static int withdraw_all(struct spool *s, const struct unresolved *v, struct err 
 	return rc == 0 ? enter(s, SPOOL_LOSS_UNCERTAIN, 0, 0, ret_err) : rc;
 }
 
-int salvage_wal_lost(struct spool *s, struct err *ret_err)
+int salvage_wal_lost(struct spool *s, struct spool_salvage *got, struct err *ret_err)
 {
 	struct unresolved v = { 0 };
 	int rc = spool_ledger_each(s, note_id, &v, ret_err);
@@ -107,12 +107,15 @@ int salvage_wal_lost(struct spool *s, struct err *ret_err)
 		rc = withdraw_all(s, &v, ret_err);
 	if (rc == 0)
 		rc = spool_commit(s, ret_err);
+	if (rc == 0)
+		rc = db_wal_settled(&s->db, ret_err);
 	mem_free(v.ids);
 	if (rc < 0)
 		return rc;
-	s->salvage = (struct spool_salvage){ .happened = true, .wal_gone = true, .batches_lost = v.n };
-	say(&s->salvage, "%s-wal is gone, although the last agent here was not stopped in order: what it recorded last is lost. "
+	say(got, "%s%s-wal is gone, although the last agent here was not stopped in order: what it recorded last is lost. "
 	    "Lines behind the positions that are known are sent again and may be in Kafka twice (%llu batches in flight among "
-	    "them)", s->db.path, u(v.n));
+	    "them)", got->happened ? ". " : "", s->db.path, u(v.n));
+	got->happened = got->wal_gone = true;
+	got->batches_lost += v.n;
 	return 0;
 }

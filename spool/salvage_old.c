@@ -5,6 +5,7 @@
  */
 #include "spool/salvage.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,6 +51,8 @@ static int read_strays(struct salvage_copying *c, const char *table, int64_t las
 	int64_t max = salvage_number(c->old, "SELECT max(rowid) FROM", table, "");
 	int rc = 0;
 
+	if (last < 0 || last > INT64_MAX - BLIND_IDS_MAX)	/* no id of ours */
+		last = 0;
 	if (max < last || max - last > STRAY_IDS_MAX)
 		max = last + BLIND_IDS_MAX;
 	for (int64_t id = last + 1; q && rc == 0 && id <= max; id++) {
@@ -67,13 +70,15 @@ int salvage_table(struct salvage_copying *c, const char *table, salvage_fn *fn)
 {
 	sqlite3_stmt *q = salvage_prepare(c->old, "SELECT * FROM", table, "ORDER BY rowid");
 	int64_t last = 0;
-	int rc = 0, step = SQLITE_ERROR;
+	int rc = 0, step = q ? SQLITE_ERROR : sqlite3_errcode(c->old);
 
 	while (q && rc == 0 && (step = sqlite3_step(q)) == SQLITE_ROW) {
 		last = sqlite3_column_int64(q, 0);
 		rc = fn(c, q);
 	}
 	(void)sqlite3_finalize(q);
+	if (rc == 0 && (step & 0xff) == SQLITE_NOMEM)
+		return err_set(c->ret_err, ERR_NOMEM, "out of memory");
 	if (rc == 0 && step != SQLITE_DONE)
 		rc = read_strays(c, table, last, fn);
 	return rc < 0 ? rc : step == SQLITE_DONE;
@@ -82,77 +87,109 @@ int salvage_table(struct salvage_copying *c, const char *table, salvage_fn *fn)
 /* --- the damaged file --- */
 
 /* SQLite is told to take nothing for granted, not even that the file is as long as it says, and to write nothing, not even
- * at closing. */
-static sqlite3 *open_old(const char *path)
+ * at closing. 0: *ret_sql is NULL if it is not to be read; or why nobody can tell, which is nothing of the database's. */
+static int open_old(const char *path, sqlite3 **ret_sql, struct err *ret_err)
 {
 	sqlite3 *sql = NULL;
+	int code;
 
+	*ret_sql = NULL;
 	if (sqlite3_open_v2(path, &sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
 		(void)sqlite3_db_config(sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		(void)sqlite3_db_config(sql, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1, NULL);
 		(void)sqlite3_exec(sql, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA mmap_size=0", NULL, NULL, NULL);
 		if (salvage_number(sql, "SELECT count(*) FROM", "sqlite_master",
-				   "WHERE name IN ('totals','files','positions','rows')") == 4)
-			return sql;
+				   "WHERE name IN ('totals','files','positions','rows')") == 4) {
+			*ret_sql = sql;
+			return 0;
+		}
 	}
+	code = sqlite3_errcode(sql) & 0xff;
 	(void)sqlite3_close(sql);
-	return NULL;
+	if (code == SQLITE_NOMEM)
+		return err_set(ret_err, ERR_NOMEM, "out of memory");
+	return code == SQLITE_CANTOPEN ? err_set(ret_err, ERR_IO, "cannot open %s", path) : 0;
 }
 
 /* The page sizes and places of the tables are the same in all our databases, so a new one's first page leads into an old
- * one's tables; it says that nothing is free, and that the file is as long as it is. */
-static int lend_first_page(const char *path, struct spool *fresh)
+ * one's tables; it says that nothing is free, and that the file has so many pages. */
+static int page_to_lend(struct spool *fresh, int64_t pages, uint8_t page[PAGE_MAX], struct err *ret_err)
 {
 	static const uint8_t other_id[4] = { 0x53, 0x50, 0x77, 0x22 };	/* not ours: nobody may use the file as it is then */
-	uint8_t page[PAGE_MAX], old[PAGE_MAX];
-	int page_size = (int)fresh->db.page;
-	char kept[4200];
 	sqlite3_file *f = NULL;
-	FILE *old_file = fopen(path, "r+"), *copy = NULL;
-	size_t n = 0;
-	long size;
-	int rc = ERR_IO;
+	int rc = db_checkpoint(&fresh->db, ret_err);
 
-	snprintf(kept, sizeof kept, "%s-page1", path);
-	if (!old_file || page_size > PAGE_MAX || db_checkpoint(&fresh->db, NULL) < 0 ||
-	    sqlite3_file_control(fresh->db.sql, "main", SQLITE_FCNTL_FILE_POINTER, &f) != SQLITE_OK ||
-	    f->pMethods->xRead(f, page, page_size, 0) != SQLITE_OK || fseek(old_file, 0, SEEK_END) < 0)
-		goto out;
-	size = ftell(old_file) / page_size;
-	if (size < 1)
-		size = 1;
+	if (rc < 0)
+		return rc;
+	rc = sqlite3_file_control(fresh->db.sql, "main", SQLITE_FCNTL_FILE_POINTER, &f);
+	if (rc == SQLITE_OK)
+		rc = f->pMethods->xRead(f, page, (int)fresh->db.page, 0);
+	if (rc != SQLITE_OK)
+		return db_error(&fresh->db, rc, ret_err, "cannot read the new state database");
+	if (pages < 1)
+		pages = 1;
 	for (int i = 0; i < 4; i++)
-		page[28 + i] = (uint8_t)((uint32_t)size >> (24 - 8 * i));
+		page[28 + i] = (uint8_t)((uint32_t)pages >> (24 - 8 * i));
 	memset(page + 32, 0, 8);
 	memcpy(page + 68, other_id, 4);
+	return 0;
+}
+
+/* false: the old file takes none, or what it had cannot be kept. */
+static bool replace_page(const char *path, FILE *old_file, const uint8_t *page, size_t page_size)
+{
+	uint8_t old[PAGE_MAX];
+	char kept[4200];
+	bool good = true;
+	FILE *copy;
+	size_t n;
+
 	rewind(old_file);
-	n = fread(old, 1, (size_t)page_size, old_file);
-	copy = fopen(kept, "wx");
-	if (copy && (fwrite(old, 1, n, copy) != n || fflush(copy)))
-		goto out;
+	n = fread(old, 1, page_size, old_file);
+	snprintf(kept, sizeof kept, "%s-page1", path);
+	copy = fopen(kept, "wx");		/* that of a first try is the true one */
+	if (copy) {
+		good = fwrite(old, 1, n, copy) == n;
+		good = fclose(copy) == 0 && good;
+	}
 	rewind(old_file);
-	if (fwrite(page, 1, (size_t)page_size, old_file) == (size_t)page_size && fflush(old_file) == 0)
-		rc = 0;
-out:
+	return good && fwrite(page, 1, page_size, old_file) == page_size && fflush(old_file) == 0;
+}
+
+/* 0: it is done, or cannot be; an error of the new database's. */
+static int lend_first_page(const char *path, struct spool *fresh, struct err *ret_err)
+{
+	uint8_t page[PAGE_MAX];
+	FILE *old_file = fopen(path, "r+");
+	int rc = 0;
+
+	if (old_file && fseek(old_file, 0, SEEK_END) == 0)
+		rc = page_to_lend(fresh, ftell(old_file) / fresh->db.page, page, ret_err);
+	if (old_file && rc == 0)
+		(void)replace_page(path, old_file, page, (size_t)fresh->db.page);
 	if (old_file)
 		(void)fclose(old_file);
-	if (copy)
-		(void)fclose(copy);
 	return rc;
 }
 
 /* A file of no bytes is never opened as it is: SQLite would delete its WAL. */
-sqlite3 *salvage_open_old(const char *path, struct spool *fresh)
+int salvage_open_old(const char *path, struct spool *fresh, sqlite3 **ret_sql, struct err *ret_err)
 {
 	FILE *f = fopen(path, "r");
-	sqlite3 *sql = NULL;
 	bool empty = !f || fgetc(f) == EOF;
+	int rc = 0;
 
+	*ret_sql = NULL;
 	if (f)
 		(void)fclose(f);
+	else if (errno != ENOENT)
+		return err_set(ret_err, -errno, "cannot open %s: %s", path, strerror(errno));
 	if (!empty)
-		sql = open_old(path);
-	if (!sql && lend_first_page(path, fresh) == 0)
-		sql = open_old(path);
-	return sql;
+		rc = open_old(path, ret_sql, ret_err);
+	if (rc < 0 || *ret_sql)
+		return rc;
+	rc = lend_first_page(path, fresh, ret_err);
+	if (rc == 0)
+		rc = open_old(path, ret_sql, ret_err);
+	return rc;
 }

@@ -80,6 +80,9 @@ int salvage_row(struct salvage_copying *c, sqlite3_stmt *q)
 	sqlite3_stmt *lane = NULL;
 	int rc = ERR_CORRUPT;
 
+	/* A tree with two ways to the same page shows its rows twice. */
+	if (map_get(&c->row_ids, &r.id, sizeof r.id))
+		return 0;
 	if (info.count && info.count <= INT32_MAX && info.size && info.size <= UINT32_MAX)
 		rc = row_believe(sqlite3_column_blob(q, 5), (size_t)sqlite3_column_bytes(q, 5), &info, &r, &ranges);
 	if (rc == 0)
@@ -189,6 +192,9 @@ int salvage_ledger(struct salvage_copying *c)
 	c->ledger_whole = c->ledger_whole && rc == 1;
 	if (c->batch_count)
 		qsort(c->batches, c->batch_count, sizeof *c->batches, by_id);
+	for (size_t i = 1; i < c->batch_count; i++)
+		if (c->batches[i].id == c->batches[i - 1].id)
+			c->ledger_whole = false;
 	for (size_t i = 0; i < c->batch_count; i++)
 		if (c->batches[i].row_id && !map_get(&c->row_ids, &c->batches[i].row_id, sizeof c->batches[i].row_id))
 			c->ledger_whole = false;

@@ -98,10 +98,8 @@ int spool_open(const struct spool_conf *conf, struct spool **ret_s, struct err *
 		if (rc == 0)
 			rc = open_once(conf, &s, &why);
 	}
-	if (rc == 0 && s->db.wal_gone) {
-		rc = salvage_wal_lost(s, &why);
-		got = s->salvage;
-	}
+	if (rc == 0 && s->db.wal_gone)
+		rc = salvage_wal_lost(s, &got, &why);
 	if (rc < 0) {
 		spool_close(s);
 		return err_set(ret_err, rc, "%s", why.text);
@@ -114,6 +112,11 @@ int spool_open(const struct spool_conf *conf, struct spool **ret_s, struct err *
 const struct spool_salvage *spool_salvaged(const struct spool *s)
 {
 	return &s->salvage;
+}
+
+bool spool_damaged(const struct spool *s)
+{
+	return s->db.damaged;
 }
 
 void spool_close(struct spool *s)

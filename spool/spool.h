@@ -62,6 +62,8 @@ struct spool_salvage {
 	char     text[640];		/* all of that in words */
 };
 /* What spool_open had to do; happened is false as a rule. */
+/* Damage was met while it was in use, more than one row's. The next open salvages; what is written until then may be lost. */
+bool spool_damaged(const struct spool *s);
 const struct spool_salvage *spool_salvaged(const struct spool *s);
 
 /* --- transactions --- */

@@ -30,6 +30,7 @@ struct shadow {
 	char     name[32];		/* in the directory; "": not in use */
 	uint8_t *synced;
 	int64_t  size;
+	int64_t  length;		/* of the file, as of the last op */
 	struct op *ops;
 	size_t   op_count, op_cap;
 };
@@ -129,11 +130,25 @@ static void note(struct shadow *s, int64_t at, const void *data, int64_t n)
 	}
 	op = &s->ops[s->op_count++];
 	*op = (struct op){ .at = at, .n = n };
+	s->length = !data || at + n > s->length ? at + n : s->length;
 	if (data) {
 		op->data = malloc((size_t)n);
 		ASSERT(op->data);
 		memcpy(op->data, data, (size_t)n);
 	}
+}
+
+/* What went past SQLite: blocks that were allocated through a descriptor of the spool's own. */
+static void note_length(struct shadow *s)
+{
+	char path[200];
+	struct stat st;
+
+	if (!s)
+		return;
+	snprintf(path, sizeof path, "%s/%s", v.dir, s->name);
+	if (stat(path, &st) == 0 && st.st_size != s->length)
+		note(s, st.st_size, NULL, 0);
 }
 
 static void set_size(uint8_t **image, int64_t *size, int64_t to)
@@ -211,6 +226,7 @@ static void load_synced(const char *name)
 	fd = open(path, O_RDONLY);
 	ASSERT(fd >= 0 && fstat(fd, &st) == 0);
 	set_size(&s->synced, &s->size, st.st_size);
+	s->length = st.st_size;
 	ASSERT(pread(fd, s->synced, (size_t)s->size, 0) == s->size);
 	close(fd);
 }
@@ -294,6 +310,7 @@ static void cut_file(const char *to, const char *name, uint64_t *seed)
 
 	snprintf(path, sizeof path, "%s/%s", v.dir, name);
 	s = shadow_of(path);
+	note_length(s);
 	size = s->size;
 	image = malloc((size_t)size + 1);
 	ASSERT(image);
@@ -341,6 +358,16 @@ int fsync(int fd)
 	return rc;
 }
 
+/* Takes the place of libc's: room that is asked for is a write that may fail. */
+int fallocate(int fd, int mode, off_t at, off_t n)
+{
+	if (hits(FAULT_WRITE)) {
+		errno = v.how == FAULT_EIO ? EIO : ENOSPC;
+		return v.how == FAULT_LIE ? 0 : -1;
+	}
+	return (int)syscall(SYS_fallocate, fd, mode, at, n);
+}
+
 /* --- the files' methods --- */
 
 static sqlite3_file *real_of(sqlite3_file *f) { return ((struct fault_file *)f)->real; }
@@ -365,6 +392,7 @@ static int f_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 		return code(SQLITE_IOERR_WRITE);
 	if (fault)
 		n /= 2;
+	note_length(ff->shadow);
 	rc = ff->real->pMethods->xWrite(ff->real, p, n, at);
 	if (rc == SQLITE_OK)
 		note(ff->shadow, at, p, n);
@@ -378,6 +406,7 @@ static int f_truncate(sqlite3_file *f, sqlite3_int64 size)
 
 	if (hits(FAULT_TRUNCATE))
 		return code(SQLITE_IOERR_TRUNCATE);
+	note_length(ff->shadow);
 	rc = ff->real->pMethods->xTruncate(ff->real, size);
 	if (rc == SQLITE_OK)
 		note(ff->shadow, size, NULL, 0);
@@ -393,6 +422,7 @@ static int f_sync(sqlite3_file *f, int flags)
 		announce_sync();
 	if (hits(FAULT_SYNC))
 		return v.how == FAULT_LIE ? SQLITE_OK : SQLITE_IOERR_FSYNC;
+	note_length(ff->shadow);
 	rc = ff->real->pMethods->xSync(ff->real, flags);
 	if (rc == SQLITE_OK)
 		note_synced(ff->shadow);
@@ -408,20 +438,9 @@ static int f_lock(sqlite3_file *f, int how) { return real_of(f)->pMethods->xLock
 static int f_unlock(sqlite3_file *f, int how) { return real_of(f)->pMethods->xUnlock(real_of(f), how); }
 static int f_reserved(sqlite3_file *f, int *ret) { return real_of(f)->pMethods->xCheckReservedLock(real_of(f), ret); }
 
-/* Room that is asked for is a write that may fail, and changes the length. */
 static int f_control(sqlite3_file *f, int what, void *arg)
 {
-	struct fault_file *ff = (struct fault_file *)f;
-	sqlite3_int64 before = 0, after = 0;
-	int rc;
-
-	if (what == SQLITE_FCNTL_SIZE_HINT && hits(FAULT_WRITE))
-		return v.how == FAULT_LIE ? SQLITE_OK : v.how == FAULT_EIO ? SQLITE_IOERR_WRITE : SQLITE_FULL;
-	(void)f_size(f, &before);
-	rc = ff->real->pMethods->xFileControl(ff->real, what, arg);
-	if (what == SQLITE_FCNTL_SIZE_HINT && f_size(f, &after) == SQLITE_OK && after != before)
-		note(ff->shadow, after, NULL, 0);
-	return rc;
+	return real_of(f)->pMethods->xFileControl(real_of(f), what, arg);
 }
 
 static int f_sector(sqlite3_file *f) { return real_of(f)->pMethods->xSectorSize(real_of(f)); }

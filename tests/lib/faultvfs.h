@@ -8,7 +8,8 @@
  *	Of a file: what was there at its last sync; of what was written since, any sectors of 512 bytes, each by the seed; of
  *	changes of its length, any. (A sector written twice has its old, its middle or its new content.)
  *	Of the directory: what was there when it was last synced; of names made or removed since, any. What is made and removed
- *	without SQLite (the spool's own marks) is seen in the directory itself; its fsync is taken over by this file.
+ *	without SQLite (the spool's own marks) is seen in the directory itself; its fsync is taken over by this file, as is
+ *	fallocate, with which the spool takes room past SQLite.
  * Threads: one. Use: faultvfs_install before the first spool_open; everything that is opened later goes through it.
  */
 #ifndef SPILLWAY_TESTS_FAULTVFS_H

@@ -14,6 +14,7 @@ so a queue of api keys a connection says what each answer is. Modes may be chang
 				does not know it
 	swallow()		answers to Produce vanish and the connection stays, silent
 	cut_after(n)		all connections are reset when n more bytes went towards the broker
+	note_codes()		from now on the error codes of answers to Produce that pass stand in `codes`, in their order
 
 Threads: one accepts, two a connection copy. Lock: `change` guards every field of Proxy that a mode sets.
 """
@@ -24,8 +25,9 @@ import threading
 import time
 
 import procs
+import wire
 
-PRODUCE = 0
+PRODUCE = wire.PRODUCE
 PIECE = 65536
 
 
@@ -34,7 +36,7 @@ class _Link:
 
     def __init__(self, proxy, client, server):
         self.proxy, self.client, self.server = proxy, client, server
-        self.apis = collections.deque()         # of requests that were not answered yet
+        self.apis = collections.deque()         # (api, version) of requests that were not answered yet
         self.mute = False                       # an answer was swallowed: nothing that follows may pass
 
     def start(self):
@@ -60,7 +62,7 @@ class _Link:
         self.proxy.forget(self)
 
     def _requests(self):
-        need = bytearray()                      # of the frame at hand: its first six bytes, then nothing
+        need = bytearray()                      # of the frame at hand: its first eight bytes, then nothing
         left = 0                                # bytes of that frame still to come
         while True:
             data = self.client.recv(PIECE)
@@ -75,10 +77,10 @@ class _Link:
                     continue
                 need.append(data[at])
                 at += 1
-                if len(need) == 6:
-                    size, api = struct.unpack(">ih", need)
-                    self.apis.append(api)
-                    left = size - 2
+                if len(need) == 8:
+                    size, api, version = struct.unpack(">ihh", need)
+                    self.apis.append((api, version))
+                    left = size - 4
                     need.clear()
             if not self.proxy.pass_request(self, len(data)):
                 return
@@ -88,13 +90,15 @@ class _Link:
         while True:
             head = self._exactly(4)
             frame = head + self._exactly(struct.unpack(">i", head)[0])
-            api = self.apis.popleft() if self.apis else None
+            api, version = self.apis.popleft() if self.apis else (None, None)
             verdict = self.proxy.pass_response(self, api)
             if verdict == "reset":
                 return
             if verdict == "swallow":
                 self.mute = True
             if not self.mute:
+                if api == PRODUCE and self.proxy.codes is not None:
+                    self.proxy.codes.append(wire.produce_error(frame[4:], version))
                 self.client.sendall(frame)
 
     def _exactly(self, n):
@@ -115,6 +119,7 @@ class Proxy:
         self.closed = False
         self.listener = None
         self.port = 0
+        self.codes = None
         self._reset_modes()
         self._listen()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -200,6 +205,9 @@ class Proxy:
 
     def cut_after(self, n):
         self._set(budget=n)
+
+    def note_codes(self):
+        self.codes = []
 
     def close(self):
         with self.change:

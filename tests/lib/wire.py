@@ -12,8 +12,10 @@ import struct
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
 CREATE_TOPICS, DELETE_TOPICS, DELETE_RECORDS, INIT_PRODUCER_ID, CREATE_PARTITIONS = 19, 20, 21, 22, 37
 ELECT_LEADERS, ALTER_CONFIGS, REASSIGN, DESCRIBE_PRODUCERS = 43, 44, 45, 61
+CREATE_ACLS, DELETE_ACLS = 30, 31
 COORDINATOR_LOADING, TOPIC_ALREADY_EXISTS = 14, 36
 TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
+ACL_ANY, ACL_DENY, ACL_ALLOW, ACL_LITERAL, ACL_READ, ACL_WRITE = 1, 2, 3, 3, 3, 4
 CONFIG_SET, CONFIG_DELETE = 0, 1
 
 
@@ -243,6 +245,21 @@ class Client:
         if error:
             raise WireError(f"alter {name}: error {error} {message}")
 
+    def set_acls(self, topic, rules):
+        """Replaces the ACLs of a topic by these (operation, permission), for everybody. None: none, so everybody may do all."""
+        of = struct.pack(">b", TOPIC_RESOURCE) + string(topic) + struct.pack(">b", ACL_LITERAL)
+        everybody = string("User:*") + string("*")
+        r = self.call(DELETE_ACLS, 1, array([of + string(None) + string(None) + struct.pack(">bb", ACL_ANY, ACL_ANY)]))
+        r.take("i")
+        if r.take("i") != 1 or r.take("h"):
+            raise WireError(f"ACLs of {topic} are not deleted")
+        rows = [of + everybody + struct.pack(">bb", operation, permission) for operation, permission in rules]
+        r = self.call(CREATE_ACLS, 1, array(rows))
+        r.take("i")
+        for error, message in r.array(lambda r: (r.take("h"), r.string())):
+            if error:
+                raise WireError(f"ACLs of {topic}: error {error} {message}")
+
     def reassign(self, topic, replicas):
         """Gives partitions other replicas, or the same in another order ({partition: [node, ...]}): the first is to lead."""
         rows = [struct.pack(">i", p) + compact_array([struct.pack(">i", n) for n in nodes]) + b"\0" for p, nodes in replicas.items()]
@@ -428,6 +445,15 @@ def _answer(r, version):
     tags()
     r.ends(0)
     return rows[0][0]
+
+
+def produce_error(answer, version):
+    """The error code in the answer, a correlation id before it, to a Produce request of one partition."""
+    r = Reader(answer)
+    r.take("i")
+    if version >= 9:
+        r.tags()
+    return _answer(r, version).error
 
 
 Fetched = collections.namedtuple("Fetched", "error high_watermark log_start data")

@@ -9,6 +9,7 @@ from procs import until
 from scenario import scenario
 
 UNKNOWN = "UNKNOWN_TOPIC"
+LINE = oracle.DEFAULT_LEN + 1           # with its LF
 
 
 def delete(broker, topic):
@@ -79,8 +80,11 @@ def what_was_in_flight_at_a_kill_goes_to_the_topic_made_anew(t):
     agent.start()
     w.write(500)
     s = agent.until_acked(3500)
-    assert s["records"]["dropped"] == 0, s["records"]
+    assert s["records"]["read"] == 3500 and s["records"]["dropped"] == s["records"]["rejected"] == 0, s["records"]
+    # What the old topic had is gone with it: nobody can see it twice.
+    assert s["uncertain"] == {"batches": 0, "records": 0} and s["losses"]["events"] == 0, s
     agent.stop()
+    assert agent.json("losses") == []
     expect_from(kafka, topic, 1000, 3500)
 
 
@@ -99,6 +103,8 @@ def batches_of_another_cluster_are_new_data_for_this_one(t):
     agent.until(lambda s: s["records"]["in_memory"] == 2000 and s["producer"]["in_flight_batches"] >= 5, 30, "lines are in flight")
     agent.kill()
     first.proxy.forward()
+    there = set(numbers(first, topic)) - set(range(1000))
+    assert there, "the first cluster has some of them"
     agent.settings["producer"]["bootstrap.servers"] = second.address
     agent.write_config()
     agent.start()
@@ -107,6 +113,15 @@ def batches_of_another_cluster_are_new_data_for_this_one(t):
     assert s["uncertain"]["batches"] >= 5 and 0 < s["uncertain"]["records"] <= 2000 and s["losses"]["records"] == 0, s
     assert agent.log_text().count("counted as uncertain") == s["uncertain"]["batches"]
     agent.stop()
+    listed = []
+    for row in agent.json("losses"):
+        assert row.keys() >= {"time", "reason", "path", "start", "end", "records", "bytes"}, row
+        assert row["reason"] == "uncertain" and row["path"] == w.path and row["bytes"] == row["end"] - row["start"], row
+        lines = range(row["start"] // LINE, row["end"] // LINE)
+        assert len(lines) == row["records"] and row["start"] % LINE == row["end"] % LINE == 0, row
+        listed += lines
+    assert len(listed) == len(set(listed)) == s["uncertain"]["records"], "each line is listed once"
+    assert there <= set(listed) <= set(range(1000, 3000)), f"{len(there)} are in both clusters, {len(listed)} are listed"
     expect_from(second, topic, 1000, 3000)
 
 

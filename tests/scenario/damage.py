@@ -128,6 +128,54 @@ def begins_anew(t, damage):
     assert_starts_quietly(agent)
 
 
+@scenario(core=True)
+def a_start_that_is_killed_behind_a_salvage_changes_nothing_of_what_follows(t):
+    """The state database is garbage, and the start that sets it aside is killed before it knows a file: the next one still
+    reads what it does not know from its beginning, whatever `read_from` says."""
+    kafka = t.kafka()
+    topic = t.topic(kafka)
+    w = t.writer("app")
+    w.write(1000)
+    inputs = [{"paths": [w.path], "topic": topic, "read_from": "end"}]
+    agent = t.agent(kafka.address, topic, paths=[w.path])
+    agent.once()
+    fill_with_garbage(database(agent))
+    w.write(500)
+    agent.settings["inputs"] = inputs
+    agent.write_config()
+    agent.env["SPILLWAY_KILL"] = "restore.after"
+    agent.start(wait=False)
+    assert agent.wait(30) == -9, agent.exit_code
+    del agent.env["SPILLWAY_KILL"]
+    assert_kept_aside(agent)
+    agent.start()
+    agent.until_acked(1500, 60)
+    agent.stop()
+    v = t.verdict(kafka, topic)
+    assert v.missing == 0 and v.doubled == 1000, str(v)
+
+
+@scenario(core=True)
+def damage_met_while_running_ends_the_agent_once_and_the_next_start_saves(t):
+    """Garbage in database and WAL under a running agent that has to read its rows back: it says so once and ends with 74; the
+    next start salvages, nothing is missing, and the one after it has nothing to say."""
+    kafka, topic, w, agent = with_a_spool(t)
+    for tail in ("", "-wal"):
+        fill_with_garbage(database(agent, tail))
+    kafka.proxy.forward()
+    w.write(10)
+    assert agent.wait(60) == 74, f"{agent.exit_code}: {agent.tail()}"
+    said = agent.log_text().count("the state database is damaged, nothing can be recorded any more")
+    assert said == 1, f"said {said} times"
+    agent.start()
+    agent.until_acked(31010, 90)
+    assert_kept_aside(agent)
+    agent.stop()
+    v = t.verdict(kafka, topic)
+    assert v.missing == 0, str(v)
+    assert_starts_quietly(agent)
+
+
 def fill_with_garbage(path):
     size = os.path.getsize(path)
     overwrite(path, 0, os.urandom(size))

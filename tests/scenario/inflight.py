@@ -5,26 +5,14 @@ import os
 import shutil
 
 import oracle
-from killloop import Corpse
-from procs import until
+import unresolved
 from scenario import scenario
 
-
-def unanswered(t, kafka, topic, agent, writer, batches, lines=50):
-    """Writes so many batches of one partition; the broker has them all, the agent has no answer to any. Then kill -9."""
-    kafka.proxy.swallow()
-    for _ in range(batches):
-        before = kafka.count(topic)
-        writer.write(lines)
-        until(lambda: kafka.count(topic) == before + lines, 20, "the broker has the batch", every=0.01)
-    agent.kill()
-    assert Corpse(agent.state_dir, t.path("corpse")).ledger == batches, "the ledger has each of them"
-    kafka.proxy.cut()
+OUT_OF_ORDER = 45
 
 
 def told_once(t, kafka, topic, agent):
     """The next life finds everything there: nothing doubled, nothing uncertain."""
-    kafka.proxy.forward()
     agent.start()
     s = agent.until_acked(t.ledger.total(), 60)
     assert s["uncertain"]["records"] == 0 and s["losses"]["records"] == 0, (s["uncertain"], s["losses"])
@@ -41,10 +29,12 @@ def five_batches_in_flight_at_kill_9_are_there_once_after_a_broker_restart(t):
     agent = t.agent(kafka.proxied, topic, producer={"linger.ms": 50}).start()
     w.write(100)
     agent.until_acked(100)
-    unanswered(t, kafka, topic, agent, w, batches=5)
+    unresolved.all_known(t, kafka, topic, agent, w, batches=5)
     kafka.stop()
     kafka.start()
+    kafka.proxy.note_codes()
     told_once(t, kafka, topic, agent)
+    assert kafka.proxy.codes == [OUT_OF_ORDER] * 4 + [0], kafka.proxy.codes
 
 
 @scenario()
@@ -56,7 +46,7 @@ def five_batches_in_flight_at_kill_9_are_there_once_after_the_brokers_kill_9(t):
     agent = t.agent(kafka.proxied, topic, producer={"linger.ms": 50}).start()
     w.write(100)
     agent.until_acked(100)
-    unanswered(t, kafka, topic, agent, w, batches=5)
+    unresolved.all_known(t, kafka, topic, agent, w, batches=5)
     kafka.kill()
     kafka.start()
     told_once(t, kafka, topic, agent)
@@ -73,17 +63,7 @@ def killed_half_known(t, **settings):
     w = t.writer("app")
     w.write(100)
     agent.until_acked(100)
-    kafka.proxy.swallow()
-    w.write(50)
-    until(lambda: kafka.count(topic) == 150, 20, "the broker has the first batch", every=0.01)
-    kafka.proxy.black_hole()
-    w.write(50)
-    agent.until(lambda s: s["producer"]["in_flight_batches"] == 2, 20, "the second batch is in flight")
-    agent.kill()
-    assert Corpse(agent.state_dir, t.path("corpse")).ledger == 2
-    kafka.proxy.cut()
-    assert kafka.count(topic) == 150, "the second batch has not reached the broker"
-    kafka.proxy.forward()
+    unresolved.half_known(t, kafka, topic, agent, w)
     return kafka, topic, agent, w
 
 

@@ -1,21 +1,12 @@
 """vanish.py - files that vanish, or are not what they were, while nobody can send or nobody looks."""
 import os
-import sqlite3
 
+from power import boot_again
 from scenario import scenario
 
 
 def in_the_spool(s):
     return s["records"]["spooled"] > 0 and s["records"]["in_memory"] == 0
-
-
-def boot_again(agent):
-    """What a reboot changes, while the agent is stopped: the boot id and every device number."""
-    db = sqlite3.connect(os.path.join(agent.state_dir, "spool.db"))
-    with db:
-        db.execute("UPDATE home SET boot = '11111111-2222-3333-4444-555555555555'")
-        db.execute("UPDATE files SET dev = dev + 7")
-    db.close()
 
 
 def shipped_up_to_now(t, agent):

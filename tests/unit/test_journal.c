@@ -562,26 +562,39 @@ static void a_held_lane_has_its_share_and_others_do_not_notice(void **state)
 	assert_all_there(f, 0);
 }
 
-/* Most of memory is bound to three partitions of four when these begin to refuse it. */
+/* All of memory that is free right now; *chain has what was taken before. */
+static void take_memory(struct fixture *f, struct chunk **chain)
+{
+	struct chunk *c;
+
+	while ((c = budget_take(producer_budget(f->p), BUDGET_APPEND, clock_mono_ms()))) {
+		c->next = *chain;
+		*chain = c;
+	}
+}
+
+/* Three partitions of four refuse what is bound to them, and there is no other memory than that. */
 static void a_partition_that_takes_nothing_leaves_memory_to_the_others_of_its_lane(void **state)
 {
 	struct fixture *f = fixture(state, 1, 4);
+	struct chunk *taken = NULL;
+	size_t good;
 
 	set(f, "max.block.ms", "60000");
-	set(f, "batch.size", "32KiB");
 	open_(f);
 	f->lane = producer_lane(f->p, "t", -1);
 	start(f);
-	append_some(f, 5000);
-	wait_for(fake_records(f->fake, "t", -1) > 4000);
-	fake_mute(f->fake, 0, true);
-	append_until_dry(f);
+	append_some(f, 100);
+	wait_for(fake_records(f->fake, "t", -1) == 100);
 	for (int i = 1; i < 4; i++)
 		fake_fault(f->fake, i, FAULT_ERROR, 19, INT32_MAX);
-	fake_mute(f->fake, 0, false);
-	wait_for((append(f, f->next) ? f->next++ : 0, f->mock.spilled_identity > 0));
-	append_some(f, 5000);
+	wait_for((append_some(f, 100), refused(f, 1) && refused(f, 2) && refused(f, 3)));
+	wait_for((take_memory(f, &taken), append(f, f->next) ? f->next++ : 0, f->mock.spilled_identity > 0));
+	good = fake_records(f->fake, "t", 0);
+	append_some(f, 200);
+	wait_for(fake_records(f->fake, "t", 0) > good);
 	assert_false(lane_held(f->lane));
+	budget_give(producer_budget(f->p), taken);
 	fake_heal(f->fake);
 	lane_seal(f->lane);
 	drain(f);
@@ -681,12 +694,13 @@ static void append_waiting(struct fixture *f, struct budget_waiter *w, int upto)
 
 	if (mock_take_unread(&f->mock, &from))
 		f->next = (int)from;
-	if (f->next >= upto)
-		return;
-	if (append(f, f->next))
+	while (f->next < upto) {
+		if (!append(f, f->next)) {
+			budget_wait(producer_budget(f->p), w);
+			return;
+		}
 		f->next++;
-	else
-		budget_wait(producer_budget(f->p), w);
+	}
 }
 
 static void what_memory_cannot_hold_goes_back_to_a_source_that_waits(void **state)
@@ -719,6 +733,43 @@ static void what_memory_cannot_hold_goes_back_to_a_source_that_waits(void **stat
 	assert_int_equal(f->mock.spilled, 0);
 	assert_true(f->mock.loads > 0);
 	assert_int_equal(f->next, most);
+	assert_all_there(f, 0);
+}
+
+/* Nothing else happens then: no timer is due for long, nothing is appended, no other answer comes. */
+static void the_last_answer_reopens_a_lane_that_waits(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	struct budget_waiter w = { .fn = memory_came };
+	struct chunk *taken = NULL;
+	int64_t from = INT64_MAX;
+	uint64_t calls;
+
+	list_init(&w.node);
+	set(f, "linger.ms", "60000");
+	set(f, "request.timeout.ms", "60000");
+	open_(f);
+	f->lane = producer_waiting_lane(f->p, "t", 0);
+	start(f);
+	append_some(f, 10);
+	lane_seal(f->lane);
+	wait_for(fake_records(f->fake, "t", 0) == 10 && producer_in_memory(f->p) == 0);
+	fake_mute(f->fake, 0, true);
+	calls = f->mock.plan_calls;
+	append_some(f, 10);
+	lane_seal(f->lane);
+	wait_for(f->mock.plan_calls > calls);
+	take_memory(f, &taken);
+	wait_for((assert_false(append(f, f->next)), budget_wait(producer_budget(f->p), &w), mock_take_unread(&f->mock, &from)));
+	budget_unwait(producer_budget(f->p), &w);
+	budget_give(producer_budget(f->p), taken);
+	assert_false(append(f, f->next));
+	assert_false(lane_takes(f->lane));
+	(void)any_broker_up(f);			/* the sender has had a round */
+	fake_mute(f->fake, 0, false);
+	wait_for(lane_takes(f->lane));
+	append_some(f, 10);
+	drain(f);
 	assert_all_there(f, 0);
 }
 
@@ -1072,6 +1123,7 @@ int main(int argc, char **argv)
 		T(a_partition_with_too_few_replicas_holds_its_lane),
 		T(a_drain_that_may_give_up_does_not_wait_for_held_lanes),
 		T(what_memory_cannot_hold_goes_back_to_a_source_that_waits),
+		T(the_last_answer_reopens_a_lane_that_waits),
 		T(a_lane_that_waits_goes_behind_rows_of_an_earlier_life),
 		T(a_topic_made_anew_with_fewer_partitions_is_told),
 		T(restored_batches_are_sent_first_under_their_old_identity),

@@ -408,6 +408,76 @@ static void what_takes_the_place_of_a_row_uses_the_reserve(void **state)
 	assert_int_equal(spool_verify(d->s, NULL, NULL, NULL), 0);
 }
 
+/* Goal: what small tables took of the margin keeps no row out of pages that are free. */
+static void a_full_file_system_takes_rows_into_free_pages(void **state)
+{
+	struct small_fs *fs = *state;
+	struct spool_dir *d = &fs->d;
+	struct spool_range r[10];
+	int n;
+
+	if (!fs->mounted)
+		skip();
+	txn(d);
+	put_file(d, 1, 0);
+	put_file(d, 2, 0);
+	commit(d);
+	n = fill(d, 0);
+	eat_all(fs);
+	for (int i = 0; i < 1500; i++) {
+		for (int k = 0; k < 10; k++)
+			r[k] = range_of(2, (i * 10 + k) * 5, (i * 10 + k) * 5 + 5);
+		txn_full(d);
+		assert_int_equal(spool_drop(d->s, "logs", -1, r, 10, 50, SPOOL_LOSS_NEWEST, NULL), 0);
+		commit(d);
+	}
+	assert_int_equal(db_checkpoint(&d->s->db, NULL), 0);
+	eat_all(fs);
+	assert_int_equal(drain(d), n);
+	assert_in_range(fill(d, n), n - 20, n);
+	n = (int)totals_of(d).rows;
+	assert_int_equal(drain(d), n);
+	assert_int_equal(spool_verify(d->s, NULL, NULL, NULL), 0);
+}
+
+/* Goal: where entries in the losses find no block any more they are refused, and all else goes on: nothing is ever committed
+ * that could not be folded in. */
+static void a_full_file_system_refuses_growth_and_drains(void **state)
+{
+	struct small_fs *fs = *state;
+	struct spool_dir *d = &fs->d;
+	struct spool_range r[10];
+	int n, i, rc = 0;
+
+	if (!fs->mounted)
+		skip();
+	txn(d);
+	put_file(d, 1, 0);
+	put_file(d, 2, 0);
+	commit(d);
+	n = fill(d, 0);
+	eat_all(fs);
+	for (i = 0; rc == 0 && i < 20000; i++) {
+		for (int k = 0; k < 10; k++)
+			r[k] = range_of(2, (i * 10 + k) * 5, (i * 10 + k) * 5 + 5);
+		txn_full(d);
+		rc = spool_drop(d->s, "logs", -1, r, 10, 50, SPOOL_LOSS_NEWEST, NULL);
+		if (rc == 0)
+			rc = spool_commit(d->s, NULL);
+		else
+			spool_rollback(d->s);
+		eat_all(fs);
+	}
+	assert_int_equal(rc, -ENOSPC);
+	assert_int_equal(drain(d), n);
+	assert_int_equal(totals_of(d).acked, n);
+	txn_full(d);		/* what had no room has some now */
+	assert_int_equal(spool_drop(d->s, "logs", -1, r, 10, 50, SPOOL_LOSS_NEWEST, NULL), 0);
+	commit(d);
+	assert_int_equal(totals_of(d).dropped, i * 50);
+	assert_int_equal(spool_verify(d->s, NULL, NULL, NULL), 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_small, spool_dir_teardown)
 #define F(f) cmocka_unit_test_setup_teardown(f, setup_fs, teardown_fs)
 static const struct CMUnitTest tests[] = {
@@ -422,6 +492,8 @@ static const struct CMUnitTest tests[] = {
 	F(a_full_file_system_drains),
 	F(a_full_file_system_drains_after_a_kill),
 	F(a_full_file_system_drops),
+	F(a_full_file_system_takes_rows_into_free_pages),
+	F(a_full_file_system_refuses_growth_and_drains),
 };
 
 int main(int argc, char **argv) { return test_main(argc, argv, tests, COUNT(tests)); }

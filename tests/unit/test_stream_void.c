@@ -29,8 +29,8 @@ static const uint8_t *id_of(int n)
 
 static void open_stream(struct fixture *f, bool journaled, bool idempotent)
 {
-	f->conf = (struct stream_conf){ .in_flight = 5, .window = 8, .idempotent = idempotent, .journaled = journaled, .retries = 100,
-		.backoff_ms = 100, .backoff_max_ms = 1000, .hold_ms = 2000, .hold_max_ms = 30000, .slow_ms = 1000,
+	f->conf = (struct stream_conf){ .in_flight = 5, .window = 8, .idempotent = idempotent, .journaled = journaled,
+		.retries = 100, .backoff_ms = 100, .backoff_max_ms = 1000, .hold_ms = 2000, .hold_max_ms = 30000, .slow_ms = 1000,
 		.forget_ms = 1000000, .rng = 1 };
 	stream_init(&f->s, &f->conf, "t", 0);
 }
