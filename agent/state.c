@@ -219,6 +219,8 @@ static int64_t next_deadline(const struct state *st, int64_t now)
 		at = st->holes_at_ms + STATE_HOLES_MS;
 	if (!list_empty(&st->held) && (at < 0 || st->held_at_ms < at))
 		at = st->held_at_ms;
+	if (st->unsynced && !st->retry_at_ms && (at < 0 || st->full_at_ms + STATE_FULL_EVERY_MS < at))
+		at = st->full_at_ms + STATE_FULL_EVERY_MS;
 	if (st->retry_at_ms && (at < 0 || st->retry_at_ms < at || st->acks_since_ms))
 		at = st->retry_at_ms;
 	return at;
@@ -265,6 +267,8 @@ static bool ledger_due(const struct state *st, int64_t now)
 	if (!list_empty(&w->plans) || !list_empty(&w->notes) || !list_empty(&w->lost))
 		return true;
 	if (!list_empty(&st->held) && now >= st->held_at_ms)
+		return true;
+	if (state_sync_due(st, now))
 		return true;
 	return !list_empty(&w->acks) && (now >= st->acks_since_ms + ACK_DELAY_MS || st->stopping);
 }

@@ -15,7 +15,6 @@
 
 #define RETRY_MS          1000
 #define TOLD_MS           200		/* by then the sender has heard of plans that failed */
-#define FULL_EVERY_MS     5000		/* what NORMAL commits wrote is made durable at least that often */
 #define SPILL_BYTES_MAX   (8u << 20)
 
 /* Counted as rejected by spool_reject. */
@@ -160,9 +159,14 @@ static int apply_ledger(struct state *st, struct err *e)
 	return 0;
 }
 
+bool state_sync_due(const struct state *st, int64_t now)
+{
+	return st->unsynced && now >= st->full_at_ms + STATE_FULL_EVERY_MS;
+}
+
 static int commit_ledger(struct state *st, int64_t now, struct err *e)
 {
-	bool full = st->sync == SPOOL_FULL || now - st->full_at_ms >= FULL_EVERY_MS;
+	bool full = st->sync == SPOOL_FULL || now >= st->full_at_ms + STATE_FULL_EVERY_MS;
 	int rc = spool_begin(st->spool, full ? SPOOL_FULL : SPOOL_NORMAL, e);
 
 	if (rc < 0)
@@ -178,6 +182,8 @@ static int commit_ledger(struct state *st, int64_t now, struct err *e)
 		killpoint(KILL_LEDGER_AFTER);
 	if (rc >= 0 && full)
 		st->full_at_ms = now;
+	if (rc >= 0)
+		st->unsynced = !full;
 	return rc;
 }
 
@@ -222,7 +228,8 @@ bool state_commit_ledger(struct state *st, int64_t now)
 
 	if (now >= st->held_at_ms)
 		list_splice_back(&w->notes, &st->held);
-	if (list_empty(&w->notes) && list_empty(&w->acks) && list_empty(&w->lost) && list_empty(&w->plans))
+	if (list_empty(&w->notes) && list_empty(&w->acks) && list_empty(&w->lost) && list_empty(&w->plans) &&
+	    !state_sync_due(st, now))
 		return true;
 	rc = commit_ledger(st, now, &e);
 	if (rc < 0) {

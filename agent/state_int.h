@@ -105,6 +105,7 @@ struct state {
 	int64_t         retry_at_ms;	/* after a failed commit; 0: none */
 	int64_t         failed_at_ms;	/* the last commit of the ledger that failed; 0: none */
 	int64_t         full_at_ms;	/* of the last FULL commit */
+	bool            unsynced;	/* NORMAL commits may be behind it: the next one is FULL, in time also without work */
 	struct list     held;		/* notes of rejected lines that found no room */
 	int64_t         held_at_ms;	/* when they are tried again */
 	struct room     room;		/* what the present transaction of spilled batches gives up */
@@ -158,6 +159,11 @@ void state_held_take(struct state *st, struct batch *b, struct list *out);
 /* --- state_holes.c --- */
 /* After a commit: a file with too many finished ranges above its position is told to the producer. */
 void state_watch_holes(struct state *st, const struct list *acked);
+/* What NORMAL commits wrote is made durable at least that often, also when nothing follows them. */
+bool state_sync_due(const struct state *st, int64_t now);
+
+#define STATE_FULL_EVERY_MS 5000
+
 /* Again each STATE_HOLES_MS. */
 void state_ask_holes(struct state *st, int64_t now_ms);
 #define STATE_HOLES_MS 200

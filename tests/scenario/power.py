@@ -7,6 +7,7 @@ import time
 
 import power
 import unresolved
+from procs import until
 from scenario import scenario
 
 
@@ -67,6 +68,20 @@ def what_full_sync_saves_is_what_a_power_loss_may_double(t):
     agent.stop()
     v = t.verdict(kafka, topic)
     assert not v.missing and not v.unknown and not v.corrupt and 0 < v.doubled, f"{v} {s['uncertain']}"
+
+
+@scenario()
+def what_was_acknowledged_five_seconds_ago_survives_a_power_loss(t):
+    """spool.sync: normal: nothing is written any more, the disk is told to keep what was recorded: doubled 0."""
+    kafka, topic, w, agent = shipping(t, "normal")
+    w.write(50)
+    agent.until_acked(150)
+    until(lambda: power.acked(agent, t.path("durable")) == 150, 30, "the disk has it")
+    power.cut(agent)
+    s = everything_is_there_again(agent, w)
+    assert not s["uncertain"]["batches"], s["uncertain"]
+    agent.stop()
+    t.expect_all(kafka, topic)
 
 
 @scenario()
