@@ -1,7 +1,8 @@
 /* cmd_run.c - `spillway run`: the main thread. It owns signals, the control socket and the end; the work is elsewhere.
  *
- * States: RUNNING -> STOPPING [signal, --once has delivered or its time is over, the state database is damaged] -> the stopper
- * thread ends the pipeline in order (pipeline.h), while signals and the control socket are still answered -> the loop stops.
+ * States: RUNNING -> STOPPING [signal, --once has delivered or its time is over, the state database is damaged] -> the
+ * stopper thread ends the pipeline in order (pipeline.h), while signals and the control socket are still answered -> the
+ * loop stops.
  */
 #include <errno.h>
 #include <signal.h>

@@ -294,7 +294,75 @@ static void what_full_recorded_survives_any_cut(void **state)
 	assert_true(cuts > lives * 30 && shorter > lives);
 }
 
+/* --- older versions --- */
+
+static struct { char base[64], *want; uint64_t seed; int cuts; } old;
+
+static void make_old(struct spool_dir *d, int version)
+{
+	char path[160], text[300];
+	sqlite3 *sql;
+
+	spool_dir_make(d);
+	assert_int_equal(mkdir(d->dir, 0700), 0);
+	snprintf(path, sizeof path, "%s/spool.db", d->dir);
+	assert_int_equal(sqlite3_open(path, &sql), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(sql, "PRAGMA page_size = 16384; PRAGMA auto_vacuum = 2; PRAGMA journal_mode = WAL",
+				      NULL, NULL, NULL), SQLITE_OK);
+	for (int i = 0; i < version; i++)
+		assert_int_equal(sqlite3_exec(sql, schema_migrations[i], NULL, NULL, NULL), SQLITE_OK);
+	snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d;"
+		 "INSERT INTO files VALUES (1, '/x', '/x', 1, 2, 0, 0, 0, 500, 0, 0);"
+		 "INSERT INTO positions VALUES (1, 400, 77, NULL); UPDATE totals SET acked = 9, next_file = 2",
+		 SCHEMA_APPLICATION_ID, version);
+	assert_int_equal(sqlite3_exec(sql, text, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(sql);
+}
+
+static void cut_old(void *arg)
+{
+	struct image i;
+	char dir[128];
+
+	(void)arg;
+	snprintf(dir, sizeof dir, "%.60s/cut", old.base);
+	faultvfs_cut(dir, old.seed++);
+	open_image(dir, &i);
+	if (old.want)
+		assert_string_equal(i.sig, old.want);
+	mem_free(old.want);
+	old.want = i.sig;
+	spool_dir_empty(dir);
+	assert_int_equal(rmdir(dir), 0);
+	old.cuts++;
+}
+
+/* Before each sync of the first open by this version, and after it, and so for many seeds. */
+static void an_older_database_survives_any_cut_of_its_migration(void **state)
+{
+	(void)state;
+	for (int version = 1; version < SCHEMA_VERSION; version++) {
+		old.want = mem_strdup("file 1 400 4d:\ntotals 9 0 0 0, 0 0 0\n");
+		for (old.seed = first_seed; old.seed < first_seed + 40 * (unsigned)lives;) {
+			struct spool_dir d;
+
+			make_old(&d, version);
+			memcpy(old.base, d.base, sizeof old.base);
+			faultvfs_record(d.dir);
+			faultvfs_before_sync(cut_old, NULL);
+			spool_dir_start(&d);
+			cut_old(NULL);
+			faultvfs_before_sync(NULL, NULL);
+			faultvfs_record_end();
+			spool_dir_remove(&d);
+		}
+		mem_free(old.want);
+	}
+	assert_true(old.cuts > 40 * lives);
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(an_older_database_survives_any_cut_of_its_migration),
 	cmocka_unit_test(what_full_recorded_survives_any_cut),
 };
 

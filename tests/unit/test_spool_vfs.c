@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "spool/inside.h"
 
@@ -85,6 +87,61 @@ static void pages_that_are_written_twice_survive_a_kill(void **state)
 		assert_int_equal(db_number(&d->s->db, text, &n, NULL), 0);
 		assert_int_equal(n, 19);
 		assert_sound(d);
+	}
+}
+
+/* Commits and says so, for ever. Rows of all sizes, so that portions end anywhere. */
+static void work_until_killed(struct spool_dir *d, int fd, int from)
+{
+	spool_dir_start(d);
+	for (int n = from;; n++) {
+		struct spool_range r = range_of(2, n - 1, n);
+
+		txn(d);
+		for (int k = 0; k < 1 + n % 3; k++)
+			(void)add_row(d, 1, 3 * n + k, 3 * n + k + 1, (size_t)(100 + n * 7919 % 150000));
+		assert_int_equal(spool_finish(d->s, &r, 1, SPOOL_FILTERED, 0, NULL), 0);
+		commit(d);
+		if (write(fd, &n, sizeof n) != sizeof n)
+			_exit(1);
+	}
+}
+
+/* Goal: a real kill -9 at any moment, also inside of a commit or a checkpoint, undoes no commit that was reported. */
+static void what_was_reported_survives_real_kills(void **state)
+{
+	struct spool_dir *d = *state;
+	int status, last = 0, said[2];
+
+	d->conf.max_size = 1 << 30;
+	txn_full(d);
+	put_file(d, 1, 0);
+	put_file(d, 2, 0);
+	commit(d);
+	for (int round = 1; round <= 12; round++) {
+		int commits = round * 5;
+		pid_t pid;
+
+		spool_close(d->s);
+		d->s = NULL;
+		assert_int_equal(pipe(said), 0);
+		pid = fork();
+		if (pid == 0)
+			work_until_killed(d, said[1], last + 1);
+		close(said[1]);
+		while (commits-- > 0)
+			assert_int_equal(read(said[0], &last, sizeof last), sizeof last);
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		while (read(said[0], &last, sizeof last) == sizeof last)
+			;
+		close(said[0]);
+		spool_dir_start(d);
+		assert_false(spool_salvaged(d->s)->happened);
+		assert_in_range(safe_of(d, 2), last, last + 1);
+		last = (int)safe_of(d, 2);
+		assert_int_equal(spool_verify(d->s, NULL, NULL, NULL), 0);
 	}
 }
 
@@ -183,6 +240,7 @@ static void a_database_keeps_its_page_size_and_works(void **state)
 static const struct CMUnitTest tests[] = {
 	T(a_normal_commit_survives_a_kill),
 	T(pages_that_are_written_twice_survive_a_kill),
+	T(what_was_reported_survives_real_kills),
 	T(what_could_not_be_written_undoes_its_transaction_and_no_other),
 	T(a_database_keeps_its_page_size_and_works),
 };
