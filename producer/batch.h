@@ -9,7 +9,8 @@
  * with that of the 40 header bytes: a new identity costs 40 bytes of CRC, never the batch.
  *
  * Invariants (batch_check)
- *  (1) one owner at a time, named by `state`; only the owner touches the struct.
+ *  (1) one owner at a time, named by `state`; only the owner touches the struct. But for the marks of its life on the wire:
+ *      they are the sender's whoever owns it, for a stream marks also what is at the journal.
  *  (2) bytes == sum of used over chunks, unless the bytes are elsewhere (chunks == NULL, BATCH_ABSENT).
  *  (3) record count, base sequence and partition never change once `planned` (a repeat must be recognised).
  *  (4) sum of ranges[].count == count when the batch has sources.
@@ -85,7 +86,7 @@ struct batch {
 	int16_t  producer_epoch;
 	int32_t  base_sequence;
 
-	/* Life on the wire; sender only. */
+	/* Life on the wire; sender only, whoever owns the batch. */
 	uint32_t attempts;
 	bool     maybe_written;		/* an attempt may have reached the broker and was not answered with "not written" */
 	bool     out_of_order;		/* the last answer was 45 */

@@ -43,7 +43,7 @@ struct broker {
 	int      port;
 	struct conn conn[CONN_KINDS];
 	struct node_metrics metrics;
-	uint32_t falls;				/* connections that failed: it may have been restarted */
+	uint64_t life;				/* no two are ever the same: another one when it may have been restarted unseen */
 	bool     gone;				/* nobody knows it any more: gets nothing new, used again for the next */
 	bool     suspect;			/* it went while nobody waited for it: looked at again before it is told */
 	bool     reported;			/* its fault was told */
@@ -80,6 +80,7 @@ struct sender {
 	struct loop loop;			/* loop_wake: any thread */
 	struct loop_timer timer;
 	uint64_t rng, round;
+	uint64_t lives;				/* that brokers have had */
 	int64_t  now_ms, wake_ms;		/* of this round; when the next is due */
 	int64_t  planned_at_ms;			/* the last round that had something recorded */
 	struct metadata metadata;
@@ -184,8 +185,6 @@ void sender_cut_name(struct batch *b, const struct api_produce_answer *a);
 void sender_evidence(struct sender *s);
 /* Before anything of this stream is sent again its leader has to be asked. */
 bool sender_must_ask(const struct sender *s, const struct stream *st, const struct broker *b);
-/* Which broker, and as of which life of it: for stream.vouched_by and answered_by. */
-uint64_t sender_life(const struct broker *b);
 int  sender_take_evidence(struct sender *s, struct conn *c, const struct request *r, const void *data, size_t n);
 void sender_evidence_lost(struct sender *s, const struct request *r);
 void sender_watch_clock(struct sender *s);

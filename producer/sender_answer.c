@@ -93,6 +93,7 @@ static void on_partition(void *arg, const struct api_produce_answer *a)
 	struct sender *s = pa->s;
 	struct batch *b = take_sent(pa, a);
 	const struct api_error *e = api_error(a->error);
+	const struct broker *br = pa->c->owner;
 	struct stream *st;
 
 	if (!b)
@@ -102,7 +103,7 @@ static void on_partition(void *arg, const struct api_produce_answer *a)
 	note_words(st, b, a, e);
 	answer(s, st, b, a);
 	if (e->class == API_ERR_NONE || e->class == API_ERR_DUPLICATE) {
-		st->answered_by = sender_life(pa->c->owner);
+		st->answered_by = br->life;
 		return;
 	}
 	if (st->cutting == b)

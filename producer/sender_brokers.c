@@ -59,7 +59,7 @@ struct broker *sender_broker_new(struct sender *s, int32_t id, const char *host,
 		return NULL;
 	for (int i = 0; i < CONN_KINDS; i++)
 		tickets[i] = b->conn[i].ticket;
-	*b = (struct broker){ .id = id, .port = port };
+	*b = (struct broker){ .id = id, .port = port, .life = ++s->lives };
 	snprintf(b->host, sizeof b->host, "%s", host);
 	for (int i = 0; i < CONN_KINDS; i++) {
 		conn_init(&b->conn[i], &s->conn_conf, b, host, port);
@@ -215,9 +215,11 @@ void sender_broker_down(struct sender *s, struct broker *b, const char *why)
 			sender_drop_bytes(s, st);
 	}
 	sender_lower_wake(s, s->now_ms);	/* it may have happened in the middle of a round */
+	/* One that failed may mean that it was restarted; and without any nobody would see that. */
+	if (why || !broker_up(b))
+		b->life = ++s->lives;
 	if (!why)
 		return;
-	b->falls++;
 	metadata_want_refresh(&s->metadata);
 	snprintf(text, sizeof text, "%s:%d: %s", b->host, b->port, why);
 	if (b->gone || b->reported || broker_up(b))

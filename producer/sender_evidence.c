@@ -4,7 +4,7 @@
  *	- its batches are so old that the broker may have forgotten the identity, or clocks cannot tell; or
  *	- the connection over which it was last answered is gone, and the leader lets us ask: a broker that was restarted, or
  *	  another leader, may have lost its memory. One cheap question.
- * A verdict holds as long as that broker's connections do, and until another attempt may have been written.
+ * A verdict holds as long as that broker's connections do (broker.life), and until another attempt may have been written.
  * Questions go over the last of a broker's connections, where they delay nobody's batches; a scan reads SCAN_BYTES at a time.
  * Invariant: an answer belongs to its stream only while stream.asked is its request.
  * Failure lost, or an error that passes: again after a backoff; FAULTS_MAX in a row count as "it cannot be asked". No memory:
@@ -56,11 +56,6 @@ void sender_watch_clock(struct sender *s)
 
 /* --- when --- */
 
-uint64_t sender_life(const struct broker *b)
-{
-	return (uint64_t)((uint32_t)b->id + 1u) << 32 | b->falls;
-}
-
 static bool may_ask_memory(const struct sender *s, const struct stream *st, const struct broker *b)
 {
 	return st->owner->unreadable_until_ms <= s->now_ms &&
@@ -73,11 +68,11 @@ bool sender_must_ask(const struct sender *s, const struct stream *st, const stru
 		return false;
 	if (st->doubt)
 		return true;
-	if (st->vouched_by == sender_life(b))
+	if (st->vouched_by == b->life)
 		return false;
 	if (!stream_young(st, clock_wall_ms()))
 		return true;
-	return st->answered_by != sender_life(b) && may_ask_memory(s, st, b);
+	return st->answered_by != b->life && may_ask_memory(s, st, b);
 }
 
 /* --- asking --- */
@@ -213,7 +208,7 @@ static void step(struct sender *s, struct stream *st)
 	e = st->evidence;
 	evidence_tick(e, s->now_ms);
 	if (e->step != EVIDENCE_WAIT && e->step != EVIDENCE_DONE) {
-		st->vouched_by = sender_life(b);
+		st->vouched_by = b->life;
 		ask(s, st, b);
 	}
 	if (e->step == EVIDENCE_DONE) {
@@ -328,10 +323,9 @@ int sender_take_evidence(struct sender *s, struct conn *c, const struct request 
 		rc = take_offset(s, c, r, data, n);
 	else
 		rc = take_records(s, c, r, data, n);
+	/* What vouches is the life that was asked: another one may have begun since. */
 	if (rc < 0)
 		again(s, st);
-	else
-		st->vouched_by = sender_life(c->owner);
 	sender_lower_wake(s, s->now_ms);
 	return rc;
 }

@@ -285,7 +285,7 @@ static void send_one(struct sender *s, struct stream *st)
 		return;
 	}
 	/* It may have lost its memory with its connections, as when an identity is new to it: one batch alone first. */
-	if (!st->sent && st->answered_by != sender_life(br))
+	if (!st->sent && st->answered_by != br->life)
 		st->warm = false;
 	if (sender_must_ask(s, st, br)) {
 		sender_lower_wake(s, s->now_ms);	/* its connection failed in this very round */

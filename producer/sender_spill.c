@@ -280,12 +280,15 @@ static void give_back(struct sender *s, struct lane *l)
 	lane_add_backlog(l, n);
 }
 
-/* What is to go next has no bytes. */
+/* What is to go next has no bytes. While they are fetched, or kept elsewhere, they are the journal's to look at. */
 static bool lacks_next(const struct stream *st)
 {
-	for (uint32_t i = 0; i < st->count; i++)
-		if (st->slots[i]->state != BATCH_SENT)
-			return batch_absent(st->slots[i]);
+	for (uint32_t i = 0; i < st->count; i++) {
+		const struct batch *b = st->slots[i];
+
+		if (b->state != BATCH_SENT)
+			return b->state == BATCH_LOADING || (b->state == BATCH_PLANNED && batch_absent(b));
+	}
 	return false;
 }
 

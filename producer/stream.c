@@ -367,7 +367,9 @@ void stream_settle(struct stream *s)
 void stream_withdraw(struct stream *s, bool uncertain)
 {
 	for (uint32_t i = 0; i < s->count; i++) {
-		s->slots[i]->uncertain |= uncertain && s->slots[i]->maybe_written;
+		/* The journal, which may be at work on others of them, reads this. */
+		if (uncertain && s->slots[i]->maybe_written)
+			s->slots[i]->uncertain = true;
 		stream_not_written(s->slots[i]);
 	}
 	stream_settle(s);

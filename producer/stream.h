@@ -108,8 +108,8 @@ struct stream {
 	bool     restored;		/* has had batches of an earlier life */
 	bool     age_unknown;		/* clocks cannot tell how old its batches are */
 	bool     create_time;		/* the topic answers first attempts without a time, repeats with one */
-	uint64_t vouched_by;		/* the broker whose evidence holds; 0: there is none (sender_evidence.c) */
-	uint64_t answered_by;		/* the one that gave the last good answer */
+	uint64_t vouched_by;		/* the life of a broker whose evidence holds; 0: there is none (sender_evidence.c) */
+	uint64_t answered_by;		/* the one that gave the last good answer; 0: none */
 
 	/* For status. */
 	uint64_t acked_records, acked_bytes;

@@ -39,7 +39,7 @@ static void set(struct fixture *f, const char *name, const char *value)
 		fail_msg("%s: %s", name, err.text);
 }
 
-static struct fixture *fixture_of(void **state, const char *profile, const char *expiration_ms)
+static struct fixture *fixture_with(void **state, const char *profile, const char *key, const char *value)
 {
 	static const char *const keys[][2] = {
 		{ "retry.backoff.ms", "10" }, { "retry.backoff.max.ms", "100" }, { "reconnect.backoff.ms", "10" },
@@ -55,13 +55,18 @@ static struct fixture *fixture_of(void **state, const char *profile, const char 
 	set(f, "bootstrap.servers", fake_address(f->fake));
 	for (size_t i = 0; i < COUNT(keys); i++)
 		set(f, keys[i][0], keys[i][1]);
-	set(f, "producer.id.expiration.ms", expiration_ms);
+	set(f, key, value);
 	if (producer_open_journaled(f->c, &f->j, &f->p, &err) < 0)
 		fail_msg("open: %s", err.text);
 	f->lane = producer_lane(f->p, "t", 0);
 	fake_topic_set(f->fake, "t", "message.timestamp.type", 0);	/* it is there from now on */
 	*state = f;
 	return f;
+}
+
+static struct fixture *fixture_of(void **state, const char *profile, const char *expiration_ms)
+{
+	return fixture_with(state, profile, "producer.id.expiration.ms", expiration_ms);
 }
 
 static struct fixture *fixture(void **state)
@@ -94,7 +99,7 @@ static void start(struct fixture *f)
 		fail_msg("start: %s", err.text);
 }
 
-static void append(struct fixture *f, int n)
+static void append_to(struct fixture *f, struct lane *l, int n)
 {
 	char value[16];
 
@@ -103,12 +108,17 @@ static void append(struct fixture *f, int n)
 		struct source_range r = { .file_id = 1, .from = i, .to = i + 1, .count = 1 };
 
 		snprintf(value, sizeof value, "%06d", i);
-		lane_begin(f->lane, clock_mono_ms(), clock_wall_ms());
-		assert_int_equal(lane_append(f->lane, &(struct lane_record){ .value = value, .value_len = 6, .timestamp = -1,
+		lane_begin(l, clock_mono_ms(), clock_wall_ms());
+		assert_int_equal(lane_append(l, &(struct lane_record){ .value = value, .value_len = 6, .timestamp = -1,
 									     .source = &r }), 0);
-		lane_end(f->lane);
+		lane_end(l);
 	}
-	lane_seal(f->lane);
+	lane_seal(l);
+}
+
+static void append(struct fixture *f, int n)
+{
+	append_to(f, f->lane, n);
 }
 
 #define wait_for(condition) do { \
@@ -610,6 +620,61 @@ static void a_broker_that_lost_its_memory_with_its_connections_doubles_nothing(v
 	assert_int_equal(f->mock.uncertain, 0);
 }
 
+/* By whatever way the connections to it ended: nobody saw a connection fail here. */
+static void nor_does_one_that_is_met_anew(void **state)
+{
+	struct fixture *f = fixture(state);
+	struct lane *other = producer_lane(f->p, "u", 0);
+
+	start(f);
+	append(f, 10);
+	drain(f);
+	fake_fault(f->fake, 0, FAULT_SWALLOW, 0, 1);
+	append(f, 10);
+	wait_for(fake_records(f->fake, "t", 0) == 20);
+	fake_forget(f->fake);
+	fake_fault_api(f->fake, FAKE_METADATA, FAULT_ERROR, 129, 1);	/* begin again with bootstrap.servers */
+	append_to(f, other, 10);	/* of a topic that must be asked for */
+	append(f, 10);
+	drain(f);
+	assert_times(f, 0, 20, 1);
+	assert_times(f, 30, 40, 1);
+	assert_int_equal(fake_records(f->fake, "t", 0), 30);
+	assert_int_equal(f->mock.uncertain, 0);
+}
+
+static bool connected(struct fixture *f)
+{
+	struct producer_stat st;
+	bool up = true;
+
+	if (producer_stat(f->p, &st) == 0) {
+		up = st.any_broker_up;
+		producer_stat_release(&st);
+	}
+	return up;
+}
+
+/* With no memory of us it takes the second batch behind the first that it refused. */
+static void one_that_was_left_alone_for_a_while_gets_one_batch_first(void **state)
+{
+	struct fixture *f = fixture_with(state, NULL, "connections.max.idle.ms", "50");
+
+	start(f);
+	append(f, 10);
+	drain(f);
+	wait_for(!connected(f));
+	fake_forget(f->fake);
+	fake_fault(f->fake, 0, FAULT_ERROR, 19, 1);
+	append(f, 10);
+	append(f, 10);
+	drain(f);
+	for (int i = 0; i < 30; i++)
+		assert_int_equal(strtol(fake_record(f->fake, "t", 0, (size_t)i), NULL, 10), i);
+	assert_int_equal(fake_records(f->fake, "t", 0), 30);
+	assert_int_equal(f->mock.uncertain, 0);
+}
+
 /* Its owner is the journal then. */
 static void what_is_on_its_way_to_the_spool_is_found_only_when_it_is_there(void **state)
 {
@@ -695,6 +760,8 @@ int main(int argc, char **argv)
 		T(a_refused_repeat_that_is_not_in_the_log_is_cut),
 		T(a_refused_repeat_that_nobody_may_look_for_is_uncertain_and_cut),
 		T(a_broker_that_lost_its_memory_with_its_connections_doubles_nothing),
+		T(nor_does_one_that_is_met_anew),
+		T(one_that_was_left_alone_for_a_while_gets_one_batch_first),
 		T(what_is_on_its_way_to_the_spool_is_found_only_when_it_is_there),
 		T(nor_does_one_that_cannot_be_asked_for_producers_once_it_may_have_forgotten),
 		T(without_the_right_to_read_it_is_believed_for_as_long_as_it_is_young),
