@@ -557,7 +557,7 @@ static void journal_plan(void *arg, struct list *batches)
 		struct batch *b = list_entry(it, struct batch, node);
 
 		/* Nothing of it is recorded: a crash leaves it to its file. Rows are, or they would be handed over again. */
-		if (st->may_double && !b->row_id && !b->ledger_id) {
+		if (st->may_double && !b->row_id && !b->ledger_id && !b->lost_ranges) {
 			list_remove(&b->node);
 			list_push_back(&at_once, &b->node);
 		}
@@ -588,7 +588,10 @@ static void journal_lost(void *arg, struct list *batches)
 	list_each(it, batches) {
 		const struct batch *b = list_entry(it, struct batch, node);
 
-		log_error("lines in flight when the last run ended are no longer in their file or row: counted as dropped",
+		log_error(b->uncertain || b->maybe_written ?
+			"lines in flight when the last run ended are no longer in their file or row: counted as dropped, "
+			"though they may be in Kafka" :
+			"lines in flight when the last run ended are no longer in their file or row: counted as dropped",
 			KS("topic", b->topic), KI("partition", b->partition), KI("records", b->count),
 			KI("file_id", b->range_count ? b->ranges[0].file_id : 0),
 			KI("from", b->range_count ? b->ranges[0].from : 0), KI("row", b->row_id));

@@ -56,15 +56,23 @@ static int apply_notes(struct state *st, struct err *e)
 
 struct spool_range *state_ranges(const struct batch *b)
 {
-	struct spool_range *r = mem_array(struct spool_range, b->range_count ? b->range_count : 1);
+	uint32_t n = b->range_count + b->lost_ranges;
+	struct spool_range *r = mem_array(struct spool_range, n ? n : 1);
 
-	for (uint32_t i = 0; r && i < b->range_count; i++) {
+	for (uint32_t i = 0; r && i < n; i++) {
 		const struct source_range *from = &b->ranges[i];
 
 		r[i] = (struct spool_range){ .file_id = from->file_id, .from = from->from, .to = from->to,
 			.marker = from->marker, .count = from->count, .route = from->route, .filtered = from->filtered };
 	}
 	return r;
+}
+
+/* What no file holds any more ends here; the broker may have it. */
+static int drop_lost(struct spool *s, const struct batch *b, const struct spool_range *ranges, struct err *e)
+{
+	return spool_drop(s, b->topic, b->partition, ranges + b->range_count, b->lost_ranges, (uint64_t)b->dropped,
+			  SPOOL_LOSS_GONE, e);
 }
 
 int state_plan_one(struct spool *s, struct batch *b, struct err *e)
@@ -92,16 +100,32 @@ int state_plan_one(struct spool *s, struct batch *b, struct err *e)
 	if (!ranges)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	memcpy(l.topic_id, b->topic_id, sizeof l.topic_id);
-	if (b->ledger_id && b->uncertain)
-		rc = spool_uncertain(s, b->ledger_id, e);
 	/* Withdrawn: the new identity takes the place of the old one. */
-	if (b->ledger_id && rc >= 0)
+	if (b->ledger_id)
 		rc = spool_unplan(s, b->ledger_id, e);
+	if (b->lost_ranges && rc >= 0)
+		rc = drop_lost(s, b, ranges, e);
 	if (rc >= 0)
 		rc = spool_plan(s, &l, e);
+	/* Of what is sent again alone. */
+	if (b->ledger_id && b->uncertain && rc >= 0)
+		rc = spool_uncertain(s, l.id, e);
 	b->planned_id = l.id;
 	mem_free(ranges);
 	return rc;
+}
+
+static void say_lost(const struct batch *b)
+{
+	for (uint32_t i = 0; i < b->lost_ranges; i++) {
+		const struct source_range *r = &b->ranges[b->range_count + i];
+
+		log_error(b->uncertain ? "lines in flight when the last run ended are no longer in their file: counted as dropped, "
+					 "though they may be in Kafka" :
+			  "lines in flight when the last run ended are no longer in their file: counted as dropped",
+			  KS("topic", b->topic), KI("partition", b->partition), KI("records", r->count),
+			  KI("file_id", r->file_id), KI("from", r->from), KI("to", r->to));
+	}
 }
 
 void state_plan_done(struct batch *b)
@@ -114,6 +138,7 @@ void state_plan_done(struct batch *b)
 			KS("topic", b->topic), KI("partition", b->partition), KI("records", b->count),
 			KI("file_id", known ? r->file_id : 0), KI("from", known ? r->from : 0),
 			KI("to", known ? r[b->range_count - 1].to : 0), KI("row", b->row_id));
+	say_lost(b);
 	b->uncertain = false;
 	b->ledger_id = b->planned_id;
 }
@@ -187,6 +212,18 @@ static int commit_ledger(struct state *st, int64_t now, struct err *e)
 	return rc;
 }
 
+/* The positions that what was lost has moved, and the producer's books: under their lock. */
+static void shrink_planned(struct state *st)
+{
+	list_each(it, &st->todo.plans) {
+		struct batch *b = list_entry(it, struct batch, node);
+
+		for (uint32_t i = 0; i < b->lost_ranges; i++)
+			state_publish_file(st, b->ranges[b->range_count + i].file_id);
+		producer_shrunk(st->producer, b);
+	}
+}
+
 /* Returns how many lines came to their end without having been read into a lane. */
 static uint64_t notes_done(struct state *st, int64_t now)
 {
@@ -252,6 +289,7 @@ bool state_commit_ledger(struct state *st, int64_t now)
 	books_lock(st->books);
 	spool_totals(st->spool, &st->books->totals);
 	st->books->read += unread;		/* no run of a lane has counted them */
+	shrink_planned(st);
 	if (!list_empty(&w->acks))
 		producer_recorded(st->producer, &w->acks);
 	books_unlock(st->books);

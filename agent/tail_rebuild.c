@@ -5,6 +5,10 @@
  * record section prove it; where they do not fit, the file no longer holds these lines.
  *
  * The batch is built beside the absent one, which stays as it is when something fails.
+ *
+ * Of a batch that cannot be built again a survey tells what is left. Its checksum proves nothing then, for what it was made of
+ * is not all there; so a range is believed when it makes as many records as it did and the bytes before its end hash to its
+ * marker. If all of them are believed and the checksum does not fit, nobody knows which of them are wrong: none is.
  * Threads: tail; after its end the caller's, then nothing else changes the files.
  */
 #include <errno.h>
@@ -13,6 +17,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
+#include "agent/base/mem.h"
 #include "agent/identity.h"
 #include "agent/line.h"
 #include "agent/tail_inside.h"
@@ -25,6 +30,7 @@ struct rebuilding {
 	struct window window;
 	size_t max_line;		/* the window's */
 	const struct recipe *recipe;	/* of the range's route */
+	bool prove;			/* each range by its marker */
 };
 
 static int fit_window(struct rebuilding *r, size_t max_line)
@@ -74,6 +80,13 @@ static int64_t lay_lines(struct rebuilding *r, const struct spool_route *route, 
 	return (int64_t)used;
 }
 
+static bool ends_as_it_did(const struct source_range *s, const struct file *f)
+{
+	uint64_t h;
+
+	return identity_read_marker(f->fd, s->to, &h) == 0 && (!s->marker || h == s->marker);
+}
+
 static int lay_from(struct rebuilding *r, const struct source_range *s, const struct file *f)
 {
 	const struct spool_route *route = route_by_id(r->t, s->route);
@@ -101,7 +114,7 @@ static int lay_from(struct rebuilding *r, const struct source_range *s, const st
 			return n < 0 ? (int)n : ERR_BAD_DATA;
 		at += n;
 	}
-	return rc;
+	return rc == 0 && r->prove && !ends_as_it_did(s, f) ? ERR_BAD_DATA : rc;
 }
 
 static int lay_range(struct rebuilding *r, const struct source_range *s)
@@ -160,13 +173,111 @@ int rebuild(struct tail *t, struct batch *b)
 	return rc;
 }
 
+/* --- what is left of one that cannot be built again --- */
+
+/* Out of b's ranges from..to into a batch beside it. */
+static int lay_some(struct rebuilding *r, const struct batch *b, uint32_t from, uint32_t to)
+{
+	int rc = 0;
+
+	r->b = batch_new(r->now_ms, b->base_timestamp);
+	if (!r->b)
+		return ERR_AGAIN;
+	for (uint32_t i = from; i < to && rc == 0; i++)
+		rc = lay_range(r, &b->ranges[i]);
+	return rc;
+}
+
+static void let_go(struct rebuilding *r)
+{
+	batch_free(r->b, r->m);
+	r->b = NULL;
+}
+
+/* 0; ERR_BAD_DATA: it is not there any more; others: it cannot be told now. */
+static int look_for(struct rebuilding *r, const struct batch *b, uint32_t i)
+{
+	int rc = lay_some(r, b, i, i + 1);
+
+	if (rc == 0 && r->b->count != (int32_t)b->ranges[i].count)
+		rc = ERR_BAD_DATA;
+	let_go(r);
+	return rc;
+}
+
+/* To the end of b's ranges goes what `lost` says; order stays. */
+static void part_ranges(struct batch *b, const struct source_range *was, const bool *lost)
+{
+	uint32_t n = b->range_count, left = 0, at;
+
+	for (uint32_t i = 0; i < n; i++)
+		left += !lost[i];
+	at = left;
+	left = 0;
+	for (uint32_t i = 0; i < n; i++)
+		b->ranges[lost[i] ? at++ : left++] = was[i];
+	b->range_count = left;
+	b->lost_ranges += n - left;
+}
+
+/* The checksum of what is left, which a later building must give again. */
+static int seal_rest(struct rebuilding *r, struct batch *b, const struct source_range *was, const bool *lost, uint32_t n_lost)
+{
+	uint32_t n = b->range_count;
+	int rc;
+
+	part_ranges(b, was, lost);
+	rc = lay_some(r, b, 0, b->range_count);
+	if (rc == 0) {
+		batch_seal_crc(r->b);
+		if (!n_lost && r->b->raw_crc != b->raw_crc)
+			rc = ERR_BAD_DATA;
+	}
+	if (rc == 0) {
+		b->raw_crc = r->b->raw_crc;
+		b->raw_bytes = r->b->bytes;
+	} else {
+		/* As if it had not been looked at. */
+		memcpy(b->ranges, was, n * sizeof *was);
+		b->range_count = n;
+		b->lost_ranges -= n_lost;
+	}
+	let_go(r);
+	return rc == ERR_BAD_DATA && n_lost ? ERR_AGAIN : rc;	/* it changes while it is looked at */
+}
+
+static int survey(struct tail *t, struct batch *b)
+{
+	struct rebuilding r = { .t = t, .m = producer_budget(t->conf.producer), .now_ms = clock_mono_ms(), .prove = true };
+	struct source_range *was = mem_array(struct source_range, b->range_count);
+	bool *lost = mem_array(bool, b->range_count);
+	uint32_t n_lost = 0;
+	int rc = was && lost ? 0 : ERR_AGAIN;
+
+	for (uint32_t i = 0; i < b->range_count && rc == 0; i++) {
+		rc = look_for(&r, b, i);
+		was[i] = b->ranges[i];
+		lost[i] = rc == ERR_BAD_DATA;
+		n_lost += lost[i];
+		rc = lost[i] ? 0 : rc;
+	}
+	if (rc == 0 && n_lost == b->range_count)
+		rc = ERR_BAD_DATA;
+	if (rc == 0)
+		rc = seal_rest(&r, b, was, lost, n_lost);
+	window_close(&r.window);
+	mem_free(was);
+	mem_free(lost);
+	return rc == ERR_NOMEM ? ERR_AGAIN : rc;
+}
+
 void rebuild_batch(struct tail *t, struct batch *b)
 {
-	int rc = rebuild(t, b);
+	int rc = b->gone ? survey(t, b) : rebuild(t, b);
 
 	/* Only what is known to be wrong is given up; what cannot be read now may be read later. */
-	if (rc == ERR_BAD_DATA)
-		log_warn("a batch cannot be built again, its files no longer hold these lines", KS("topic", b->topic),
+	if (rc == ERR_BAD_DATA && !b->gone)
+		log_warn("a batch cannot be built again, its files no longer hold all of its lines", KS("topic", b->topic),
 			 KI("records", b->count), KI("ranges", b->range_count), KE(rc));
 	producer_loaded(t->conf.producer, b, rc);
 }

@@ -214,15 +214,28 @@ void lane_uncount_bytes(struct batch *b)
 	b->lane_bytes = 0;
 }
 
+static void uncount(struct accum *a, struct batch *b, int32_t n)
+{
+	atomic_fetch_sub_explicit(&a->in_memory, (uint64_t)n, memory_order_relaxed);
+	if (b->lane)
+		atomic_fetch_sub_explicit(&b->lane->in_memory, (uint64_t)n, memory_order_relaxed);
+}
+
+void accum_shrunk(struct accum *a, struct batch *b)
+{
+	if (b->counted)
+		uncount(a, b, b->dropped);
+	b->dropped = 0;
+	b->lost_ranges = 0;
+}
+
 void accum_uncount(struct accum *a, struct batch *b)
 {
 	lane_uncount_bytes(b);
 	if (!b->counted)
 		return;
 	b->counted = false;
-	atomic_fetch_sub_explicit(&a->in_memory, (uint64_t)b->count, memory_order_relaxed);
-	if (b->lane)
-		atomic_fetch_sub_explicit(&b->lane->in_memory, (uint64_t)b->count, memory_order_relaxed);
+	uncount(a, b, b->count + b->dropped);
 }
 
 void accum_settled(struct accum *a, struct batch *b)

@@ -13,7 +13,7 @@
  *      they are the sender's whoever owns it, for a stream marks also what is at the journal.
  *  (2) bytes == sum of used over chunks, unless the bytes are elsewhere (chunks == NULL, BATCH_ABSENT).
  *  (3) record count, base sequence and partition never change once `planned` (a repeat must be recognised).
- *  (4) sum of ranges[].count == count when the batch has sources.
+ *  (4) sum of ranges[].count == count when the batch has sources, and is not gone.
  */
 #ifndef SPILLWAY_BATCH_H
 #define SPILLWAY_BATCH_H
@@ -92,6 +92,8 @@ struct batch {
 	bool     out_of_order;		/* the last answer was 45 */
 	uint8_t  gaps;			/* batches of its identity before it that were abandoned */
 	bool     load_failed;		/* said once */
+	bool     gone;			/* its bytes as they were are nowhere any more (stream_gone.c) */
+	bool     surveyed;		/* gone, and the journal has told what is left of it */
 	uint8_t  stop_step;		/* the orderly end: 1 was fetched, 2 was handed over */
 	bool     proven;		/* a later batch of this identity was acknowledged, so this one is in the log */
 	bool     sealed_live;		/* sealed here and neither acknowledged, failed nor kept elsewhere (lane.h) */
@@ -106,6 +108,8 @@ struct batch {
 
 	struct source_range *ranges;
 	uint32_t range_count, range_cap;
+	uint32_t lost_ranges;		/* surveyed: so many behind these are nowhere any more; until that is recorded */
+	int32_t  dropped;		/* their records, no longer in count but still counted; until that is recorded */
 	struct batch_callback *callbacks;	/* one for each record, or NULL */
 	uint32_t callback_cap;
 

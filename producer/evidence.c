@@ -64,6 +64,14 @@ static void wait_until(struct evidence *e, int64_t at_ms)
 	e->wait_until_ms = at_ms;
 }
 
+static bool gone(const struct evidence *e)
+{
+	for (uint32_t i = 0; i < e->count; i++)
+		if (e->items[i].gone && e->items[i].maybe && !e->items[i].found)
+			return true;
+	return false;
+}
+
 /* Where to look first, or on. */
 static void look_into_log(struct evidence *e)
 {
@@ -92,7 +100,7 @@ static void conclude(struct evidence *e, int64_t asked_ms)
 
 	/* And where somebody else's batch stands a repeat would be taken for it. */
 	e->conf.resend &= !out_of_line(e) && !e->foreign;
-	if (!missing(e) || (whole && e->conf.resend)) {
+	if (!missing(e) || (whole && e->conf.resend && !gone(e))) {
 		done(e, EVIDENCE_SCANNED);
 	} else if (!e->settled || asked_ms < e->conf.settle_at_ms) {
 		wait_until(e, e->conf.settle_at_ms);
@@ -183,6 +191,7 @@ void evidence_take_producers(struct evidence *e, int64_t asked_ms)
 	/* Whoever is somewhere else with this identity will not take ours. */
 	if (e->other || (e->seen && !alive && one_identity(e)))
 		e->conf.resend = false;
+	e->forgotten = !e->seen;
 	e->behind = e->seen && n < 0 && ends_before(e, e->seen_sequence);
 	e->tail = n > 0 && e->items[n - 1].maybe && !e->items[n - 1].found && !e->items[n - 1].foreign;
 	alive = alive && e->seen_ms >= e->conf.alive_since_ms;

@@ -47,6 +47,7 @@ struct evidence_item {
 	int64_t producer_id; int16_t epoch; int32_t base_sequence, count; int64_t base_timestamp;
 	bool    maybe;			/* may have been written; else it is known not to be, and only its boundary counts */
 	bool    found; int64_t offset;
+	bool    gone;			/* it cannot go again: only found, absent or unknown will do */
 	bool    foreign;		/* somebody else's batch has its sequences */
 };
 
@@ -74,6 +75,7 @@ struct evidence {
 	bool    unreadable;		/* this leader does not let us look into the log, or cannot */
 	bool    settled;		/* nothing of ours could come any more when the present look began */
 	bool    tail;			/* the leader remembers what is not committed yet */
+	bool    forgotten;		/* it was asked, and does not remember the identity */
 	bool    behind;			/* its memory ends before our oldest: it lost what it had acknowledged */
 	bool    foreign;		/* of any of them */
 	bool    append_time;		/* found, in a topic that stamps batches itself */

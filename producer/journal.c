@@ -135,6 +135,11 @@ void producer_planned(struct producer *p, struct list *batches, int rc)
 	}
 }
 
+void producer_shrunk(struct producer *p, struct batch *b)
+{
+	accum_shrunk(&p->accum, b);
+}
+
 void producer_recorded(struct producer *p, struct list *batches)
 {
 	struct batch *b;
@@ -223,7 +228,7 @@ void producer_pack(struct producer *p, struct batch *b)
 void producer_loaded(struct producer *p, struct batch *b, int rc)
 {
 	/* Rebuilt bytes have a CRC of their own. */
-	if (rc == 0)
+	if (rc == 0 && !b->gone)
 		producer_pack(p, b);
 	queue_answer(p, b, rc);
 }

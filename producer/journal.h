@@ -33,6 +33,8 @@
  * (OUT_OF_ORDER_SEQUENCE_NUMBER) in recovery followed by a success of a later batch proves the earlier one written.
  * Where the broker may have forgotten the identity, or answers prove nothing, its memory of producers and its log are asked
  * first. What is not there is planned again under a fresh identity, and so is, with `uncertain`, what nobody can tell of.
+ * A batch that load() cannot build again out of its sources is asked for as well. Only if it is not there, or nobody can tell,
+ * load() is asked once more, with `gone` set, for what is left of it. That is planned again; plan() drops the rest.
  *
  * Threads: the journal's functions are called on the sender thread and must not wait. producer_* functions below may be
  * called from any thread; they queue and wake the sender.
@@ -49,11 +51,14 @@ struct producer_journal {
 	 * be proven to be in Kafka is sent again under another identity then, instead of being held. */
 	bool may_double;
 	/* List arguments: the callee takes every element. */
+	/* With lost_ranges: those end as dropped, in the same transaction; then producer_shrunk. */
 	void (*plan)(void *arg, struct list *batches);
 	void (*acked)(void *arg, struct list *batches);
-	/* Batches of an earlier life whose bytes load() could not bring back: counted as dropped, then producer_recorded(). */
+	/* Batches of an earlier life of which load() could not bring anything back: counted as dropped, then producer_recorded(). */
 	void (*lost)(void *arg, struct list *batches);
 	void (*spill)(void *arg, struct list *batches);
+	/* b->gone: no bytes are wanted, but ranges that hold their records no longer go to the end of its ranges, range_count counts
+	 * the others, lost_ranges those; raw_crc and raw_bytes are of the others' records. ERR_BAD_DATA: nothing is left. */
 	void (*load)(void *arg, struct batch *b);
 	void (*replace)(void *arg, struct batch *b);
 	/* Batches of a lane that waits (producer_waiting_lane): their source is to go on at the oldest of these records again.
@@ -148,6 +153,7 @@ void producer_set_partitions(struct producer *p, const char *topic, int32_t coun
 /* --- answers of the journal: any thread; they take the batches back --- */
 
 void producer_planned(struct producer *p, struct list *batches, int rc);	/* rc < 0: nothing is recorded; retried later */
+void producer_shrunk(struct producer *p, struct batch *b);			/* before producer_planned: what it lost is recorded */
 void producer_recorded(struct producer *p, struct list *batches);		/* frees them at once, on the caller's thread */
 /* rc 0: bytes are safe elsewhere (row_id set), or the batch was given up and is recorded so (row_id 0; only one that is not
  * placed). rc < 0: they are not; the lane keeps them and tries again after retry_ms. ERR_SPOOL_FULL may be said of some lanes
@@ -190,7 +196,7 @@ void producer_stop(struct producer *p, bool (*keep)(void *arg, const struct batc
 /* --- looking in: any thread --- */
 
 /* Records in batches that are neither recorded nor kept elsewhere. Changes only inside lane_append..lane_end,
- * producer_restore, producer_recorded, producer_spilled and producer_replaced (on the caller's thread), so that a caller
+ * producer_restore, producer_shrunk, producer_recorded, producer_spilled and producer_replaced (on the caller's thread), so that a caller
  * can move its own counters together with it under one lock of its own. */
 uint64_t producer_in_memory(const struct producer *p);
 

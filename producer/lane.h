@@ -209,5 +209,7 @@ int  accum_seal_all(struct accum *a);
 void lane_uncount_bytes(struct batch *b);
 /* Takes a batch's records out of the books of memory, if they are in. Any thread that owns b. */
 void accum_uncount(struct accum *a, struct batch *b);
+/* What it has lost is recorded. */
+void accum_shrunk(struct accum *a, struct batch *b);
 
 #endif

@@ -264,11 +264,20 @@ static void retry_at_journal(struct sender *s)
 
 void sender_load_answered(struct sender *s, struct batch *b)
 {
+	bool nowhere = b->error == ERR_BAD_DATA || b->error == ERR_CORRUPT;
+
 	if (b->error == 0) {
+		b->surveyed = b->gone;
 		b->state = BATCH_PLANNED;
 		return;
 	}
-	if (b->error == ERR_BAD_DATA || b->error == ERR_CORRUPT) {
+	if (nowhere && !b->gone && !b->row_id && b->range_count) {
+		b->state = BATCH_PLANNED;
+		b->error = 0;
+		stream_gone(sender_stream(s, b), b);
+		return;
+	}
+	if (nowhere) {
 		stream_abandon(sender_stream(s, b), b, b->error, s->now_ms, &s->done);
 		return;
 	}

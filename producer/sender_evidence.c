@@ -197,10 +197,16 @@ static void step(struct sender *s, struct stream *st)
 
 	if (!b || !sender_want(s, &b->conn[CONN_MAIN]) || !conn_up(&b->conn[CONN_MAIN]))
 		return;
+	if (!st->doubt && !st->voided && stream_gone_asks(st))
+		stream_doubt(st, DOUBT_GONE, 0, s->now_ms);
 	if (!st->doubt && !st->sent && !st->voided && sender_must_ask(s, st, b))
 		stream_doubt(st, DOUBT_BEFORE, 0, s->now_ms);
 	if (!stream_doubt_ready(st) || st->asked)
 		return;
+	if (!st->conf->idempotent) {
+		stream_gone_blind(st);
+		return;
+	}
 	if (!st->evidence && stream_doubt_begin(st, clock_wall_ms()) < 0) {
 		sender_lower_wake(s, s->now_ms + RETRY_MS);
 		return;

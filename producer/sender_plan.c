@@ -239,12 +239,15 @@ static void plan_again(struct sender *s)
 {
 	list_each(it, &s->streams) {
 		struct stream *st = list_entry(it, struct stream, node);
+		struct batch *b;
 
+		b = stream_gone_next(st);
+		if (b)
+			sender_load(s, b);
 		if (!stream_renew(st, &s->id, s->now_ms))
 			continue;
 		for (uint32_t i = 0; i < st->count; i++) {
-			struct batch *b = st->slots[i];
-
+			b = st->slots[i];
 			b->cluster_id = metadata_cluster_id(&s->metadata);
 			renew_old_timestamps(s, b);
 			if (b->lane)

@@ -146,7 +146,7 @@ static bool keep_one(struct sender *s, struct batch *b)
 	    !s->keep(s->keep_arg, b))
 		return false;
 	if (batch_absent(b)) {
-		if (b->stop_step)
+		if (b->stop_step || b->gone)
 			return false;
 		b->stop_step = 1;
 		b->state = BATCH_LOADING;

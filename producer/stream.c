@@ -81,7 +81,7 @@ void stream_release(struct stream *s)
 	s->cap = 0;
 }
 
-static bool same_identity(const struct batch *a, const struct batch *b)
+bool stream_same_identity(const struct batch *a, const struct batch *b)
 {
 	return a->producer_id == b->producer_id && a->producer_epoch == b->producer_epoch;
 }
@@ -142,7 +142,7 @@ static bool sequence_before(const struct batch *a, const struct batch *b)
 {
 	uint32_t ahead = ((uint32_t)b->base_sequence - (uint32_t)a->base_sequence) & 0x7fffffffu;
 
-	return same_identity(a, b) && ahead && ahead < 0x40000000u;
+	return stream_same_identity(a, b) && ahead && ahead < 0x40000000u;
 }
 
 int stream_restore(struct stream *s, struct batch *b)
@@ -245,7 +245,7 @@ static struct batch *next_recovering(const struct stream *s)
 	if (s->sent)
 		return NULL;
 	for (uint32_t i = 0; i < s->count; i++)
-		if (s->slots[i]->attempts > 0 && !s->slots[i]->out_of_order)
+		if (s->slots[i]->attempts > 0 && !s->slots[i]->out_of_order && !s->slots[i]->gone)
 			return s->slots[i];
 	return NULL;
 }
@@ -266,10 +266,10 @@ struct batch *stream_next(const struct stream *s, int64_t now_ms, int64_t *wake_
 {
 	struct batch *b;
 
-	if (s->count == 0 || s->voided || s->cutting || s->doubt || (s->need_id && !s->recovering))
+	if (s->count == 0 || s->voided || s->cutting || s->doubt || (s->need_id && !s->recovering) || stream_gone_asks(s))
 		return NULL;
 	b = s->recovering ? next_recovering(s) : next_flowing(s);
-	if (!b || b->state != BATCH_PLANNED)
+	if (!b || b->state != BATCH_PLANNED || b->gone)
 		return NULL;
 	if (s->retry_at_ms > now_ms) {
 		if (s->retry_at_ms < *wake_ms)
@@ -334,7 +334,7 @@ static uint32_t count_ever_sent(const struct stream *s, uint32_t *ret_aside)
 	*ret_aside = 0;
 	for (uint32_t i = 0; i < s->count; i++) {
 		n += s->slots[i]->attempts > 0;
-		*ret_aside += s->slots[i]->attempts > 0 && s->slots[i]->out_of_order;
+		*ret_aside += s->slots[i]->attempts > 0 && (s->slots[i]->out_of_order || s->slots[i]->gone);
 	}
 	return n;
 }
@@ -344,7 +344,7 @@ static uint32_t count_ever_sent(const struct stream *s, uint32_t *ret_aside)
 static bool behind_one_gap(const struct stream *s)
 {
 	for (uint32_t i = 0; i < s->count; i++)
-		if (!s->slots[i]->gaps || s->slots[i]->gaps != s->slots[0]->gaps || !same_identity(s->slots[i], s->slots[0]))
+		if (!s->slots[i]->gaps || s->slots[i]->gaps != s->slots[0]->gaps || !stream_same_identity(s->slots[i], s->slots[0]))
 			return false;
 	return s->count > 0;
 }
@@ -358,7 +358,7 @@ void stream_not_written(struct batch *b)
 
 void stream_settle(struct stream *s)
 {
-	s->recovering = s->passing = s->progress = s->renumber = false;
+	s->recovering = s->passing = s->progress = s->renumber = s->probing = false;
 	s->hold_code = 0;
 	s->failures = 0;
 	s->retry_at_ms = 0;
@@ -384,6 +384,10 @@ static void judge_all_out_of_order(struct stream *s, int64_t now_ms)
 		/* An earlier one was lost on the way and has been repaired: these are next in line now. */
 		s->progress = false;
 		back_off(s, now_ms);
+	} else if (stream_gone_unwritten(s)) {
+		stream_withdraw(s, false);
+	} else if (stream_any_gone(s)) {
+		stream_doubt(s, DOUBT_GONE, 0, now_ms);
 	} else if (s->conf->journaled && !s->conf->may_double && !behind_one_gap(s)) {
 		stream_doubt(s, DOUBT_ANSWERS, CODE_OUT_OF_ORDER, now_ms);
 	} else if (s->conf->journaled) {
@@ -401,7 +405,7 @@ static void judge(struct stream *s, int64_t now_ms)
 {
 	uint32_t ever, aside;
 
-	if (!s->recovering || s->sent || s->cutting || s->doubt)
+	if (!s->recovering || s->sent || s->cutting || s->doubt || stream_gone_asks(s))
 		return;
 	if (!s->passing) {
 		/* All is quiet: the first pass begins. What answered 45 behind a failure only said "gap". */
@@ -441,9 +445,9 @@ static void prove_older(struct stream *s, uint32_t i, struct list *done)
 		bool maybe = older->maybe_written || older->state == BATCH_SENT;
 
 		/* One of an earlier life may have an identity although none are given now. */
-		if (b->producer_id < 0 || !same_identity(older, b) || !maybe) {
+		if (b->producer_id < 0 || !stream_same_identity(older, b) || !maybe) {
 			k++;
-		} else if (older->out_of_order && older->state == BATCH_PLANNED) {
+		} else if ((older->out_of_order || older->gone) && older->state == BATCH_PLANNED) {
 			older->offset = older->append_time = -1;
 			finish(s, k, 0, done);
 			i--;
@@ -500,7 +504,7 @@ static void refuse(struct stream *s, struct batch *b, int code, struct list *don
 static bool oldest(const struct stream *s, const struct batch *b)
 {
 	for (uint32_t i = 0; i < s->count && s->slots[i] != b; i++)
-		if (!s->slots[i]->out_of_order)
+		if (!s->slots[i]->out_of_order && !s->slots[i]->gone)
 			return false;
 	return true;
 }
@@ -632,8 +636,8 @@ void stream_abandon(struct stream *s, struct batch *b, int code, int64_t now_ms,
 {
 	uint32_t i = slot_of(s, b);
 
-	for (uint32_t k = i + 1; k < s->count; k++)
-		s->slots[k]->gaps += same_identity(s->slots[k], b);
+	for (uint32_t k = i + 1; k < s->count && b->attempts; k++)
+		s->slots[k]->gaps += stream_same_identity(s->slots[k], b);
 	finish(s, i, code, done);
 	/* A question that was put was about other batches. */
 	evidence_free(s->evidence);
@@ -683,12 +687,13 @@ bool stream_renew(struct stream *s, const struct stream_id *fresh, int64_t now_m
 	if (s->conf->idempotent && (fresh->producer_id < 0 || fresh->producer_id == s->id.producer_id))
 		return false;
 	for (uint32_t i = 0; i < s->count; i++)
-		if (s->slots[i]->state != BATCH_PLANNED)
+		if (s->slots[i]->state != BATCH_PLANNED || (s->slots[i]->gone && !s->slots[i]->surveyed))
 			return false;
 	s->recovering = s->passing = s->renumber = false;
 	s->retry_at_ms = now_ms;
 	begin_identity(s, *fresh);	/* without idempotence: none, and none is needed */
 	for (uint32_t i = 0; i < s->count; i++) {
+		stream_gone_shrink(s->slots[i]);
 		stream_identify(s, s->slots[i]);
 		if (!s->conf->journaled)
 			continue;
@@ -737,7 +742,7 @@ void stream_check(const struct stream *s)
 		sent += b->state == BATCH_SENT;
 		planning += b->state == BATCH_PLANNING;
 		ASSERT(b->partition == s->partition);
-		if (before && b->producer_id >= 0 && !s->conf->may_double && same_identity(before, b) && !before->proven)
+		if (before && b->producer_id >= 0 && !s->conf->may_double && stream_same_identity(before, b) && !before->proven)
 			ASSERT(b->base_sequence == stream_sequence_after(before->base_sequence, before->count));
 		if (!s->recovering && b->state == BATCH_SENT)
 			ASSERT(i < s->sent);

@@ -60,6 +60,7 @@ enum stream_doubt {
 	DOUBT_ANSWERS,		/* the answers prove nothing, or the identity is refused */
 	DOUBT_REFUSED,		/* a repeat is refused for what it holds */
 	DOUBT_ALARM,		/* a first attempt was answered like a repeat: somebody else uses the identity */
+	DOUBT_GONE,		/* one that may have been written cannot be sent again: its bytes are gone */
 };
 
 struct stream {
@@ -106,6 +107,7 @@ struct stream {
 	uint32_t trusts;		/* verdicts that the identity lives, without a success since */
 	int64_t  loose_ms;		/* an attempt was lost then, and may still come to the broker; 0: none */
 	bool     restored;		/* has had batches of an earlier life */
+	bool     probing;		/* nobody may look for what is gone: answers to what stands behind it are to tell */
 	bool     age_unknown;		/* clocks cannot tell how old its batches are */
 	bool     create_time;		/* the topic answers first attempts without a time, repeats with one */
 	uint64_t vouched_by;		/* the life of a broker whose evidence holds; 0: there is none (sender_evidence.c) */
@@ -152,8 +154,8 @@ void stream_answer(struct stream *s, struct batch *b, int16_t code, int64_t offs
 		   struct list *done);
 /* Its connection is gone. on_wire: at least one byte of it may have left. */
 void stream_lost(struct stream *s, struct batch *b, bool on_wire, int64_t now_ms, struct list *done);
-/* The bytes of an absent batch are nowhere any more (code says why): it leaves for `done`, unsent. What stands behind it
- * is judged without it. */
+/* Nothing of an absent batch is anywhere any more (code says why): it leaves for `done`, unsent. What stands behind it is
+ * judged without it. */
 void stream_abandon(struct stream *s, struct batch *b, int code, int64_t now_ms, struct list *done);
 /* Without a journal: fails the oldest batches that were made before `before_ms` and are on no socket. */
 void stream_expire(struct stream *s, int64_t before_ms, int64_t now_ms, struct list *done);
@@ -206,6 +208,19 @@ void stream_doubt_end(struct stream *s, uint64_t vouched_by, int64_t now_ms, str
 void stream_doubt_drop(struct stream *s);
 /* In doubt about nothing: the batches were given up. */
 void stream_doubt_over(struct stream *s, int64_t now_ms);
+
+/* --- stream_gone.c: bytes that are nowhere any more --- */
+
+/* An absent batch cannot be built again as it was. Nothing is sent before it is known what became of it. */
+void stream_gone(struct stream *s, struct batch *b);
+bool stream_any_gone(const struct stream *s);
+/* It has to be asked what became of those. */
+bool stream_gone_asks(const struct stream *s);
+/* There is no identity to ask for. */
+void stream_gone_blind(struct stream *s);
+/* One that is known not to be in the log, or of which nobody can tell: what is left of it is to be found out before
+ * stream_renew. NULL: none. */
+struct batch *stream_gone_next(const struct stream *s);
 
 /* stream_void.c: topic and cluster as they are now. A batch that is meant for others is in no log that is left: nothing is
  * sent until stream_void_settle took all identities off. True when that is news. */

@@ -6,6 +6,7 @@
  *	answers	  all that was sent answered 45, or the identity is unknown (59) or fenced (47, 90)
  *	refused	  a repeat is refused for what it holds, and the broker looks at that before it looks for a repeat
  *	alarm	  somebody else writes under our identity
+ *	gone	  what may have been written cannot be sent again (stream_gone.c)
  * While there is doubt nothing of the stream is sent and nothing joins it. sender_evidence.c asks, evidence.c judges.
  * Invariants
  *  (1) a batch is taken off its identity only when it is known not to be in the log, or when nobody can tell: then it is
@@ -30,7 +31,7 @@ static const char nameless[] = "a repeat of what may be in the log already is re
 void stream_doubt(struct stream *s, enum stream_doubt why, int16_t code, int64_t now_ms)
 {
 	ASSERT(s->conf->journaled);
-	if (!s->conf->idempotent) {
+	if (!s->conf->idempotent && why != DOUBT_GONE) {
 		/* There is no identity to look for; one of an earlier life is given up where that is allowed. */
 		if (s->conf->may_double && why == DOUBT_ANSWERS && !s->sent) {
 			stream_withdraw(s, false);
@@ -123,7 +124,7 @@ static uint32_t fill_items(const struct stream *s, struct evidence_item *items, 
 		items[n++] = (struct evidence_item){
 			.producer_id = b->producer_id, .epoch = b->producer_epoch, .base_sequence = b->base_sequence,
 			.count = b->count, .base_timestamp = b->base_timestamp, .maybe = b->maybe_written,
-			.found = b->proven, .offset = -1,
+			.found = b->proven, .gone = b->gone, .offset = -1,
 		};
 	}
 	if (conf->from_ms < 0)
@@ -136,7 +137,7 @@ int stream_doubt_begin(struct stream *s, int64_t wall_ms)
 	/* A machine or directory that is a copy may find what another one wrote: then only the log tells whose it is. */
 	bool before = s->doubt == DOUBT_BEFORE && !s->age_unknown;
 	struct evidence_conf conf = {
-		.resend = s->doubt == DOUBT_BEFORE, .trust = before || (s->doubt == DOUBT_ANSWERS && !s->trusts),
+		.resend = s->doubt == DOUBT_BEFORE || s->doubt == DOUBT_GONE, .trust = before || (s->doubt == DOUBT_ANSWERS && !s->trusts),
 		.young = stream_young(s, wall_ms), .alive_since_ms = wall_ms - s->conf->young_ms,
 		.settle_at_ms = settle_at(s), .tail_ms = TAIL_MS,
 	};
@@ -173,11 +174,14 @@ void stream_doubt_end(struct stream *s, uint64_t vouched_by, int64_t now_ms, str
 {
 	struct evidence *e = s->evidence;
 	bool alive = e->verdict == EVIDENCE_ALIVE, uncertain = e->verdict == EVIDENCE_UNKNOWN;
-	bool go_on = alive || (e->verdict == EVIDENCE_SCANNED && e->conf.resend), answers = s->doubt != DOUBT_BEFORE;
+	bool go_on = alive || (e->verdict == EVIDENCE_SCANNED && e->conf.resend);
+	bool answers = s->doubt != DOUBT_BEFORE && s->doubt != DOUBT_GONE, probe;
 
 	ASSERT(e->step == EVIDENCE_DONE);
 	if (!alive)
 		take_found(s, e, now_ms, done);
+	probe = uncertain && stream_gone_can_probe(s, e);
+	go_on = go_on && (alive || !stream_any_gone(s));
 	stream_doubt_drop(s);
 	s->hold_code = 0;
 	s->failures = 0;
@@ -187,7 +191,8 @@ void stream_doubt_end(struct stream *s, uint64_t vouched_by, int64_t now_ms, str
 	/* The log may have lost its end: a fresh identity begins anew, or every answer would raise the alarm again. */
 	if (uncertain)
 		s->last_offset = -1;
-	if (!go_on && s->count) {
+	s->probing = s->probing || probe;
+	if (!go_on && !probe && s->count) {
 		stream_withdraw(s, uncertain);
 		return;
 	}
@@ -204,6 +209,7 @@ const char *stream_doubt_text(const struct stream *s, char *buf, size_t n)
 		[DOUBT_ANSWERS] = "the answers do not tell whether what was sent is in the log",
 		[DOUBT_REFUSED] = "a repeat of what may be in the log already is refused",
 		[DOUBT_ALARM] = "another writer uses our producer id: is this state directory or machine image a copy?",
+		[DOUBT_GONE] = "what may be in the log cannot be sent again, for its file is gone",
 	};
 	const char *name = s->doubt == DOUBT_ANSWERS || s->doubt == DOUBT_REFUSED ? api_error(s->hold_code)->name : "";
 	char now[200] = "";

@@ -1,4 +1,4 @@
-/* stream_inside.h - what the files of a stream share: stream.c, stream_cut.c and stream_doubt.c. */
+/* stream_inside.h - what the files of a stream share: stream.c, stream_cut.c, stream_doubt.c and stream_gone.c. */
 #ifndef SPILLWAY_STREAM_INSIDE_H
 #define SPILLWAY_STREAM_INSIDE_H
 
@@ -22,6 +22,13 @@ void stream_found(struct stream *s, struct batch *b, int64_t offset, int64_t now
 const char *stream_doubt_text(const struct stream *s, char *buf, size_t n);
 /* Another pass of recovery, from the oldest; or its end. */
 void stream_resume(struct stream *s, int64_t now_ms);
+bool stream_same_identity(const struct batch *a, const struct batch *b);
+/* Evidence cannot be had, but what stands behind all that is gone was sent under the same identity: its answers will tell. */
+bool stream_gone_can_probe(const struct stream *s, const struct evidence *e);
+/* While probing, all of those answered 45: nothing of what is gone was written, nor of them. */
+bool stream_gone_unwritten(const struct stream *s);
+/* It gets a fresh identity: without what is nowhere any more. */
+void stream_gone_shrink(struct batch *b);
 /* The same again, slowly. why NULL: the code's own words. */
 void stream_hold(struct stream *s, int16_t code, const char *why, int64_t now_ms);
 

@@ -61,7 +61,7 @@ bool stream_void_settle(struct stream *s, const uint8_t topic_id[16], const char
 		b->cluster_id = cluster_id;
 	}
 	s->cutting = NULL;		/* refused there again, if need be */
-	s->voided = s->recovering = s->passing = s->progress = s->renumber = false;
+	s->voided = s->recovering = s->passing = s->progress = s->renumber = s->probing = false;
 	s->hold_code = 0;
 	s->failures = 0;
 	s->retry_at_ms = 0;

@@ -67,7 +67,7 @@ class Corpse:
     """The state directory of an agent that was killed, read in a copy: looking changes nothing."""
 
     def __init__(self, state_dir, scratch):
-        self.ledger = self.acked = 0
+        self.ledger = self.acked = self.dropped = 0
         shutil.rmtree(scratch, ignore_errors=True)
         os.makedirs(scratch)
         for name in ("spool.db", "spool.db-wal"):
@@ -77,7 +77,7 @@ class Corpse:
         try:
             if db.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('ledger', 'totals')").fetchone()[0] == 2:
                 self.ledger, = db.execute("SELECT count(*) FROM ledger WHERE id > 0").fetchone()
-                self.acked, = db.execute("SELECT acked FROM totals").fetchone()
+                self.acked, self.dropped = db.execute("SELECT acked, dropped FROM totals").fetchone()
         finally:
             db.close()
             shutil.rmtree(scratch)

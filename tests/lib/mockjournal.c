@@ -92,6 +92,16 @@ bool mock_take_unread(struct mock *m, int64_t *ret_from)
 	return true;
 }
 
+/* Their end is recorded as that of acked ones. */
+static void on_lost(void *arg, struct list *batches)
+{
+	struct mock *m = arg;
+
+	list_each(it, batches)
+		m->lost += (uint64_t)list_entry(it, struct batch, node)->count;
+	producer_recorded(m->p, batches);
+}
+
 static void on_load(void *arg, struct batch *b)
 {
 	struct mock *m = arg;
@@ -196,6 +206,17 @@ static int plan(struct mock *m, struct list *batches)
 			plan_one(m, b);
 	}
 	return 0;
+}
+
+static void shrink(struct mock *m, struct list *batches)
+{
+	list_each(it, batches) {
+		struct batch *b = list_entry(it, struct batch, node);
+
+		m->shrunk += (uint64_t)b->dropped;
+		if (b->lost_ranges)
+			producer_shrunk(m->p, b);
+	}
 }
 
 static void acked(struct mock *m, struct list *batches)
@@ -386,6 +407,8 @@ static void carry_out(struct mock *m, struct command *c)
 		*cursor_of(m, c->lane) = 0;
 	}
 	pthread_mutex_unlock(&m->mu);
+	if (c->kind == PLAN && rc == 0)
+		shrink(m, &c->batches);
 	if (c->kind == PLAN)
 		producer_planned(m->p, &c->batches, rc);
 	else if (c->kind == ACKED)
@@ -423,7 +446,7 @@ void mock_open(struct mock *m, struct producer_journal *ret)
 	list_init(&m->unread);
 	queue_init(&m->commands, NULL, NULL);
 	*ret = (struct producer_journal){
-		.arg = m, .plan = on_plan, .acked = on_acked, .spill = on_spill, .load = on_load,
+		.arg = m, .plan = on_plan, .acked = on_acked, .lost = on_lost, .spill = on_spill, .load = on_load,
 		.replace = on_replace, .refill = on_refill,
 		.unread = on_unread, .rewind = on_rewind, .event = on_event,
 	};

@@ -31,7 +31,7 @@ struct mock {
 	struct list rows;
 	struct list unread;		/* batches that were given back, until mock_take_unread */
 	bool     unread_last;
-	int    (*build)(struct batch *b, struct budget *m);	/* bytes of an absent batch that is in no row */
+	int    (*build)(struct batch *b, struct budget *m);	/* bytes of an absent batch that is in no row, or a survey */
 	struct lane *unread_lane, *refuse;	/* the latter: spills of it are refused */
 	int64_t  next_row, next_ledger;
 	struct mock_cursor cursors[16];
@@ -47,6 +47,8 @@ struct mock {
 	_Atomic uint64_t replaces, rejected;
 	_Atomic bool give_up;		/* what is to be kept without an identity is given up */
 	_Atomic uint64_t given_up;	/* records */
+	_Atomic uint64_t lost;		/* records of which nothing is left */
+	_Atomic uint64_t shrunk;	/* records that went when what is left of their batch was recorded */
 	_Atomic uint64_t uncertain;	/* records that were recorded so */
 	_Atomic int fail_spills, fail_plans, fail_loads, fail_replaces;
 	_Atomic uint64_t spills_given;	/* calls of spill(), answered or not */

@@ -44,7 +44,7 @@ class Log:
 
 class Walk:
     def __init__(self, t, agent, trouble, topics, inside=True, shifting=False, tide=1000, relief=0.02, flood=False, without_ledger=False,
-                 abandon=False):
+                 abandon=True):
         self.t, self.agent, self.trouble, self.topics = t, agent, trouble, topics
         self.inside, self.shifting = inside, shifting   # rotated names match the globs; are shifted
         self.tide_every, self.flooding, self.without_ledger = tide, flood, without_ledger

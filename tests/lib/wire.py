@@ -123,7 +123,7 @@ class Reader:
 class Client:
     """One connection. Use as a context manager, or close()."""
 
-    def __init__(self, host, port, timeout=10):
+    def __init__(self, host, port, timeout=30):
         self.sock = socket.create_connection((host, port), timeout=timeout)
         self.correlation = 0
 

@@ -33,6 +33,8 @@ def lines_behind_a_batch_that_nobody_holds_any_more_go_on(t):
     kafka, topic, a, b, agent = killed_with_two_in_flight(t)
     os.unlink(a.path)
     kafka.proxy.forward()
+    agent.settings["producer"].update({"request.timeout.ms": 500, "evidence.settle.ms": 500})
+    agent.write_config()
     agent.start()
     b.write(30)
     s = agent.until(lambda s: s["records"]["acked"] >= 280, 40, "the lines of b are acked")

@@ -10,7 +10,7 @@ from trouble import FakeTrouble, KafkaTrouble
 from walk import Walk
 
 PRODUCER = {"batch.size": "32KiB", "linger.ms": 5, "buffer.memory": "1MiB", "max.block.ms": 100, "compression.type": "lz4",
-            "request.timeout.ms": 1000, "reconnect.backoff.max.ms": 200, "retry.backoff.max.ms": 200,
+            "request.timeout.ms": 1000, "evidence.settle.ms": 500, "reconnect.backoff.max.ms": 200, "retry.backoff.max.ms": 200,
             "metadata.max.age.ms": 1000}
 
 

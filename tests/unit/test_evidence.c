@@ -157,7 +157,7 @@ static struct evidence *question(const struct evidence_conf *conf)
 	struct evidence_item items[OURS];
 
 	for (int i = 0; i < OURS; i++)
-		items[i] = (struct evidence_item){ PID, EPOCH, 10 * (i + 1), 10, MADE + i, true, false, -1, false };
+		items[i] = (struct evidence_item){ PID, EPOCH, 10 * (i + 1), 10, MADE + i, true, false, -1, false, false };
 	return evidence_new(conf, items, OURS);
 }
 
@@ -305,7 +305,7 @@ static void an_identity_that_may_be_forgotten_any_moment_is_not_believed(void **
 static void an_epoch_that_was_never_used_begins_at_nothing(void **state)
 {
 	struct evidence_conf conf = conf_of(true, true, true);
-	struct evidence_item item = { PID, EPOCH, 0, 10, MADE, true, false, -1, false };
+	struct evidence_item item = { PID, EPOCH, 0, 10, MADE, true, false, -1, false, false };
 	struct world w = world(LOWER_EPOCH, 0);
 	struct evidence *e = evidence_new(&conf, &item, 1);
 
@@ -321,7 +321,7 @@ static void an_epoch_that_was_never_used_begins_at_nothing(void **state)
 static void sequences_go_round_at_two_to_the_31(void **state)
 {
 	struct evidence_conf conf = conf_of(true, true, true);
-	struct evidence_item item = { PID, EPOCH, INT32_MAX - 3, 10, MADE, true, false, -1, false };
+	struct evidence_item item = { PID, EPOCH, INT32_MAX - 3, 10, MADE, true, false, -1, false, false };
 	int32_t alive[] = { INT32_MAX - 4, 5 };
 
 	(void)state;
