@@ -613,7 +613,8 @@ static void without_sequences_parts_are_recorded_before_what_stands_behind(void 
 	lines(f, 0, 200, 0, 0);
 	lane_seal(f->lane);
 	fake_mute(f->fake, 0, false);
-	wait_for(fake_code_answers(f->fake, 10) > 2 && f->mock.replaces == 1);
+	wait_for(({ size_t n_; pthread_mutex_lock(&f->mock.mu); n_ = f->mock.plan_count; pthread_mutex_unlock(&f->mock.mu); n_; }) > 2 &&
+		 f->mock.replaces == 1);
 	f->mock.fail_replaces = 0;
 	producer_stop(f->p, NULL, NULL);
 	f->started = false;
