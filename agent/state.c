@@ -18,7 +18,6 @@
 
 #define ACK_DELAY_MS  10
 #define IDLE_DELAY_MS 200
-#define REJECTED_MAX  (1u << 20)
 
 static void work_init(struct work *w)
 {
@@ -81,14 +80,6 @@ int state_open(struct spool *s, const struct conf *conf, struct books *books, st
 	map_init(&st->cursors);
 	*ret_st = st;
 	return 0;
-}
-
-void state_note_free(struct note *n)
-{
-	mem_free(n->text);
-	mem_free(n->origin);
-	mem_free(n->key);
-	mem_free(n);
 }
 
 static void map_free_values(struct map *m)
@@ -376,9 +367,9 @@ void state_stop(struct state *st)
 	answer_asks(st);
 }
 
-/* --- what other threads put in --- */
+/* --- what other threads put in: state_notes.c, state_journal.c --- */
 
-static void push(struct state *st, struct list *queue, struct list *node)
+void state_push(struct state *st, struct list *queue, struct list *node)
 {
 	pthread_mutex_lock(&st->mu);
 	list_push_back(queue, node);
@@ -386,115 +377,12 @@ static void push(struct state *st, struct list *queue, struct list *node)
 	pthread_mutex_unlock(&st->mu);
 }
 
-static void push_all(struct state *st, struct list *queue, struct list *batches)
+void state_push_all(struct state *st, struct list *queue, struct list *batches)
 {
 	pthread_mutex_lock(&st->mu);
 	list_splice_back(queue, batches);
 	pthread_cond_signal(&st->cond);
 	pthread_mutex_unlock(&st->mu);
-}
-
-/* Memory for a note of some hundred bytes; without it a position could not be kept, so better to stop than to go on. */
-static struct note *note_new(void)
-{
-	struct note *n = mem_new(struct note);
-
-	ASSERT(n);
-	return n;
-}
-
-void state_file_put(struct state *st, const struct spool_file *f)
-{
-	struct note *n = note_new();
-
-	n->kind = NOTE_FILE;
-	n->file = *f;
-	n->text = mem_strdup(f->path);
-	n->origin = mem_strdup(f->origin ? f->origin : f->path);
-	ASSERT(n->text && n->origin);
-	n->file.path = n->text;
-	n->file.origin = n->origin;
-	push(st, &st->in.notes, &n->node);
-}
-
-void state_file_forget(struct state *st, int64_t file_id)
-{
-	struct note *n = note_new();
-
-	n->kind = NOTE_FORGET;
-	n->file_id = file_id;
-	push(st, &st->in.notes, &n->node);
-}
-
-void state_route_put(struct state *st, const struct spool_route *r)
-{
-	struct note *n = note_new();
-
-	n->kind = NOTE_ROUTE;
-	n->route = *r;
-	n->text = mem_strdup(r->topic);
-	n->key = r->key_null ? NULL : mem_alloc(r->key_len + 1);
-	n->origin = mem_strdup(r->spec ? r->spec : "");
-	ASSERT(n->text && n->origin && (r->key_null || n->key));
-	if (!r->key_null)
-		memcpy(n->key, r->key, r->key_len);
-	n->route.topic = n->text;
-	n->route.key = n->key;
-	n->route.spec = n->origin;
-	push(st, &st->in.notes, &n->node);
-}
-
-void state_finished(struct state *st, const struct spool_range *r)
-{
-	struct note *n = note_new();
-
-	n->kind = NOTE_FINISHED;
-	n->range = *r;
-	push(st, &st->in.notes, &n->node);
-}
-
-void state_loss(struct state *st, const struct spool_loss *l)
-{
-	struct note *n = note_new();
-
-	n->kind = NOTE_LOSS;
-	n->loss = *l;
-	n->text = mem_strdup(l->topic);
-	n->origin = mem_strdup(l->path);
-	ASSERT(n->text && n->origin);
-	n->loss.topic = n->text;
-	n->loss.path = n->origin;
-	push(st, &st->in.notes, &n->node);
-}
-
-int state_rejected(struct state *st, const struct spool_rejected *r)
-{
-	struct note *n;
-
-	ASSERT(r->range_count == 1);
-	if (atomic_load(&st->rejected_full))
-		return ERR_SPOOL_FULL;
-	if (atomic_load(&st->rejected_bytes) > REJECTED_MAX)
-		return ERR_AGAIN;
-	n = note_new();
-	n->kind = NOTE_REJECTED;
-	n->rejected.record = *r;
-	n->rejected.range = r->ranges[0];
-	n->text = mem_strdup(r->topic);
-	n->origin = mem_strdup(r->message ? r->message : "");
-	n->key = mem_alloc(r->size);
-	if (!n->text || !n->origin || !n->key) {
-		state_note_free(n);
-		return ERR_AGAIN;
-	}
-	memcpy(n->key, r->bytes, r->size);
-	n->rejected.record.topic = n->text;
-	n->rejected.record.message = n->origin;
-	n->rejected.record.bytes = n->key;
-	n->rejected.record.ranges = &n->rejected.range;
-	atomic_fetch_add(&st->rejected_bytes, r->size);
-	push(st, &st->in.notes, &n->node);
-	return 0;
 }
 
 /* ms < 0: however long it takes. false: the thread has not begun with it in time, and never will. */
@@ -543,146 +431,4 @@ bool state_ask_within(struct state *st, void (*fn)(void *arg, struct spool *s), 
 	if (done)
 		mem_free(job);
 	return done;
-}
-
-/* --- the producer's journal; sender thread --- */
-
-static void journal_plan(void *arg, struct list *batches)
-{
-	struct state *st = arg;
-	struct list at_once;
-
-	list_init(&at_once);
-	list_each_safe(it, batches) {
-		struct batch *b = list_entry(it, struct batch, node);
-
-		/* Nothing of it is recorded: a crash leaves it to its file. Rows are, or they would be handed over again. */
-		if (st->may_double && !b->row_id && !b->ledger_id && !b->lost_ranges) {
-			list_remove(&b->node);
-			list_push_back(&at_once, &b->node);
-		}
-		b->uncertain = b->uncertain && !st->may_double;		/* a repeat is what was asked for */
-	}
-	if (!list_empty(&at_once))
-		producer_planned(st->producer, &at_once, 0);
-	if (!list_empty(batches))
-		push_all(st, &st->in.plans, batches);
-}
-
-static void journal_acked(void *arg, struct list *batches)
-{
-	struct state *st = arg;
-
-	pthread_mutex_lock(&st->mu);
-	list_splice_back(&st->in.acks, batches);
-	if (!st->acks_timed)
-		pthread_cond_signal(&st->cond);
-	st->acks_timed = true;
-	pthread_mutex_unlock(&st->mu);
-}
-
-static void journal_lost(void *arg, struct list *batches)
-{
-	struct state *st = arg;
-
-	list_each(it, batches) {
-		const struct batch *b = list_entry(it, struct batch, node);
-
-		log_error(b->uncertain || b->maybe_written ?
-			"lines in flight when the last run ended are no longer in their file or row: counted as dropped, "
-			"though they may be in Kafka" :
-			"lines in flight when the last run ended are no longer in their file or row: counted as dropped",
-			KS("topic", b->topic), KI("partition", b->partition), KI("records", b->count),
-			KI("file_id", b->range_count ? b->ranges[0].file_id : 0),
-			KI("from", b->range_count ? b->ranges[0].from : 0), KI("row", b->row_id));
-	}
-	push_all(st, &st->in.lost, batches);
-}
-
-static void journal_spill(void *arg, struct list *batches)
-{
-	struct state *st = arg;
-
-	push_all(st, &st->in.spills, batches);
-}
-
-static void journal_replace(void *arg, struct batch *b)
-{
-	struct state *st = arg;
-
-	push(st, &st->in.replaces, &b->node);
-}
-
-static void push_read(struct state *st, const struct read_job *like)
-{
-	struct read_job *job = mem_new(struct read_job);
-
-	ASSERT(job);
-	*job = *like;
-	push(st, &st->in.reads, &job->node);
-}
-
-static void journal_load(void *arg, struct batch *b)
-{
-	push_read(arg, &(struct read_job){ .kind = READ_LOAD, .batch = b });
-}
-
-static void journal_refill(void *arg, struct lane *lane, uint32_t max_batches, size_t max_bytes)
-{
-	push_read(arg, &(struct read_job){ .kind = READ_REFILL, .lane = lane,
-		.max_batches = max_batches, .max_bytes = max_bytes });
-}
-
-static void journal_unread(void *arg, struct lane *l, struct list *batches, bool last)
-{
-	tail_unread(((struct state *)arg)->tail, l, batches, last);
-}
-
-static void journal_rewind(void *arg, struct lane *lane)
-{
-	push_read(arg, &(struct read_job){ .kind = READ_REWIND, .lane = lane });
-}
-
-static void journal_partitions(void *arg, const char *topic, int32_t count)
-{
-	struct state *st = arg;
-	struct note *n = note_new();
-
-	n->kind = NOTE_PARTITIONS;
-	n->partitions = count;
-	n->text = mem_strdup(topic);
-	ASSERT(n->text);
-	push(st, &st->in.notes, &n->node);
-}
-
-static void journal_event(void *arg, const char *topic, int32_t partition, const char *what)
-{
-	(void)arg;
-	if (what && topic)
-		log_warn(what, KS("topic", topic), KI("partition", partition));
-	else if (what)
-		log_warn(what);
-	else if (topic)
-		log_info("lane is well again", KS("topic", topic), KI("partition", partition));
-	else
-		log_info("brokers are reachable again");
-}
-
-void state_journal(struct state *st, struct producer_journal *ret_j)
-{
-	*ret_j = (struct producer_journal){
-		.arg = st,
-		.may_double = st->may_double,
-		.plan = journal_plan,
-		.acked = journal_acked,
-		.lost = journal_lost,
-		.spill = journal_spill,
-		.load = journal_load,
-		.replace = journal_replace,
-		.refill = journal_refill,
-		.unread = journal_unread,
-		.rewind = journal_rewind,
-		.partitions = journal_partitions,
-		.event = journal_event,
-	};
 }

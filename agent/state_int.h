@@ -119,6 +119,11 @@ struct state {
 	pthread_t       thread;
 };
 
+/* Queues, and wakes the thread. Any thread. */
+void state_push(struct state *st, struct list *queue, struct list *node);
+void state_push_all(struct state *st, struct list *queue, struct list *nodes);
+/* A note, as those of state.h. */
+void state_partitions(struct state *st, const char *topic, int32_t count);
 /* One transaction of notes, acks and plans. */
 bool state_commit_ledger(struct state *st, int64_t now_ms);		/* false: it failed, what is queued stays */
 /* One transaction of spilled batches, a few MiB at most. */

@@ -421,9 +421,9 @@ static void line(struct fixture *f, int i, const char *key, size_t n)
 		rc = lane_append(f->lane, &(struct lane_record){ .key = key, .key_len = key ? strlen(key) : 0, .value = value,
 				 .value_len = n, .timestamp = -1, .source = &r });
 		lane_end(f->lane);
-		if (rc == ERR_AGAIN)
+		if (rc == ERR_AGAIN || rc == ERR_LANE_FULL)
 			usleep(1000);
-	} while (rc == ERR_AGAIN);
+	} while (rc == ERR_AGAIN || rc == ERR_LANE_FULL);
 	assert_int_equal(rc, 0);
 	free(value);
 }
