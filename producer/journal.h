@@ -54,10 +54,10 @@ struct producer_journal {
 	/* With lost_ranges: those end as dropped, in the same transaction; then producer_shrunk. */
 	void (*plan)(void *arg, struct list *batches);
 	void (*acked)(void *arg, struct list *batches);
-	/* Batches of an earlier life of which load() could not bring anything back: counted as dropped, then producer_recorded(). */
+	/* Batches of an earlier life of which load() could bring nothing back: counted as dropped, then producer_recorded(). */
 	void (*lost)(void *arg, struct list *batches);
 	void (*spill)(void *arg, struct list *batches);
-	/* b->gone: no bytes are wanted, but ranges that hold their records no longer go to the end of its ranges, range_count counts
+	/* b->gone: no bytes are wanted. Ranges whose records are nowhere any more go to the end of its ranges; range_count counts
 	 * the others, lost_ranges those; raw_crc and raw_bytes are of the others' records. ERR_BAD_DATA: nothing is left. */
 	void (*load)(void *arg, struct batch *b);
 	void (*replace)(void *arg, struct batch *b);
@@ -153,7 +153,7 @@ void producer_set_partitions(struct producer *p, const char *topic, int32_t coun
 /* --- answers of the journal: any thread; they take the batches back --- */
 
 void producer_planned(struct producer *p, struct list *batches, int rc);	/* rc < 0: nothing is recorded; retried later */
-void producer_shrunk(struct producer *p, struct batch *b);			/* before producer_planned: what it lost is recorded */
+void producer_shrunk(struct producer *p, struct batch *b);	/* what it has lost is recorded; then producer_planned */
 void producer_recorded(struct producer *p, struct list *batches);		/* frees them at once, on the caller's thread */
 /* rc 0: bytes are safe elsewhere (row_id set), or the batch was given up and is recorded so (row_id 0; only one that is not
  * placed). rc < 0: they are not; the lane keeps them and tries again after retry_ms. ERR_SPOOL_FULL may be said of some lanes
@@ -196,8 +196,8 @@ void producer_stop(struct producer *p, bool (*keep)(void *arg, const struct batc
 /* --- looking in: any thread --- */
 
 /* Records in batches that are neither recorded nor kept elsewhere. Changes only inside lane_append..lane_end,
- * producer_restore, producer_shrunk, producer_recorded, producer_spilled and producer_replaced (on the caller's thread), so that a caller
- * can move its own counters together with it under one lock of its own. */
+ * producer_restore, producer_shrunk, producer_recorded, producer_spilled and producer_replaced (on the caller's thread), so
+ * that a caller can move its own counters together with it under one lock of its own. */
 uint64_t producer_in_memory(const struct producer *p);
 
 struct producer_broker_stat { int32_t id; char host[256]; int port; char state[12]; char error[400]; };

@@ -137,7 +137,8 @@ int stream_doubt_begin(struct stream *s, int64_t wall_ms)
 	/* A machine or directory that is a copy may find what another one wrote: then only the log tells whose it is. */
 	bool before = s->doubt == DOUBT_BEFORE && !s->age_unknown;
 	struct evidence_conf conf = {
-		.resend = s->doubt == DOUBT_BEFORE || s->doubt == DOUBT_GONE, .trust = before || (s->doubt == DOUBT_ANSWERS && !s->trusts),
+		.resend = s->doubt == DOUBT_BEFORE || s->doubt == DOUBT_GONE,
+		.trust = before || (s->doubt == DOUBT_ANSWERS && !s->trusts),
 		.young = stream_young(s, wall_ms), .alive_since_ms = wall_ms - s->conf->young_ms,
 		.settle_at_ms = settle_at(s), .tail_ms = TAIL_MS,
 	};
