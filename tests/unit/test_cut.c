@@ -596,6 +596,16 @@ static int older(const void *a, const void *b)
 	return (*x)->like.ledger_id < (*y)->like.ledger_id ? -1 : 1;
 }
 
+static size_t planned(struct fixture *f)
+{
+	size_t n;
+
+	pthread_mutex_lock(&f->mock.mu);
+	n = f->mock.plan_count;
+	pthread_mutex_unlock(&f->mock.mu);
+	return n;
+}
+
 /* What a restart finds: without sequences the order of the ledger is all there is. */
 static void without_sequences_parts_are_recorded_before_what_stands_behind(void **state)
 {
@@ -613,8 +623,7 @@ static void without_sequences_parts_are_recorded_before_what_stands_behind(void 
 	lines(f, 0, 200, 0, 0);
 	lane_seal(f->lane);
 	fake_mute(f->fake, 0, false);
-	wait_for(({ size_t n_; pthread_mutex_lock(&f->mock.mu); n_ = f->mock.plan_count; pthread_mutex_unlock(&f->mock.mu); n_; }) > 2 &&
-		 f->mock.replaces == 1);
+	wait_for(planned(f) > 2 && f->mock.replaces == 1);
 	f->mock.fail_replaces = 0;
 	producer_stop(f->p, NULL, NULL);
 	f->started = false;
