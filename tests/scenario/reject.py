@@ -82,7 +82,7 @@ def a_limit_lowered_under_load_loses_and_doubles_nothing(t):
 
 @scenario()
 def kill_9_in_the_middle_of_a_split_loses_and_doubles_nothing(t):
-    """Killed at ten random moments while batches are refused and cut; what may have been sent waits until the topic takes it."""
+    """Killed at ten random moments while batches are refused and cut; what may have been sent is looked for in the log first."""
     kafka = t.kafka()
     topic = t.topic(kafka, max_message_bytes=20000)
     w = t.writer("app")
