@@ -52,12 +52,14 @@ static int64_t least(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* Eight partitions that take nothing may bind a good part of buffer.memory, and not all of it. */
-static uint32_t window_of(const struct producer_config *k)
+/* With a journal, as many as share a transaction well: but eight partitions that take nothing may bind a good part of
+ * buffer.memory, and not all of it. */
+static uint32_t window_of(const struct sender *s)
 {
+	const struct producer_config *k = s->config;
 	int64_t n = k->buffer_memory / 8 / (k->batch_size > 0 ? k->batch_size : 1);
 
-	return n < WINDOW_MIN ? WINDOW_MIN : n > WINDOW_MAX ? WINDOW_MAX : (uint32_t)n;
+	return !s->journal || n < WINDOW_MIN ? WINDOW_MIN : n > WINDOW_MAX ? WINDOW_MAX : (uint32_t)n;
 }
 
 static void configure(struct sender *s)
@@ -68,7 +70,7 @@ static void configure(struct sender *s)
 
 	s->stream_conf = (struct stream_conf){
 		.in_flight = (uint32_t)in_flight,
-		.window = window_of(k),
+		.window = window_of(s),
 		.idempotent = k->enable_idempotence != 0, .journaled = s->journal != NULL,
 		.may_double = s->journal && s->journal->may_double,
 		.retries = k->retries < 0 ? 0 : (uint32_t)k->retries,
