@@ -1,10 +1,6 @@
 /* state_journal.c - the producer's journal: what the sender hands over is queued for the state thread (journal.h).
  * Threads: the sender's. Lock: mu, for the queues.
  */
-#include <stdatomic.h>
-#include <string.h>
-
-#include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/state_int.h"

@@ -1,4 +1,5 @@
-/* stream_inside.h - what the files of a stream share: stream.c, stream_cut.c, stream_doubt.c and stream_gone.c. */
+/* stream_inside.h - what the files of a stream share: stream.c, stream_judge.c, stream_cut.c, stream_doubt.c and
+ * stream_gone.c. */
 #ifndef SPILLWAY_STREAM_INSIDE_H
 #define SPILLWAY_STREAM_INSIDE_H
 
@@ -22,6 +23,8 @@ void stream_found(struct stream *s, struct batch *b, int64_t offset, int64_t now
 const char *stream_doubt_text(const struct stream *s, char *buf, size_t n);
 /* Another pass of recovery, from the oldest; or its end. */
 void stream_resume(struct stream *s, int64_t now_ms);
+/* How many were sent at all; *ret_aside: of them, set aside as out of order. */
+uint32_t stream_ever_sent(const struct stream *s, uint32_t *ret_aside);
 bool stream_same_identity(const struct batch *a, const struct batch *b);
 /* Evidence cannot be had, but what stands behind all that is gone was sent under the same identity: its answers will tell. */
 bool stream_gone_can_probe(const struct stream *s, const struct evidence *e);
