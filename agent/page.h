@@ -59,12 +59,28 @@ int  page_findings(struct spool *s, struct page *p, struct err *ret_err);
 int  page_rejected(struct spool *s, struct page *p, struct err *ret_err);
 int  page_losses(struct spool *s, struct page *p, struct err *ret_err);
 
+static inline bool page_full(const struct page *p) { return p->out->len >= PAGE_BYTES; }
 /* Between two elements of an array. */
 static inline void page_comma(struct page *p)
 {
 	if (p->form == PAGE_JSON && p->count)
 		buf_puts(p->out, ",");
 }
-static inline bool page_full(const struct page *p) { return p->out->len >= PAGE_BYTES; }
+/* Before a thing of a list is written. False: the page is full, it belongs on the next. */
+static inline bool page_begin_one(struct page *p)
+{
+	p->more = page_full(p);
+	if (!p->more)
+		page_comma(p);
+	return !p->more;
+}
+/* Behind it. Not 0: out of memory. */
+static inline int page_end_one(struct page *p, int64_t id, uint64_t records)
+{
+	p->after = id;
+	p->count++;
+	p->records += records;
+	return p->out->failed;
+}
 
 #endif

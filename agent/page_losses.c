@@ -32,19 +32,13 @@ static int write_one(void *arg, const struct spool_loss *l)
 {
 	struct page *p = arg;
 
-	if (page_full(p)) {
-		p->more = true;
+	if (!page_begin_one(p))
 		return 1;
-	}
-	page_comma(p);
 	if (p->form == PAGE_TEXT)
 		put_row(p->out, l);
 	else
 		put_object(p->out, l);
-	p->after = l->id;
-	p->count++;
-	p->records += l->records;
-	return p->out->failed;
+	return page_end_one(p, l->id, l->records);
 }
 
 int page_losses(struct spool *s, struct page *p, struct err *ret_err)

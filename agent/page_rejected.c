@@ -58,21 +58,15 @@ static int write_one(void *arg, const struct spool_rejected *r)
 {
 	struct page *p = arg;
 
-	if (page_full(p)) {
-		p->more = true;
+	if (!page_begin_one(p))
 		return 1;
-	}
-	page_comma(p);
 	if (p->form == PAGE_TEXT)
 		put_row(p->out, r);
 	else
 		put_object(p->out, r, p->form == PAGE_LINES);
 	if (p->form == PAGE_LINES)
 		buf_puts(p->out, "\n");
-	p->after = r->id;
-	p->count++;
-	p->records++;
-	return p->out->failed;
+	return page_end_one(p, r->id, 1);
 }
 
 int page_rejected(struct spool *s, struct page *p, struct err *ret_err)

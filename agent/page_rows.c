@@ -64,19 +64,13 @@ static int write_one(void *arg, const struct spool_row *r)
 {
 	struct page *p = arg;
 
-	if (page_full(p)) {
-		p->more = true;
+	if (!page_begin_one(p))
 		return 1;
-	}
-	page_comma(p);
 	if (p->form == PAGE_TEXT)
 		put_row(p->out, r);
 	else
 		put_object(p->out, r);
-	p->after = r->id;
-	p->count++;
-	p->records += (uint64_t)r->count;
-	return p->out->failed;
+	return page_end_one(p, r->id, (uint64_t)r->count);
 }
 
 int page_rows(struct spool *s, struct page *p, struct err *ret_err)

@@ -122,8 +122,7 @@ int spool_file_forget(struct spool *s, int64_t id, struct err *ret_err)
 	return rc < 0 ? spool_lost(s, rc) : 0;
 }
 
-/* Everything but the names, which are checked by the caller. */
-static struct spool_file file_of(sqlite3_stmt *q, const struct position *p)
+struct spool_file files_decode(sqlite3_stmt *q)
 {
 	return (struct spool_file){
 		.id = sqlite3_column_int64(q, 0),
@@ -135,8 +134,6 @@ static struct spool_file file_of(sqlite3_stmt *q, const struct position *p)
 		.size = sqlite3_column_int64(q, 8),
 		.state = (uint8_t)sqlite3_column_int(q, 9),
 		.gone_ms = sqlite3_column_int64(q, 10),
-		.safe = p->safe,
-		.marker = p->marker,
 	};
 }
 
@@ -159,7 +156,9 @@ int spool_files_each(struct spool *s, int (*fn)(void *arg, const struct spool_fi
 		if (rc == 0)
 			rc = db_text(&s->db, q, 2, &origin);
 		if (rc == 0) {
-			f = file_of(q, p);
+			f = files_decode(q);
+			f.safe = p->safe;
+			f.marker = p->marker;
 			f.path = path;
 			f.origin = origin;
 			rc = fn(arg, &f);

@@ -101,6 +101,8 @@ int  finish_ranges(struct spool *s, const struct spool_range *r, size_t n, struc
 /* --- files.c --- */
 int  files_load(struct spool *s, struct err *ret_err);
 int  files_write(struct spool *s, struct err *ret_err);
+/* A row of `files`; its names are checked by the caller, its position is elsewhere. */
+struct spool_file files_decode(sqlite3_stmt *q);
 
 /* --- streams.c --- */
 int  streams_load(struct spool *s, struct err *ret_err);

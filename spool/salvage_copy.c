@@ -79,22 +79,12 @@ static int note_doubled(struct salvage_copying *c, const struct spool_file *f)
 static int copy_file(struct salvage_copying *c, sqlite3_stmt *q)
 {
 	struct range_set done = { 0 };
-	struct spool_file f = {
-		.id = sqlite3_column_int64(q, 0),
-		.path = (const char *)sqlite3_column_text(q, 1),
-		.origin = (const char *)sqlite3_column_text(q, 2),
-		.dev = (uint64_t)sqlite3_column_int64(q, 3),
-		.inode = (uint64_t)sqlite3_column_int64(q, 4),
-		.generation = (uint32_t)sqlite3_column_int64(q, 5),
-		.fingerprint_len = (uint32_t)sqlite3_column_int64(q, 6),
-		.fingerprint = (uint64_t)sqlite3_column_int64(q, 7),
-		.size = sqlite3_column_int64(q, 8),
-		.state = (uint8_t)sqlite3_column_int(q, 9),
-		.gone_ms = sqlite3_column_int64(q, 10),
-	};
+	struct spool_file f = files_decode(q);
 	bool placed;
 	int rc;
 
+	f.path = (const char *)sqlite3_column_text(q, 1);
+	f.origin = (const char *)sqlite3_column_text(q, 2);
 	if (f.id <= 0 || !f.path || f.path[0] != '/' || f.fingerprint_len > 1024)
 		return 0;
 	placed = read_position(c, &f, &done);
