@@ -113,6 +113,23 @@ def make(args, results, name, *targets):
     return rc == 0
 
 
+class BuildsAhead:
+    """The instrumented builds, one after the other at the lowest priority, while scenarios mostly wait: they would take minutes of
+    their own afterwards. What fails here fails again, with its words, when its turn comes."""
+
+    process = None
+
+    def start(self, args):
+        builds = [f"{args.make} -s B={name} WERROR=1 {what}" for name, what in
+                  (*((s, "all tests") for s in SANITIZERS), ("fuzz", "fuzzers"))]
+        self.process = subprocess.Popen(["nice", "-n", "19", "sh", "-c", "; ".join(builds)], cwd=ROOT, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def wait(self):
+        if self.process:
+            self.process.wait()
+
+
 # --- Unit tests ---
 
 def unit_command(kind, binary):
@@ -239,7 +256,7 @@ def run_scenarios(args, results, kind, build, *extra):
 
 # --- All of it ---
 
-def check_plain(args, results):
+def check_plain(args, results, ahead):
     """Release builds. Returns which kinds of test had any that the filter lets through."""
     found = set()
     if args.filter.kind not in (None, "unit", "scenario"):
@@ -254,6 +271,8 @@ def check_plain(args, results):
         run_lint(args, results, self_test=True)
     if args.filter.wants("scenario"):
         say("scenarios")
+        if not args.filter:
+            ahead.start(args)
         if run_scenarios(args, results, "scenario", "release"):
             found.add("scenario")
     return found
@@ -290,7 +309,9 @@ def main():
     if not args.filter:
         say("build:clang")
         make(args, results, "clang", "all", "tests")
-    found = check_plain(args, results)
+    ahead = BuildsAhead()
+    found = check_plain(args, results, ahead)
+    ahead.wait()
     run_fuzz(args, results)
     check_sanitized(args, results, found)
     if all(name.startswith("build:") for name, _, _ in results.rows):
