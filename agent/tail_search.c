@@ -72,7 +72,7 @@ static bool not_open_yet(const struct tail *t, const struct known *k)
 {
 	const struct file *f = k->other_boot ? files_by_path(t, k->row.path) : files_by_inode(t, k->row.dev, k->row.inode);
 
-	return f && f->inode == k->row.inode && (!k->other_boot || f->fd < 0);
+	return f && f->inode == k->row.inode && f->fd < 0;
 }
 
 void known_search(struct tail *t)

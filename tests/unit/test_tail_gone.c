@@ -150,6 +150,32 @@ static void what_came_back_is_whole_again(void **state)
 	batch_free(b, f->p->budget);
 }
 
+static void write_at(struct fixture *f, const char *name, off_t offset, const char *text)
+{
+	int fd = open(at(f, name), O_WRONLY);
+
+	assert_int_equal(pwrite(fd, text, strlen(text), offset), (ssize_t)strlen(text));
+	close(fd);
+}
+
+/* Its inode is another file's now, which is open: that one is not it, and nothing is waited for. */
+static void a_file_whose_inode_was_given_to_another_is_gone(void **state)
+{
+	struct fixture *f = *state;
+	struct batch *b = one_batch(f);
+
+	stop(f);
+	remember(f, 0, "b.log", 2, 9);
+	remember(f, 1, "a.log", 1, 9);
+	f->known[1].file.state = FILE_DELETED;
+	write_at(f, "a.log", 0, "c1\nc2\nc3\nc4\n");
+	assert_int_equal(rename(at(f, "a.log"), at(f, "c.log")), 0);
+	start(f);
+	expect(f, "<a1><a2><a3><b1><b2><b3><c1><c2><c3><c4>");
+	assert_int_equal(load(f, b), ERR_BAD_DATA);
+	batch_free(b, f->p->budget);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 static const struct CMUnitTest tests[] = {
 	TEST(what_is_left_of_a_batch_whose_other_file_was_deleted_is_told),
@@ -158,6 +184,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(nothing_is_left_where_all_files_are_gone),
 	TEST(nor_where_all_ranges_look_right_and_the_checksum_does_not_fit),
 	TEST(what_came_back_is_whole_again),
+	TEST(a_file_whose_inode_was_given_to_another_is_gone),
 };
 
 int main(int argc, char **argv) { return test_main(argc, argv, tests, COUNT(tests)); }
