@@ -154,11 +154,17 @@ static void renew_old_timestamps(const struct sender *s, struct batch *b)
 	b->max_timestamp += age;
 }
 
+/* Planned rows hold the share of memory that brings rows back: more of them, and there is no room for the one that is next. */
+static bool rows_enough(const struct sender *s, const struct stream *st, const struct batch *b)
+{
+	return b->row_id && st->count > 0 && (st->count + 1) * (size_t)b->bytes > s->refill_bytes / 3;
+}
+
 static bool plan_one(struct sender *s, struct lane *l, struct batch *b)
 {
 	struct stream *st = bind_batch(s, l, b);
 
-	if (!st || stream_take(st, b, &s->id, s->round, s->now_ms) < 0)
+	if (!st || rows_enough(s, st, b) || stream_take(st, b, &s->id, s->round, s->now_ms) < 0)
 		return false;
 	if (l->returned_count)
 		l->returned_count--;
