@@ -149,19 +149,21 @@ static int lose_one(struct spool *s, const struct batch *b, struct err *e)
 	return b->row_id ? spool_row_set_aside(s, b->row_id, e) : spool_ledger_drop(s, b->ledger_id, SPOOL_LOSS_GONE, e);
 }
 
-static int ack_one(struct spool *s, const struct batch *b, struct err *e)
+int state_finish(struct spool *s, const struct batch *b, uint64_t records, struct err *e)
 {
-	struct spool_range *ranges;
+	struct spool_range *ranges = state_ranges(b);
 	int rc;
 
-	if (b->ledger_id)
-		return spool_acked(s, b->ledger_id, e);
-	ranges = state_ranges(b);
 	if (!ranges)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	rc = spool_finish(s, ranges, b->range_count, SPOOL_ACKED, (uint64_t)b->count, e);
+	rc = spool_finish(s, ranges, b->range_count, SPOOL_ACKED, records, e);
 	mem_free(ranges);
 	return rc;
+}
+
+static int ack_one(struct spool *s, const struct batch *b, struct err *e)
+{
+	return b->ledger_id ? spool_acked(s, b->ledger_id, e) : state_finish(s, b, (uint64_t)b->count, e);
 }
 
 static int apply_ledger(struct state *st, struct err *e)

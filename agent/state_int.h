@@ -183,6 +183,8 @@ int  state_set_aside(struct state *st, const struct spool_row *head);
 /* Parts of a transaction. */
 int  state_plan_one(struct spool *s, struct batch *b, struct err *e);
 void state_plan_done(struct batch *b);		/* it is committed */
+/* The ranges of a batch without a ledger row end by themselves, and so many records count as acked. */
+int  state_finish(struct spool *s, const struct batch *b, uint64_t records, struct err *e);
 int  state_spill_one(struct spool *s, struct batch *b, struct err *e);
 /* struct source_range and struct spool_range are the same facts in two folders that do not know each other. mem_free it. */
 struct spool_range *state_ranges(const struct batch *b);

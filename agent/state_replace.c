@@ -51,17 +51,7 @@ static int keep_part(struct spool *s, struct batch *part, struct err *e)
 /* Its parts have its records from here on. Without a ledger row its ranges end by themselves. */
 static int end_of(struct spool *s, const struct batch *b, struct err *e)
 {
-	struct spool_range *ranges;
-	int rc;
-
-	if (b->ledger_id)
-		return spool_replaced(s, b->ledger_id, e);
-	ranges = state_ranges(b);
-	if (!ranges)
-		return err_set(e, ERR_NOMEM, "out of memory");
-	rc = spool_finish(s, ranges, b->range_count, SPOOL_ACKED, 0, e);
-	mem_free(ranges);
-	return rc;
+	return b->ledger_id ? spool_replaced(s, b->ledger_id, e) : state_finish(s, b, 0, e);
 }
 
 /* What was not recorded under its old identity need not be under its new one. */

@@ -139,7 +139,8 @@ int  ledger_from_body(int64_t id, const uint8_t *body, size_t n, struct ledger_r
 int  ledger_write(struct spool *s, struct err *ret_err);
 
 /* --- plan.c --- */
-int  ledger_not_found(int64_t id, struct err *ret_err);
+/* How every change of an unresolved batch begins: 0 and its row; ERR_NOT_FOUND, or why this transaction is lost. */
+int  ledger_to_change(struct spool *s, int64_t id, struct ledger_row **ret, struct err *ret_err);
 /* Its row and bytes, or its ranges, and its place in the ledger. On failure the transaction is lost. */
 int  ledger_end(struct spool *s, struct ledger_row *r, struct err *ret_err);
 

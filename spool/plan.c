@@ -62,9 +62,14 @@ int spool_plan(struct spool *s, struct spool_ledger *l, struct err *ret_err)
 	return 0;
 }
 
-int ledger_not_found(int64_t id, struct err *ret_err)
+int ledger_to_change(struct spool *s, int64_t id, struct ledger_row **ret, struct err *ret_err)
 {
-	return err_set(ret_err, ERR_NOT_FOUND, "no unresolved batch %lld in the ledger", (long long)id);
+	int rc = spool_may_change(s, ret_err);
+
+	*ret = ledger_find(&s->ledger, id);
+	if (rc == 0 && !*ret)
+		rc = err_set(ret_err, ERR_NOT_FOUND, "no unresolved batch %lld in the ledger", (long long)id);
+	return rc;
 }
 
 int ledger_end(struct spool *s, struct ledger_row *r, struct err *ret_err)
@@ -87,13 +92,11 @@ int ledger_end(struct spool *s, struct ledger_row *r, struct err *ret_err)
 
 int spool_acked(struct spool *s, int64_t ledger_id, struct err *ret_err)
 {
-	struct ledger_row *r = ledger_find(&s->ledger, ledger_id);
-	int rc = spool_may_change(s, ret_err);
+	struct ledger_row *r;
+	int rc = ledger_to_change(s, ledger_id, &r, ret_err);
 
 	if (rc < 0)
 		return rc;
-	if (!r)
-		return ledger_not_found(ledger_id, ret_err);
 	rc = ledger_end(s, r, ret_err);
 	if (rc == 0)
 		s->now[TOTAL_ACKED] += r->count;
@@ -102,23 +105,19 @@ int spool_acked(struct spool *s, int64_t ledger_id, struct err *ret_err)
 
 int spool_replaced(struct spool *s, int64_t ledger_id, struct err *ret_err)
 {
-	struct ledger_row *r = ledger_find(&s->ledger, ledger_id);
-	int rc = spool_may_change(s, ret_err);
+	struct ledger_row *r;
+	int rc = ledger_to_change(s, ledger_id, &r, ret_err);
 
-	if (rc < 0)
-		return rc;
-	return r ? ledger_end(s, r, ret_err) : ledger_not_found(ledger_id, ret_err);
+	return rc < 0 ? rc : ledger_end(s, r, ret_err);
 }
 
 int spool_unplan(struct spool *s, int64_t ledger_id, struct err *ret_err)
 {
-	struct ledger_row *r = ledger_find(&s->ledger, ledger_id);
-	int rc = spool_may_change(s, ret_err);
+	struct ledger_row *r;
+	int rc = ledger_to_change(s, ledger_id, &r, ret_err);
 
 	if (rc < 0)
 		return rc;
-	if (!r)
-		return ledger_not_found(ledger_id, ret_err);
 	ledger_remove(&s->ledger, r);
 	return 0;
 }

@@ -116,26 +116,22 @@ static int enter_batch(struct spool *s, const struct ledger_row *r, const char *
 
 int spool_ledger_drop(struct spool *s, int64_t ledger_id, const char *reason, struct err *ret_err)
 {
-	struct ledger_row *r = ledger_find(&s->ledger, ledger_id);
-	int rc = spool_may_change(s, ret_err);
+	struct ledger_row *r;
+	int rc = ledger_to_change(s, ledger_id, &r, ret_err);
 
 	if (rc < 0)
 		return rc;
-	if (!r)
-		return ledger_not_found(ledger_id, ret_err);
 	rc = enter_batch(s, r, reason, ret_err);
 	return rc < 0 ? spool_lost(s, rc) : ledger_end(s, r, ret_err);
 }
 
 int spool_uncertain(struct spool *s, int64_t ledger_id, struct err *ret_err)
 {
-	const struct ledger_row *r = ledger_find(&s->ledger, ledger_id);
-	int rc = spool_may_change(s, ret_err);
+	struct ledger_row *r;
+	int rc = ledger_to_change(s, ledger_id, &r, ret_err);
 
 	if (rc < 0)
 		return rc;
-	if (!r)
-		return ledger_not_found(ledger_id, ret_err);
 	rc = enter_batch(s, r, SPOOL_LOSS_UNCERTAIN, ret_err);
 	return rc < 0 ? spool_lost(s, rc) : 0;
 }
