@@ -265,13 +265,18 @@ struct file *known_heir(const struct tail *t, int64_t id)
 bool known_is_at(const struct tail *t, const struct known *k, const char *path, const struct stat *st)
 {
 	struct file f = { .fd = -1, .path = (char *)path, .dev = st->st_dev, .inode = st->st_ino };
+	struct spool_marker at;
 	const struct known *best;
+	bool is;
 
 	if (file_open(&f) < 0)
 		return true;		/* tried again, and looked at, when it can be opened */
 	best = find_fit(t, &f);
+	is = best == k;
+	if (!best && k->other_boot && claim(t, k, &f))
+		is = cut_find(&f, k, &at);	/* a power loss left less of it than was read */
 	close(f.fd);
-	return best ? best == k : k->other_boot;	/* after a power loss less of it may be left than was read */
+	return is;
 }
 
 int known_open(const struct tail *t, int64_t id, struct file *ret)

@@ -102,6 +102,27 @@ static void changed_bytes_are_another_file_whatever_its_number(void **state)
 	expect_row(f, 7, FILE_DELETED, true);
 }
 
+/* What was deleted had this inode: a database of somebody else's below the same directory has it now. */
+static void another_file_that_got_the_inode_of_a_deleted_one_is_not_read(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(mkdir(at(f, "below"), 0755), 0);
+	append(f, "below/other.db", "neither\na log\n");
+	append(f, "a.log", "1\n");
+	remember(f, 0, "below/other.db", 7, 4);
+	row(f, 0)->path = at(f, "a.log.1");
+	row(f, 0)->fingerprint++;
+	row(f, 0)->marker++;
+	row(f, 0)->dev += 5;
+	snprintf(f->paths[0], 256, "%s/a.log*", f->dir);
+	start(f);
+	expect(f, "<1>");
+	append(f, "a.log", "2\n");
+	expect(f, "<1><2>");
+	expect_row(f, 7, FILE_DONE, true);
+}
+
 static void a_batch_of_a_file_that_nobody_follows_is_built_again_over_a_reboot(void **state)
 {
 	struct fixture *f = *state;
@@ -391,6 +412,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_file_renamed_over_a_reboot_goes_on_under_its_new_name),
 	TEST(an_unchanged_number_of_another_device_is_not_taken_for_it),
 	TEST(changed_bytes_are_another_file_whatever_its_number),
+	TEST(another_file_that_got_the_inode_of_a_deleted_one_is_not_read),
 	TEST(a_file_that_lost_its_end_goes_on_at_the_newest_marker_that_fits),
 	TEST(zeros_where_its_end_was_are_skipped_with_the_line_they_cut),
 	TEST(a_fingerprint_alone_is_where_it_goes_on),
