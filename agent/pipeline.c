@@ -121,9 +121,11 @@ static int open_tail(struct pipeline *p, const struct restored *r, enum home_cha
 		.hostname = p->hostname,
 	};
 
-	if (recipe_spec(p->conf->producer, &p->spec) < 0)
-		return err_set(ret_err, ERR_NOMEM, "out of memory");
-	c.spec = p->spec.data;
+	int rc = recipe_specs(p->conf->producer, p->conf->conf, p->hostname, &p->specs, ret_err);
+
+	if (rc < 0)
+		return rc;
+	c.specs = (const char *const *)p->specs;
 	return tail_open(&c, &p->tail, ret_err);
 }
 
@@ -189,7 +191,6 @@ int pipeline_open(struct pipeline *p, const struct loaded *conf, bool once, stru
 
 	*p = (struct pipeline){ .conf = conf, .once = once, .started_ms = clock_mono_ms() };
 	books_init(&p->books);
-	buf_init(&p->spec, 16u << 20);
 	gethostname(p->hostname, sizeof p->hostname - 1);	/* stays empty when it fails */
 	rc = spool_open(&sc, &s, ret_err);
 	if (rc >= 0 && spool_salvaged(s)->happened)
@@ -268,5 +269,5 @@ void pipeline_close(struct pipeline *p)
 	tail_close(p->tail);
 	state_close(p->state);
 	books_release(&p->books);
-	buf_release(&p->spec);
+	recipe_specs_free(p->conf->conf, p->specs);
 }

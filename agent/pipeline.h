@@ -28,7 +28,7 @@ struct pipeline {
 	void            *damaged_arg;
 	int64_t          started_ms;	/* CLOCK_MONOTONIC */
 	char             hostname[256];
-	struct buf       spec;		/* how lines become records (recipe.h) */
+	char           **specs;		/* of each input: how lines become records (recipe.h) */
 	struct books     books;
 	struct state    *state;
 	struct producer *producer;

@@ -47,7 +47,8 @@ static bool is_plain(const char *serializer)
 	return !strcmp(serializer, "bytes") || !strcmp(serializer, "string");
 }
 
-int recipe_spec(struct producer_config *c, struct buf *ret_spec)
+int recipe_spec(struct producer_config *c, const struct conf_input *in, const char *host, struct buf *ret_spec,
+		struct err *ret_err)
 {
 	const char *chain = producer_config_get(c, "interceptor.classes"), *value;
 	json_t *o = json_object(), *array = chain && *chain ? json_loads(chain, 0, NULL) : NULL;
@@ -64,7 +65,34 @@ int recipe_spec(struct producer_config *c, struct buf *ret_spec)
 		rc = ERR_NOMEM;
 	json_decref(array);
 	json_decref(o);
+	(void)in, (void)host;
+	return rc == ERR_NOMEM ? err_set(ret_err, rc, "out of memory") : rc;
+}
+
+int recipe_specs(struct producer_config *c, const struct conf *conf, const char *host, char ***ret, struct err *ret_err)
+{
+	struct buf text;
+	int rc = 0;
+
+	*ret = mem_array(char *, conf->input_count + 1);
+	if (!*ret)
+		return err_set(ret_err, ERR_NOMEM, "out of memory");
+	buf_init(&text, 16u << 20);
+	for (size_t i = 0; i < conf->input_count && rc == 0; i++) {
+		buf_clear(&text);
+		rc = recipe_spec(c, &conf->inputs[i], host, &text, ret_err);
+		if (rc == 0 && !((*ret)[i] = mem_strdup(text.data)))
+			rc = err_set(ret_err, ERR_NOMEM, "out of memory");
+	}
+	buf_release(&text);
 	return rc;
+}
+
+void recipe_specs_free(const struct conf *conf, char **specs)
+{
+	for (size_t i = 0; specs && i < conf->input_count; i++)
+		mem_free(specs[i]);
+	mem_free(specs);
 }
 
 static int read_chain(struct recipe *r, const json_t *array, struct err *ret_err)
@@ -127,6 +155,24 @@ int recipe_new(const char *spec, struct recipe **ret, struct err *ret_err)
 	else
 		*ret = r;
 	return rc;
+}
+
+const struct assemble_rules *recipe_rules(const struct recipe *r)
+{
+	(void)r;
+	return NULL;
+}
+
+int64_t recipe_timeout_ms(const struct recipe *r)
+{
+	(void)r;
+	return -1;
+}
+
+bool recipe_has_topic(const struct recipe *r)
+{
+	(void)r;
+	return false;
 }
 
 void recipe_free(struct recipe *r)
@@ -211,11 +257,15 @@ static int run_chain(const struct recipe *r, struct recipe_room *room, const cha
 	return rc;
 }
 
-int recipe_apply(const struct recipe *r, struct recipe_room *room, const char *topic, struct lane_record *record,
-		 intercept_failed_fn *failed, void *arg, struct err *ret_err)
+int recipe_apply(const struct recipe *r, struct recipe_room *room, const char *topic, const struct recipe_input *in,
+		 struct lane_record *record, const char **ret_topic, intercept_failed_fn *failed, void *arg, struct err *ret_err)
 {
 	const struct serialize_part part = { r->value, &by_name, "value" };
-	int rc = run_chain(r, room, topic, record, failed, arg, ret_err);
+	int rc;
+
+	(void)in;
+	*ret_topic = topic;
+	rc = run_chain(r, room, topic, record, failed, arg, ret_err);
 
 	if (rc || !r->value_name)
 		return rc;

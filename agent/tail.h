@@ -80,7 +80,7 @@ struct tail_conf {
 					 * may have been cut by a power loss */
 	bool    once;
 	const char *hostname;
-	const char *spec;		/* how lines become records now (recipe_spec); NULL: as they are */
+	const char *const *specs;	/* of each input: how lines become records now (recipe_spec); NULL: as they are */
 	const char *key_serializer;	/* what makes bytes of the key template's text; NULL: they are */
 };
 

@@ -54,10 +54,12 @@ static int lay_line(struct rebuilding *r, const struct spool_route *route, const
 {
 	struct lane_record record = { .key = route->key_null ? NULL : route->key, .key_len = route->key_len,
 				      .value = ln->value, .value_len = ln->value_len };
+	struct recipe_input in = { .offset = -1 };
+	const char *topic;
 	int rc = 0;
 
 	if (r->recipe)
-		rc = recipe_apply(r->recipe, r->t->room, route->topic, &record, step_failed, NULL, NULL);
+		rc = recipe_apply(r->recipe, r->t->room, route->topic, &in, &record, &topic, step_failed, NULL, NULL);
 	if (rc)
 		return rc;
 	return batch_append(r->b, r->m, BUDGET_REFILL, r->now_ms, record.key, record.key_len, record.value, record.value_len,

@@ -170,6 +170,8 @@ static int reject(struct piece *p, const char *why)
 static int take_line(struct piece *p, const struct line *ln, const uint8_t *behind)
 {
 	const struct route *route = p->f->route;
+	struct recipe_input in = { .path = p->f->origin, .offset = p->at };
+	const char *topic;
 	struct err e;
 	int rc;
 
@@ -178,7 +180,7 @@ static int take_line(struct piece *p, const struct line *ln, const uint8_t *behi
 	p->record.value = ln->value;
 	p->record.value_len = ln->value_len;
 	p->record.header_count = 0;
-	rc = recipe_apply(route->recipe, p->t->room, route->row.topic, &p->record, step_failed, p->t, &e);
+	rc = recipe_apply(route->recipe, p->t->room, route->row.topic, &in, &p->record, &topic, step_failed, p->t, &e);
 	if (rc == 0) {
 		rc = append(p);
 	} else if (rc == ERR_BAD_DATA) {

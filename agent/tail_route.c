@@ -208,7 +208,7 @@ int route_file(struct tail *t, struct file *f)
 {
 	const struct tail_input *in = &t->inputs[f->input];
 	struct template_values v = { .path = f->home, .host = t->conf.hostname, .input = in->conf->name };
-	struct spool_route want = { .max_line = in->conf->max_line, .spec = t->conf.spec };
+	struct spool_route want = { .max_line = in->conf->max_line, .spec = t->conf.specs ? t->conf.specs[f->input] : "" };
 	struct buf topic, key;
 	int rc;
 

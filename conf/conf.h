@@ -25,19 +25,55 @@ enum conf_when_full { CONF_FULL_BLOCK, CONF_FULL_DROP_OLDEST, CONF_FULL_DROP_NEW
 enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARN, CONF_LOG_INFO, CONF_LOG_DEBUG };	/* enum log_level's order */
 enum conf_delivery { CONF_EXACTLY_ONCE, CONF_AT_LEAST_ONCE };
 
+enum conf_input_type { CONF_TYPE_FILE, CONF_TYPE_STDIN, CONF_TYPE_SYSLOG, CONF_TYPE_JOURNALD };
+enum conf_watch { CONF_WATCH_AUTO, CONF_WATCH_INOTIFY, CONF_WATCH_POLL };
+enum conf_long_lines { CONF_LONG_SPLIT, CONF_LONG_TRUNCATE, CONF_LONG_SKIP };
+enum conf_format { CONF_FORMAT_RAW, CONF_FORMAT_DOCKER, CONF_FORMAT_CRI, CONF_FORMAT_AUTO };
+enum conf_value { CONF_VALUE_RAW, CONF_VALUE_JSON };
+
 struct conf_strings { char **v; size_t n; };
+struct conf_pairs { char **names, **values; size_t n; };	/* in the order of the file */
+
+struct conf_multiline {
+	bool    set;			/* the key is there: a preset or at least one pattern is */
+	char   *preset;			/* java python go ruby dotnet, or NULL */
+	char   *start, *next, *end;	/* PCRE2, or NULL; `next` is the key "continue" */
+	int64_t timeout_ms, max_lines, max_bytes;
+};
+
+struct conf_event_time {
+	char *field;			/* a path into a JSON line, "a.b"; or */
+	char *pattern;			/* PCRE2 whose first group is the time; NULL both: the key is absent */
+	char *format;			/* rfc3339, unix, unix_ms, unix_ns, or strptime's */
+};
 
 struct conf_input {
 	char *name;			/* default: the first path; unique */
-	struct conf_strings paths;	/* globs: * ? [] **; always absolute */
+	enum conf_input_type type;	/* what follows up to `compressed` is of files */
+	struct conf_strings paths;	/* globs: * ? [] {a,b} **; always absolute */
 	struct conf_strings exclude;	/* without a slash: for the name; else absolute, or it begins with a glob */
 	enum conf_read_from read_from;
+	int64_t ignore_older_ms;	/* by mtime; 0: off */
+	bool    follow_symlinks;
+	enum conf_watch watch;
+	bool    compressed;
+	char   *encoding;		/* an iconv name in lower case; "utf-8" or NULL: bytes as they are */
 	int64_t max_line;		/* bytes, without LF */
 	bool    max_line_set;		/* explicit: it must fit; otherwise the agent may lower it */
-	char   *topic;			/* template of %{path} %{file} %{dir} %{host} %{input} %{env.NAME} */
+	enum conf_long_lines long_lines;
+	enum conf_format format;
+	struct conf_multiline multiline;
+	struct conf_strings include_lines, exclude_lines;	/* PCRE2 */
+	enum conf_input_full when_full;
+	char   *topic;			/* template, see template.h */
+	struct conf_strings topics_allowed;	/* names or globs; not empty when the topic takes anything from lines */
 	char   *key;			/* template or NULL */
 	int32_t partition;		/* -1: the partitioner decides */
-	enum conf_input_full when_full;
+	struct conf_pairs headers;	/* templates */
+	enum conf_value value;
+	struct conf_event_time event_time;
+	char   *listen;			/* syslog: udp:ADDRESS:PORT, tcp:ADDRESS:PORT, unix:/path; else NULL */
+	struct conf_strings units;	/* journald */
 	int     line, column;		/* where the input begins, for later messages */
 };
 

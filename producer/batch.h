@@ -31,6 +31,7 @@
 enum codec { CODEC_NONE, CODEC_GZIP, CODEC_SNAPPY, CODEC_LZ4, CODEC_ZSTD };	/* Kafka's numbers */
 
 /* Where records came from: bytes [from, to) of a file, finished together with their batch. Opaque to the producer. */
+/* count 0: the first lines of the record whose range comes next; between them stand others' lines. */
 struct source_range {
 	int64_t  file_id, from, to;
 	uint64_t marker;		/* hash of the bytes just before `to`; the journal's business */

@@ -97,6 +97,9 @@ struct lane *producer_lane(struct producer *p, const char *topic, int32_t partit
 /* The same, for records whose source keeps them until they are in Kafka: what memory cannot hold is not spilled but given back
  * by unread(), and lane_append answers ERR_LANE_FULL until the lane can send again. A lane of its own. */
 struct lane *producer_waiting_lane(struct producer *p, const char *topic, int32_t partition);
+/* From now on this lane also has records that no file holds: when memory is dry, what it has is spooled at once and not after
+ * max.block.ms, and lane_append never waits for more than that. Any thread. */
+void lane_has_streams(struct lane *l);
 const char *lane_topic(const struct lane *l);
 int32_t     lane_partition(const struct lane *l);
 
@@ -113,6 +116,7 @@ struct lane_record {
 	const void *place;			/* what decides for partitioner.class: file; NULL: placed as by default */
 	size_t place_len;
 	const struct source_range *source;	/* NULL: none */
+	uint32_t parts;				/* so many before it in the array are its first lines, apart from it: count is 0 */
 	producer_done_fn *fn;
 	void *arg;
 };

@@ -27,7 +27,8 @@ struct fixture {
 	struct tail_known known[3];
 	size_t known_count;
 	int64_t next_id;
-	const char *spec, *key_serializer;
+	const char *spec, *key_serializer;	/* spec: of both inputs, NULL: lines as they are */
+	const char *specs[2];
 };
 
 /* --- the fixture --- */
@@ -61,10 +62,11 @@ static inline void open_tail(struct fixture *f)
 	struct tail_conf c = { .conf = &f->conf, .producer = f->p, .hooks = double_hooks(f->p), .known = f->known,
 			       .known_count = f->known_count, .routes = f->p->routes, .route_count = f->p->route_count,
 			       .next_file_id = f->next_id, .once = f->once, .other_boot = f->other_boot,
-			       .hostname = "host", .spec = f->spec,
+			       .hostname = "host", .specs = f->specs,
 			       .key_serializer = f->key_serializer };
 	struct err err;
 
+	f->specs[0] = f->specs[1] = f->spec ? f->spec : "";
 	assert_int_equal(tail_open(&c, &f->t, &err), 0);
 	f->t->pace = (struct tail_pace){ .flush = 100, .rotated_idle = 300, .deleted_idle = 150, .away = 10, .poll = 20,
 					 .retry = 20, .reconcile = f->reconcile, .keep_rows = 7 * 86400000LL };

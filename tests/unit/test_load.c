@@ -150,10 +150,10 @@ static void interceptors_are_printed_as_yaml_that_reads_back(void **state)
 		if (load(out.data, &again, &problems2) < 0)
 			fail_msg("%s", problems2.data);
 		buf_clear(&out);
-		recipe_spec(l.producer, &out);
+		recipe_spec(l.producer, l.conf->inputs, "host", &out, NULL);
 		buf_release(&problems);
 		buf_init(&problems, 1 << 20);
-		recipe_spec(again.producer, &problems);
+		recipe_spec(again.producer, again.conf->inputs, "host", &problems, NULL);
 		assert_string_equal(out.data, problems.data);
 		buf_release(&out);
 		buf_release(&problems);

@@ -23,12 +23,15 @@ static void set(struct producer_config *c, const char *name, const char *value)
 	assert_int_equal(producer_config_set(c, name, value, NULL), 0);
 }
 
+static const struct conf_input plain = { 0 };
+static const struct recipe_input line = { .offset = -1 };
+
 static void assert_spec(struct producer_config *c, const char *want)
 {
 	struct buf spec;
 
 	buf_init(&spec, 1 << 20);
-	assert_int_equal(recipe_spec(c, &spec), 0);
+	assert_int_equal(recipe_spec(c, &plain, "host", &spec, NULL), 0);
 	assert_string_equal(spec.data, want);
 	buf_release(&spec);
 }
@@ -84,9 +87,10 @@ static void check_lines(const char *spec, const struct line *v, size_t n)
 	assert_non_null(room);
 	assert_int_equal(recipe_new(spec, &r, &e), 0);
 	for (size_t i = 0; i < n; i++) {
+		const char *topic;
 		struct lane_record record = { .value = v[i].text, .value_len = strlen(v[i].text), .timestamp = -1 };
 
-		assert_int_equal(recipe_apply(r, room, "t", &record, no_step, NULL, &e), v[i].rc);
+		assert_int_equal(recipe_apply(r, room, "t", &line, &record, &topic, no_step, NULL, &e), v[i].rc);
 		if (v[i].rc == 1)
 			continue;
 		assert_int_equal(record.value_len, v[i].n);
@@ -144,10 +148,11 @@ static void short_memory_makes_no_other_record(void **state)
 	assert_int_equal(rc, 0);
 	rc = ERR_NOMEM;
 	for (long n = 1; rc == ERR_NOMEM; n++) {
+		const char *topic;
 		struct lane_record record = { .value = "aa", .value_len = 2 };
 
 		mem_fail_nth(n);
-		rc = recipe_apply(r, room, "t", &record, no_step, NULL, &e);
+		rc = recipe_apply(r, room, "t", &line, &record, &topic, no_step, NULL, &e);
 		mem_fail_nth(0);
 		assert_true(n < 50 && (n > 1 || rc == ERR_NOMEM));
 		assert_int_equal(record.value_len, rc == 0 ? 4 : 2);
