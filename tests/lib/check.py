@@ -239,10 +239,19 @@ def run_fuzz(args, results):
 
 
 def run_scenarios(args, results, kind, build, *extra):
-    """The runner's own lines go straight to the terminal: it takes minutes. Returns whether any ran."""
+    """Each half with brokers of its own: scenarios mostly wait. The runner's own lines go straight to the terminal: it takes
+    minutes. Returns whether any ran."""
+    shards = 1 if args.filter else min(2, args.jobs)
+    with concurrent.futures.ThreadPoolExecutor(shards) as pool:
+        jobs = [pool.submit(run_shard, args, results, kind, build, f"{i + 1}/{shards}", *extra) for i in range(shards)]
+        return any([job.result() for job in jobs])
+
+
+def run_shard(args, results, kind, build, shard, *extra):
     start = time.monotonic()
     with tempfile.NamedTemporaryFile("r") as f:
-        command = [sys.executable, SCENARIO_RUNNER, "--spillway", f"build/{build}/spillway", "--results", f.name, *extra]
+        command = [sys.executable, SCENARIO_RUNNER, "--spillway", f"build/{build}/spillway", "--results", f.name,
+                   "--shard", shard, *extra]
         if args.filter.text:
             command += ["--filter", args.filter.text]
         p = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE if args.filter else None)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """run.py - runs the scenarios: spillway as a black box against a real Apache Kafka.
 
-	run.py [--spillway PATH] [--filter NAME] [--core] [--results FILE] [--seed N] [--scale F]
+	run.py [--spillway PATH] [--filter NAME] [--core] [--shard I/N] [--results FILE] [--seed N] [--scale F]
 	run.py --kills N | --steps N
 	run.py --list > README.md
 
@@ -36,6 +36,7 @@ def arguments(argv):
     p.add_argument("--spillway", default=os.path.join(procs.ROOT, "build", "release", "spillway"), help="the binary to test")
     p.add_argument("--filter", default="", help="a part of names, or a pattern with *")
     p.add_argument("--core", action="store_true", help="only the scenarios that are also run under sanitizers")
+    p.add_argument("--shard", default="1/1", metavar="I/N", help="only every Nth scenario, beginning with the Ith")
     p.add_argument("--results", help="a file that gets one line a scenario: pass|fail|skip, name, seconds (tabs between)")
     p.add_argument("--kills", type=int, default=0, metavar="N",
                    help="only the loops of kill -9, with other seeds again and again until N kills fell; ends at the first failure")
@@ -64,8 +65,9 @@ def chosen(rows, options):
     pattern = options.filter.replace(" ", "_")
     if pattern and not any(c in pattern for c in "*?["):
         pattern = f"*{pattern}*"
+    which, of = map(int, options.shard.split("/"))
     return [r for r in rows if (not pattern or fnmatch.fnmatchcase(r["name"], pattern)) and (r["core"] or not options.core)
-            and (r["kills"] or not options.kills) and (r["walk"] or not options.steps)]
+            and (r["kills"] or not options.kills) and (r["walk"] or not options.steps)][which - 1::of]
 
 
 def too_long(_signal, _frame):
