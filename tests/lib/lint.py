@@ -232,9 +232,26 @@ def rule_scenarios(tree):
                 yield f"README.md:{n}: there is no test {name}"
 
 
+def rule_cases(tree):
+    """Each way of a log file that tests/cases.txt lists has a scenario, and each one that it names is there."""
+    known = set(re.findall(r"^@scenario\(.*\)\ndef (\w+)\(", "".join(t for p, t in tree.text.items() if p.startswith("tests/scenario/")),
+                           re.M))
+    case, n, shown = None, 0, True
+    for n, line in enumerate(tree.text.get("tests/cases.txt", "").splitlines() + ["## end"], 1):
+        if line.startswith("\t") and case:
+            shown = True
+            for name in re.findall(r"\w+", line):
+                if name not in known:
+                    yield f"tests/cases.txt:{n}: there is no scenario {name}"
+        elif line.strip() and not line.startswith("# ") and not line.startswith("#\t"):
+            if not shown:
+                yield f"tests/cases.txt:{case[0]}: no scenario shows: {case[1]}"
+            case, shown = (None, True) if line.startswith("#") else ((n, line), False)
+
+
 RULES = {f.__name__[len("rule_"):]: f for f in (
     rule_layers, rule_owners, rule_face, rule_headers, rule_banned, rule_symbols, rule_shape, rule_leftovers, rule_readmes,
-    rule_scenarios, rule_cppcheck)}
+    rule_scenarios, rule_cases, rule_cppcheck)}
 
 
 # --- For information ---

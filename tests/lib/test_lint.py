@@ -52,6 +52,8 @@ PLANTED = [
     ("leftovers", "unfinished", "producer/wire.c", WIRE + "/* TO" + "DO: more */\n"),
     ("leftovers", "machine-path", "agent/README.md", "# agent\nsee /wor" + "k/main\n"),
     ("readmes", "missing", "conf/conf.h", "/* conf.h - configuration. */\n"),
+    ("cases", "case-without-scenario", "tests/cases.txt", "## Found\n\na file that nobody looks at\n"),
+    ("cases", "scenario-that-is-not-there", "tests/cases.txt", "## Found\n\na file\n\tno_such_scenario_here\n"),
     ("scenarios", "test-that-is-not-there", "README.md", "# spillway\nproven by `a_test_that_is_not_there`\n"),
     ("cppcheck", "null-dereference", "producer/wire.c", WIRE.replace("return shelf_size()", "int *p = 0; return *p")),
 ]
