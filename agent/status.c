@@ -57,7 +57,7 @@ static int gather_files(struct pipeline *p, struct status *s)
 		int64_t safe = state_safe(p->state, f[i].file_id);
 
 		*to = (struct status_file){ f[i].path, f[i].input, f[i].dev, f[i].inode, f[i].size, f[i].read,
-			safe < 0 ? 0 : safe, "" };
+			safe < 0 ? 0 : safe, "", f[i].waits };
 		memcpy(to->state, f[i].state, sizeof to->state);
 	}
 	for (size_t i = s->file_count; i < n; i++)
@@ -69,7 +69,7 @@ static int gather_files(struct pipeline *p, struct status *s)
 static bool any_waiting(const struct status *s)
 {
 	for (size_t i = 0; i < s->file_count; i++)
-		if (!strcmp(s->files[i].state, "waiting"))
+		if (s->files[i].waits)
 			return true;
 	return false;
 }
@@ -178,7 +178,7 @@ static int gather_known(void *arg, const struct spool_file *f)
 		return ERR_NOMEM;
 	s->files = v;
 	v[s->file_count++] = (struct status_file){ mem_strdup(f->path), status_input_of(s->conf, f->path), f->dev, f->inode,
-		f->size > f->safe ? f->size : f->safe, f->safe, f->safe, "done" };
+		f->size > f->safe ? f->size : f->safe, f->safe, f->safe, "done", false };
 	if (f->size > f->safe)
 		memcpy(v[s->file_count - 1].state, "waiting", 8);
 	return 0;

@@ -20,6 +20,7 @@ struct status_file {		/* positions: one row */
 	uint64_t dev, inode;
 	int64_t  size, read, safe;
 	char     state[12];
+	bool     waits;			/* for memory or room: a rotated or deleted one may, too */
 };
 
 struct status_lane { char *topic; int32_t partition; uint64_t rows, records, bytes; };

@@ -28,6 +28,7 @@ struct tail_file_info {			/* one row of `status` and `positions ls` */
 	uint64_t dev, inode;
 	int64_t  file_id, size, read;
 	char     state[12];		/* active rotated deleted waiting done failed */
+	bool     waits;			/* for memory or room, whatever its state */
 	char     reason[160];		/* why waiting or failed */
 };
 

@@ -51,12 +51,12 @@ static int show_file(struct tail *t, const struct file *f, struct tail_file_info
 	const char *state = tail_state_name((uint8_t)f->state);
 
 	*ret = (struct tail_file_info){ .path = mem_strdup(f->path), .input = f->input, .dev = f->dev, .inode = f->inode,
-					.file_id = f->id, .size = f->size, .read = f->offset };
+					.file_id = f->id, .size = f->size, .read = f->offset, .waits = is_waiting(f) };
 	if (!ret->path)
 		return ERR_NOMEM;
 	if (f->fd >= 0 && fstat(f->fd, &st) == 0)
 		ret->size = st.st_size;
-	if (f->state == FILE_ACTIVE && is_waiting(f))
+	if (f->state == FILE_ACTIVE && ret->waits)
 		state = "waiting";
 	else if ((f->state == FILE_ROTATED || f->state == FILE_DELETED) && f->offset >= ret->size &&
 		 t->hooks->safe(t->hooks->arg, f->id) >= ret->size)
