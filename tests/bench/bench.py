@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """bench.py - what a gigabyte of log costs: CPU of `spillway run --once` beside `kcat -P`, same file, same broker, in turn.
 
-	bench.py [--spillway PATH] [--rounds N] [--mb N] [--all] [--codecs none,lz4] [--records N] [--rate N] [--large] [--no-spill]
+	bench.py [--spillway PATH] [--rounds N] [--mb N] [--all] [--codecs none,lz4] [--records N] [--rate N] [--large] [--no-spill] [--no-shapes]
 
---codecs "" leaves the CPU part out, --records 0 the latency part (latency.py), --no-spill the outage (spill.py, bench_spool);
---large opens a spool of 10 GiB instead of 2.
+--codecs "" leaves the CPU part out, --records 0 the latency part (latency.py), --no-spill the outage (spill.py, bench_spool),
+--no-shapes what is not plain lines, and ten thousand idle files (shapes.py); --large opens a spool of 10 GiB instead of 2.
 
 CPU is user + system time of the process from wait4, in seconds for 10^9 bytes of log. The rounds of the two alternate, so
 that what else runs on the machine hits both; compare figures of one run only. kcat polls without pause while it waits for
@@ -31,6 +31,7 @@ import kafka                                                            # noqa: 
 import latency                                                          # noqa: E402
 import oracle                                                           # noqa: E402
 import procs                                                            # noqa: E402
+import shapes                                                           # noqa: E402
 import spill                                                            # noqa: E402
 from agent import Agent                                                 # noqa: E402
 
@@ -198,6 +199,7 @@ def main(argv):
     p.add_argument("--rate", type=int, default=1000, help="records a second of a latency round")
     p.add_argument("--large", action="store_true", help="open a spool of 10 GiB")
     p.add_argument("--no-spill", action="store_true", help="no outage")
+    p.add_argument("--no-shapes", action="store_true", help="plain lines only")
     options = p.parse_args(argv)
     options.spillway = os.path.abspath(options.spillway)
     if not os.access(options.spillway, os.X_OK):
@@ -218,6 +220,9 @@ def main(argv):
             getattr(bench, name)(codecs[0])     # not measured: the broker's code is compiled, the log is in the page cache
         for codec in codecs:
             bench.measure(codec, subjects)
+        if not options.no_shapes:
+            shapes.measure(bench)
+            shapes.crowd(bench)
         if options.records:                     # last: the broker's priority is raised by it
             latency.measure(bench.broker, options.rounds, options.records, options.rate)
         if not options.no_spill:
