@@ -18,8 +18,8 @@
 #include <sys/stat.h>
 
 #include "agent/base/mem.h"
+#include "conf/braces.h"
 
-#define EXPAND_MAX 1000
 #define DEPTH_MAX 128
 
 /* --- One component --- */
@@ -204,57 +204,23 @@ static int add_string(const char *text, const char *cwd, struct conf_strings *ou
 	return 0;
 }
 
-/* The end of the piece of a brace at p: its ',' or '}' on this level, or NULL. */
-static const char *brace_piece_end(const char *p)
-{
-	int depth = 0;
+struct expansion { const char *cwd; struct conf_strings *out; };
 
-	for (; *p; p++) {
-		if (*p == '\\' && p[1])
-			p++;
-		else if (*p == '{')
-			depth++;
-		else if (*p == '}' && depth-- == 0)
-			return p;
-		else if (*p == ',' && depth == 0)
-			return p;
-	}
-	return NULL;
-}
-
-static const char *find_brace(const char *p)
+static int add_alternative(void *arg, const char *text, struct err *ret_err)
 {
-	for (; *p; p++) {
-		if (*p == '\\' && p[1])
-			p++;
-		else if (*p == '{')
-			return p;
-	}
-	return NULL;
+	struct expansion *x = arg;
+
+	(void)ret_err;
+	if (x->out->n >= GLOB_PATTERNS_MAX)
+		return ERR_CONFIG;
+	return add_string(text, x->cwd, x->out);
 }
 
 int glob_expand(const char *pattern, const char *cwd, struct conf_strings *out)
 {
-	const char *open = find_brace(pattern), *close = open, *piece, *end;
-	char *one;
-	int rc = 0;
+	struct expansion x = { cwd, out };
 
-	if (strlen(pattern) >= GLOB_PATH_MAX || out->n >= EXPAND_MAX)
-		return ERR_CONFIG;
-	do {
-		close = close ? brace_piece_end(close + 1) : NULL;
-	} while (close && *close != '}');
-	if (!close)
-		return add_string(pattern, cwd, out);
-	for (piece = open + 1; rc == 0; piece = end + 1) {
-		end = brace_piece_end(piece);
-		one = mem_printf("%.*s%.*s%s", (int)(open - pattern), pattern, (int)(end - piece), piece, close + 1);
-		rc = one ? glob_expand(one, cwd, out) : ERR_NOMEM;
-		mem_free(one);
-		if (*end == '}')
-			break;
-	}
-	return rc;
+	return braces_expand(pattern, add_alternative, &x, NULL);
 }
 
 int glob_expand_exclude(const char *pattern, const char *cwd, struct conf_strings *out)

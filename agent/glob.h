@@ -3,7 +3,7 @@
  *	*	any bytes of one name		?	one byte of a name
  *	[a-z]	one of these ([!a-z], [^a-z]: none of these)		\x	x itself
  *	**	as a whole component: any number of directories, also none
- *	{a,b}	one of these texts; resolved by glob_expand
+ *	{a,b}	one of these texts, which may hold anything, also braces, "/" and **; resolved by glob_expand
  *
  * As in a shell, a dot at the beginning of a name is only matched by a dot. Patterns are absolute (glob_expand sees to it).
  */
@@ -15,13 +15,15 @@
 #include "conf/conf.h"
 
 #define GLOB_PATH_MAX 4096
+#define GLOB_PATTERNS_MAX 1000		/* of one input: each path is compared with all */
 
 bool glob_match(const char *pattern, const char *path);
 /* An exclude pattern: without '/' it is compared with the last part, else with the whole path. */
 bool glob_excludes(const char *pattern, const char *path);
 
 /* Appends what `pattern` stands for: braces resolved, a relative one put behind `cwd`, "//" and "/./" cleaned.
- * Strings and array are the caller's (glob_strings_release). 0 or ERR_NOMEM; ERR_CONFIG: too long or too many. */
+ * Strings and array are the caller's (glob_strings_release). 0 or ERR_NOMEM; ERR_CONFIG: a pattern that the configuration refuses
+ * (conf/braces.h says why), or *out would be longer than GLOB_PATTERNS_MAX. */
 int  glob_expand(const char *pattern, const char *cwd, struct conf_strings *out);
 /* The same for an exclude pattern: one without '/' stays a name. */
 int  glob_expand_exclude(const char *pattern, const char *cwd, struct conf_strings *out);

@@ -1,7 +1,7 @@
 /* conf.c - the configuration file: read, walked by the table of keys, checked as a whole.
  *
  * Why a table: every key is known in one place (keys.c); this file knows sections only, and what concerns
- *	several keys.
+ *	several keys of the whole (of one input: input.c).
  *
  * Invariants
  *  (1) Nothing is half-applied: with one problem, or short memory, the struct is freed and the caller's pointer
@@ -31,14 +31,10 @@
 enum {
 	JSON_MAX = 1 << 20,		/* of a value that is a list or a section */
 	FILE_MAX = 1 << 20,		/* ends the reading of an endless file; the refusal is yaml.c's */
-	INPUTS_MAX = 1000,
 	SOCKET_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
 };
 
-static void load_section(struct loader *l, const struct key_section *s, void *base, const char *in,
-			 const struct yaml_node *at, const struct yaml_node *map);
-
-static void missing_key(struct loader *l, const struct yaml_node *at, const char *name, const char *in)
+void load_missing(struct loader *l, const struct yaml_node *at, const char *name, const char *in)
 {
 	load_problem(l, at, "missing key \"%s\"%s%s", name, *in ? " in " : "", in);
 }
@@ -57,76 +53,14 @@ static void unknown_key(struct loader *l, const struct key_section *s, const str
 	load_problem(l, key, "unknown key \"%.80s\"%s%s%s", key->text, *in ? " in " : "", in, hint);
 }
 
-static void set_defaults(struct loader *l, const struct key_section *s, void *base)
+void load_defaults(struct loader *l, const struct key_section *s, void *base)
 {
 	for (const struct conf_key *k = s->keys; k->name; k++) {
 		if (k->type == KEY_SECTION)
-			set_defaults(l, k->section, base);
+			load_defaults(l, k->section, base);
 		else
 			load_default(l, k, base);
 	}
-}
-
-/* --- inputs --- */
-
-static void check_name(struct loader *l, size_t index, const struct yaml_node *at)
-{
-	struct conf_input *in = &l->conf->inputs[index];
-
-	if (!in->name && in->paths.n) {
-		in->name = load_strdup(l, in->paths.v[0]);
-		if (load_is_masked(l->conf, &in->paths.v[0]))
-			load_mask(l, &in->name);
-	}
-	for (size_t i = 0; in->name && i < index; i++) {
-		const struct conf_input *other = &l->conf->inputs[i];
-
-		if (!other->name || strcmp(other->name, in->name))
-			continue;
-		load_problem(l, at, "the input in line %d has the name \"%.200s\" too", other->line,
-			     load_is_masked(l->conf, &in->name) ? "***" : in->name);
-		return;
-	}
-}
-
-static void load_input(struct loader *l, size_t index, const struct yaml_node *node)
-{
-	struct conf_input *in = &l->conf->inputs[index];
-	const struct yaml_node *name;
-	char where[32];
-
-	in->line = node->line;
-	in->column = node->column;
-	snprintf(where, sizeof where, "inputs[%zu]", index);
-	set_defaults(l, &keys_input, in);
-	load_section(l, &keys_input, in, where, node, node);
-	name = yaml_get(node, "name");
-	check_name(l, index, name ? name : node);
-}
-
-static void load_inputs(struct loader *l, const struct yaml_node *at, const struct yaml_node *list)
-{
-	struct conf *c = l->conf;
-
-	if (list->kind != YAML_LIST && !yaml_is_null(list)) {
-		load_problem(l, list, "\"inputs\" must be a list, each input begins with \"- \"");
-		return;
-	}
-	if (list->count == 0 || list->count > INPUTS_MAX) {
-		if (list->count)
-			load_problem(l, at, "\"inputs\" must not hold more than %d inputs", INPUTS_MAX);
-		else
-			load_problem(l, at, "\"inputs\" must not be empty");
-		return;
-	}
-	c->inputs = mem_array(struct conf_input, list->count);
-	if (!c->inputs) {
-		l->nomem = true;
-		return;
-	}
-	c->input_count = list->count;	/* zeros until they are loaded, which conf_free takes */
-	for (size_t i = 0; i < list->count; i++)
-		load_input(l, i, list->pairs[i].value);
 }
 
 /* --- producer --- */
@@ -300,7 +234,7 @@ static void load_producer(struct loader *l, struct yaml_node *at, const struct y
 	set_producer_keys(l, map, true);
 	set_producer_keys(l, map, false);
 	if (!yaml_get(map, SERVERS))
-		missing_key(l, at, SERVERS, "producer");
+		load_missing(l, at, SERVERS, "producer");
 	if (l->hooks && l->hooks->producer_finish && l->hooks->producer_finish(l->hooks->arg, finish_problem, &f) == ERR_NOMEM)
 		l->nomem = true;
 }
@@ -310,8 +244,11 @@ static void load_producer(struct loader *l, struct yaml_node *at, const struct y
 static void load_subsection(struct loader *l, const struct conf_key *key, void *base, const struct yaml_node *at,
 			    const struct yaml_node *value)
 {
-	if (!yaml_is_null(value))	/* a section of comments only */
-		load_section(l, key->section, base, key->name, at, value);
+	if (yaml_is_null(value))	/* a section of comments only */
+		return;
+	if (key->set_offset)
+		*(bool *)((char *)base + key->set_offset) = true;
+	load_section(l, key->section, base, key->name, at, value);
 }
 
 static void load_key(struct loader *l, const struct conf_key *key, void *base, const struct yaml_pair *p)
@@ -331,9 +268,8 @@ static void load_key(struct loader *l, const struct conf_key *key, void *base, c
 	}
 }
 
-/* `in` names the section in problems, "" for the top; `at` is where it stands. */
-static void load_section(struct loader *l, const struct key_section *s, void *base, const char *in,
-			 const struct yaml_node *at, const struct yaml_node *map)
+void load_section(struct loader *l, const struct key_section *s, void *base, const char *in, const struct yaml_node *at,
+		  const struct yaml_node *map)
 {
 	if (map->kind != YAML_MAP) {
 		if (*in)
@@ -352,8 +288,8 @@ static void load_section(struct loader *l, const struct key_section *s, void *ba
 			unknown_key(l, s, p->key, in);
 	}
 	for (const struct conf_key *k = s->keys; k->name; k++)
-		if (k->flags & KEY_REQUIRED && !yaml_get(map, k->name))
-			missing_key(l, at, k->name, in);
+		if (k->flags & KEY_REQUIRED && !k->types && !yaml_get(map, k->name))
+			load_missing(l, at, k->name, in);
 }
 
 /* --- the whole --- */
@@ -393,7 +329,7 @@ static void load_root(struct loader *l, const struct yaml_node *root)
 
 	if (!root || yaml_is_null(root))
 		root = &empty;
-	set_defaults(l, &keys_top, l->conf);
+	load_defaults(l, &keys_top, l->conf);
 	load_section(l, &keys_top, l->conf, "", root, root);
 	default_sync(l, root);
 	default_control(l, root);
@@ -467,6 +403,23 @@ int conf_load(const char *path, const struct conf_hooks *hooks, struct conf **re
 	return rc;
 }
 
+static void free_strings(struct conf_strings *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		mem_free(list->v[i]);
+	mem_free(list->v);
+}
+
+static void free_pairs(struct conf_pairs *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		mem_free(list->names[i]);
+		mem_free(list->values[i]);
+	}
+	mem_free(list->names);
+	mem_free(list->values);
+}
+
 static void free_section(const struct key_section *s, void *base)
 {
 	for (const struct conf_key *k = s->keys; k->name; k++) {
@@ -478,15 +431,16 @@ static void free_section(const struct key_section *s, void *base)
 			mem_free(*(char **)keys_field(k, base));
 			break;
 		case KEY_TEXTS:
-		case KEY_PATHS: {
-			struct conf_strings *list = keys_field(k, base);
-
-			for (size_t i = 0; i < list->n; i++)
-				mem_free(list->v[i]);
-			mem_free(list->v);
+		case KEY_PATHS:
+			free_strings(keys_field(k, base));
 			break;
-		}
-		default:	/* no heap; the sections below hold none either */
+		case KEY_TEMPLATES:
+			free_pairs(keys_field(k, base));
+			break;
+		case KEY_SECTION:
+			free_section(k->section, base);
+			break;
+		default:	/* no heap */
 			break;
 		}
 	}
@@ -500,9 +454,7 @@ void conf_free(struct conf *c)
 		free_section(&keys_input, &c->inputs[i]);
 	mem_free(c->inputs);
 	free_section(&keys_top, c);
-	for (size_t i = 0; i < c->producer_masked.n; i++)
-		mem_free(c->producer_masked.v[i]);
-	mem_free(c->producer_masked.v);
+	free_strings(&c->producer_masked);
 	mem_free(c->masked);
 	mem_free(c->path);
 	mem_free(c);

@@ -39,6 +39,7 @@ struct conf_multiline {
 	char   *preset;			/* java python go ruby dotnet, or NULL */
 	char   *start, *next, *end;	/* PCRE2, or NULL; `next` is the key "continue" */
 	int64_t timeout_ms, max_lines, max_bytes;
+	bool    max_bytes_set;		/* as max_line_set */
 };
 
 struct conf_event_time {
@@ -48,7 +49,7 @@ struct conf_event_time {
 };
 
 struct conf_input {
-	char *name;			/* default: the first path; unique */
+	char *name;			/* default: the first path, "stdin", the address, "journald"; unique */
 	enum conf_input_type type;	/* what follows up to `compressed` is of files */
 	struct conf_strings paths;	/* globs: * ? [] {a,b} **; always absolute */
 	struct conf_strings exclude;	/* without a slash: for the name; else absolute, or it begins with a glob */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "agent/base/err.h"
+#include "conf/check.h"
 
 #define KIB ((int64_t)1024)
 #define GIB (KIB * KIB * KIB)
@@ -53,6 +54,28 @@ static const struct key_section logging = { .keys = (const struct conf_key[]) {
 	{ 0 }
 } };
 
+/* Patterns and names of a group of lines; the preset is one of these words, kept as its text. */
+#define PATTERN(n, field) { .name = n, .type = KEY_TEXT, .check = check_pattern, IN(field) }
+static const struct key_section multiline = { .keys = (const struct conf_key[]) {
+	{ .name = "preset", .type = KEY_TEXT,
+	  CHOICES({ "java", 0 }, { "python", 0 }, { "go", 0 }, { "ruby", 0 }, { "dotnet", 0 }), IN(multiline.preset) },
+	PATTERN("start", multiline.start),
+	PATTERN("continue", multiline.next),
+	PATTERN("end", multiline.end),
+	{ .name = "timeout",   .type = KEY_TIME, .def = "1s", .min = 10, .max = HOUR_MS, IN(multiline.timeout_ms) },
+	{ .name = "max_lines", .type = KEY_NUMBER, .def = "500", .min = 1, .max = 1000000, IN(multiline.max_lines) },
+	{ .name = "max_bytes", .type = KEY_SIZE, .def = "512KiB", .min = 1, .max = GIB, IN(multiline.max_bytes),
+	  .set_offset = offsetof(struct conf_input, multiline.max_bytes_set) },
+	{ 0 }
+} };
+
+static const struct key_section event_time = { .keys = (const struct conf_key[]) {
+	{ .name = "field",   .type = KEY_TEXT, .check = check_field, IN(event_time.field) },
+	{ .name = "pattern", .type = KEY_TEXT, .check = check_group_pattern, IN(event_time.pattern) },
+	{ .name = "format",  .type = KEY_TEXT, .flags = KEY_REQUIRED, .check = check_time_format, IN(event_time.format) },
+	{ 0 }
+} };
+
 const struct key_section keys_top = { .soon = SOON("include"), .keys = (const struct conf_key[]) {
 	{ .name = "state_dir", .type = KEY_PATH,   .def = "/var/lib/spillway", TOP(state_dir) },
 	{ .name = "delivery",  .type = KEY_CHOICE, .def = "exactly_once",
@@ -69,35 +92,53 @@ const struct key_section keys_top = { .soon = SOON("include"), .keys = (const st
 	{ 0 }
 } };
 
-const struct key_section keys_input = {
-.soon = SOON("ignore_older", "compressed", "multiline", "include_lines", "exclude_lines", "topics_allowed", "headers",
-	     "event_time", "listen", "units"),
-.keys = (const struct conf_key[]) {
+#define FILES   .types = KEY_TYPE(CONF_TYPE_FILE)
+/* What cuts bytes into lines and puts lines together; a message of syslog or of the journal is one. */
+#define STREAMS .types = KEY_TYPE(CONF_TYPE_FILE) | KEY_TYPE(CONF_TYPE_STDIN)
+#define BOOLEAN CHOICES({ "true", true }, { "false", false })
+
+const struct key_section keys_input = { .keys = (const struct conf_key[]) {
 	{ .name = "name",       .type = KEY_TEXT, IN(name) },
 	{ .name = "type",       .type = KEY_CHOICE, .def = "file",
-	  CHOICES({ "file", 0 }, { "stdin", CHOICE_SOON }, { "syslog", CHOICE_SOON }, { "journald", CHOICE_SOON }) },
-	{ .name = "paths",      .type = KEY_PATHS, .flags = KEY_REQUIRED, IN(paths) },
-	{ .name = "exclude",    .type = KEY_TEXTS, IN(exclude) },
-	{ .name = "read_from",  .type = KEY_CHOICE, .def = "beginning",
+	  CHOICES({ "file", CONF_TYPE_FILE }, { "stdin", CONF_TYPE_STDIN }, { "syslog", CONF_TYPE_SYSLOG },
+		  { "journald", CONF_TYPE_JOURNALD }), IN(type) },
+	{ .name = "paths",      .type = KEY_PATHS, FILES, .flags = KEY_REQUIRED, IN(paths) },
+	{ .name = "exclude",    .type = KEY_TEXTS, FILES, .check = check_glob, IN(exclude) },
+	{ .name = "read_from",  .type = KEY_CHOICE, FILES, .def = "beginning",
 	  CHOICES({ "beginning", CONF_READ_BEGINNING }, { "end", CONF_READ_END }), IN(read_from) },
-	{ .name = "follow_symlinks", .type = KEY_CHOICE, .def = "false",
-	  CHOICES({ "true", CHOICE_SOON }, { "false", 0 }) },
-	{ .name = "watch",      .type = KEY_CHOICE, .def = "auto",
-	  CHOICES({ "auto", 0 }, { "inotify", CHOICE_SOON }, { "poll", CHOICE_SOON }) },
-	{ .name = "encoding",   .type = KEY_CHOICE, .def = "utf-8", CHOICES({ "utf-8", 0 }), .flags = KEY_REST_SOON },
+	{ .name = "ignore_older", .type = KEY_TIME, FILES, .def = "off", .example = "7d", .min = 1000, .max = INT64_MAX,
+	  CHOICES({ "off", 0 }), IN(ignore_older_ms) },
+	{ .name = "follow_symlinks", .type = KEY_CHOICE, FILES, .def = "false", BOOLEAN, IN(follow_symlinks) },
+	{ .name = "watch",      .type = KEY_CHOICE, FILES, .def = "auto",
+	  CHOICES({ "auto", CONF_WATCH_AUTO }, { "inotify", CONF_WATCH_INOTIFY }, { "poll", CONF_WATCH_POLL }), IN(watch) },
+	{ .name = "compressed", .type = KEY_CHOICE, FILES, .def = "false", BOOLEAN, IN(compressed) },
+	{ .name = "listen",     .type = KEY_TEXT, .types = KEY_TYPE(CONF_TYPE_SYSLOG), .flags = KEY_REQUIRED,
+	  .check = check_listen, IN(listen) },
+	{ .name = "units",      .type = KEY_TEXTS, .types = KEY_TYPE(CONF_TYPE_JOURNALD), .check = check_unit, IN(units) },
+	{ .name = "encoding",   .type = KEY_TEXT, STREAMS, .flags = KEY_LOWER, .def = "utf-8", .check = check_encoding,
+	  IN(encoding) },
 	{ .name = "max_line",   .type = KEY_SIZE, .def = "1000KiB", .min = 1, .max = GIB, IN(max_line),
 	  .set_offset = offsetof(struct conf_input, max_line_set) },
 	{ .name = "long_lines", .type = KEY_CHOICE, .def = "split",
-	  CHOICES({ "split", 0 }, { "truncate", CHOICE_SOON }, { "skip", CHOICE_SOON }) },
-	{ .name = "format",     .type = KEY_CHOICE, .def = "raw",
-	  CHOICES({ "raw", 0 }, { "docker", CHOICE_SOON }, { "cri", CHOICE_SOON }, { "auto", CHOICE_SOON }) },
+	  CHOICES({ "split", CONF_LONG_SPLIT }, { "truncate", CONF_LONG_TRUNCATE }, { "skip", CONF_LONG_SKIP }),
+	  IN(long_lines) },
+	{ .name = "format",     .type = KEY_CHOICE, STREAMS, .def = "raw",
+	  CHOICES({ "raw", CONF_FORMAT_RAW }, { "docker", CONF_FORMAT_DOCKER }, { "cri", CONF_FORMAT_CRI },
+		  { "auto", CONF_FORMAT_AUTO }), IN(format) },
+	{ .name = "multiline",  SECTION(multiline), STREAMS, .set_offset = offsetof(struct conf_input, multiline.set) },
+	{ .name = "include_lines", .type = KEY_TEXTS, .check = check_pattern, IN(include_lines) },
+	{ .name = "exclude_lines", .type = KEY_TEXTS, .check = check_pattern, IN(exclude_lines) },
 	{ .name = "when_full",  .type = KEY_CHOICE, .def = "spill",
 	  CHOICES({ "spill", CONF_INPUT_SPILL }, { "wait", CONF_INPUT_WAIT }), IN(when_full) },
 	{ .name = "topic",      .type = KEY_TOPIC, .flags = KEY_REQUIRED, IN(topic) },
+	{ .name = "topics_allowed", .type = KEY_TEXTS, .check = check_topic_glob, IN(topics_allowed) },
 	{ .name = "key",        .type = KEY_TEMPLATE, IN(key) },
 	/* -1, outside of the bounds, is what the field says when the key is absent. */
 	{ .name = "partition",  .type = KEY_NUMBER, .def = "-1", .max = INT32_MAX, IN(partition) },
-	{ .name = "value",      .type = KEY_CHOICE, .def = "raw", CHOICES({ "raw", 0 }, { "json", CHOICE_SOON }) },
+	{ .name = "headers",    .type = KEY_TEMPLATES, IN(headers) },
+	{ .name = "value",      .type = KEY_CHOICE, .def = "raw", CHOICES({ "raw", CONF_VALUE_RAW }, { "json", CONF_VALUE_JSON }),
+	  IN(value) },
+	{ .name = "event_time", SECTION(event_time) },
 	{ 0 }
 } };
 
@@ -133,6 +174,14 @@ void keys_choice_names(const struct conf_key *k, const char *ret_names[KEYS_MAX]
 	for (const struct key_choice *c = k->choices; c && c->name && n < KEYS_MAX - 1; c++)
 		ret_names[n++] = c->name;
 	ret_names[n] = NULL;
+}
+
+const char *keys_choice_name(const struct conf_key *k, int64_t value)
+{
+	for (const struct key_choice *c = k->choices; c && c->name; c++)
+		if (c->value == value)
+			return c->name;
+	return NULL;
 }
 
 void keys_put_number(const struct conf_key *k, void *base, int64_t value)

@@ -1,4 +1,4 @@
-/* load.h - inside conf/: what conf.c (sections) and value.c (single keys) share while one file is read. */
+/* load.h - inside conf/: what conf.c (sections), input.c (inputs) and value.c (single keys) share while one file is read. */
 #ifndef SPILLWAY_CONF_LOAD_H
 #define SPILLWAY_CONF_LOAD_H
 
@@ -15,6 +15,14 @@ struct loader {
 	struct conf_problems *problems;
 	bool nomem;			/* sticky; what follows may be skipped */
 };
+
+/* Sets the fields of a section and of those inside. `in` names it in problems, "" for the top; `at` is where it stands. */
+void load_section(struct loader *l, const struct key_section *s, void *base, const char *in, const struct yaml_node *at,
+		  const struct yaml_node *map);
+void load_defaults(struct loader *l, const struct key_section *s, void *base);
+void load_missing(struct loader *l, const struct yaml_node *at, const char *name, const char *in);
+/* The list of inputs: input.c. */
+void load_inputs(struct loader *l, const struct yaml_node *at, const struct yaml_node *list);
 
 /* Sets the field of `key` in `base` from a value, or adds a problem. `at` is where the key stands. */
 void load_value(struct loader *l, const struct conf_key *key, void *base, const struct yaml_node *at,

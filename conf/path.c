@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/base/mem.h"
+#include "conf/braces.h"
 
 /* Takes leading "./" and "../" off *s, the latter together with the last part of cwd. */
 static void climb(char *cwd, const char **s)
@@ -30,11 +31,42 @@ static void climb(char *cwd, const char **s)
 	}
 }
 
+struct kinds { size_t absolute, relative; };
+
+static int count_kind(void *arg, const char *text, struct err *ret_err)
+{
+	struct kinds *k = arg;
+
+	(void)ret_err;
+	k->absolute += *text == '/';
+	k->relative += *text != '/';
+	return 0;
+}
+
+/* "{/a,/b}/x" is absolute too. 1: it is; 0: it is relative; or an error. */
+static int is_absolute(const char *s, bool is_glob, struct err *ret_err)
+{
+	struct kinds k = { 0 };
+	int rc;
+
+	if (!is_glob || *s != '{')
+		return *s == '/';
+	rc = braces_expand(s, count_kind, &k, ret_err);
+	if (rc)
+		return rc;
+	if (k.absolute && k.relative)
+		return err_set(ret_err, ERR_CONFIG, "\"%.200s\" has absolute and relative alternatives, write two patterns", s);
+	return k.absolute > 0;
+}
+
 int path_absolute(const char *s, bool is_glob, char **ret_path, struct err *ret_err)
 {
+	int absolute = is_absolute(s, is_glob, ret_err);
 	char cwd[PATH_MAX];
 
-	if (*s == '/') {
+	if (absolute < 0)
+		return absolute;
+	if (absolute) {
 		*ret_path = mem_strdup(s);
 		return *ret_path ? 0 : ERR_NOMEM;
 	}
@@ -49,11 +81,17 @@ int path_absolute(const char *s, bool is_glob, char **ret_path, struct err *ret_
 	return *ret_path ? 0 : ERR_NOMEM;
 }
 
-int path_check_glob(const char *s, struct err *ret_err)
+static int check_alternative(void *arg, const char *s, struct err *ret_err)
 {
 	size_t n = strlen(s);
 
+	(void)arg;
 	if (n && s[n - 1] == '/')
 		return err_set(ret_err, ERR_CONFIG, "\"%.200s\" is a directory, its files are \"%.200s*\"", s, s);
 	return 0;
+}
+
+int path_check_glob(const char *s, struct err *ret_err)
+{
+	return braces_expand(s, check_alternative, NULL, ret_err);
 }

@@ -93,17 +93,27 @@ static void put_list(const struct conf *c, struct buf *out, const struct conf_st
 	buf_puts(out, "]");
 }
 
+static void put_templates(const struct conf *c, struct buf *out, const struct conf_pairs *list)
+{
+	buf_puts(out, "{");
+	for (size_t i = 0; i < list->n; i++) {
+		buf_puts(out, i ? ", " : "");
+		put_text(out, list->names[i]);
+		buf_puts(out, ": ");
+		put_text(out, load_is_masked(c, &list->values[i]) ? "***" : list->values[i]);
+	}
+	buf_puts(out, "}");
+}
+
 static void put_number(struct buf *out, const struct conf_key *k, const void *base)
 {
 	int64_t value = keys_number(k, base);
+	const char *name = keys_choice_name(k, value);
 	char text[32];
 
-	for (const struct key_choice *c = k->choices; c && c->name; c++)
-		if (c->value == value) {
-			buf_puts(out, c->name);
-			return;
-		}
-	if (k->type == KEY_SIZE)
+	if (name)
+		buf_puts(out, name);
+	else if (k->type == KEY_SIZE)
 		buf_puts(out, units_print_size(text, sizeof text, value));
 	else if (k->type == KEY_TIME)
 		buf_puts(out, units_print_time(text, sizeof text, value));
@@ -111,7 +121,23 @@ static void put_number(struct buf *out, const struct conf_key *k, const void *ba
 		buf_printf(out, "%" PRId64, value);
 }
 
-/* Nothing to say: an unset text, or a number outside of its bounds, which stands for "absent". */
+static bool is_set(const struct conf_key *k, const void *base)
+{
+	return *((const bool *)base + k->set_offset);
+}
+
+static bool is_unset(const struct conf_key *k, const void *base);
+
+static bool all_unset(const struct key_section *s, const void *base)
+{
+	const struct conf_key *k = s->keys;
+
+	while (k->name && is_unset(k, base))
+		k++;
+	return !k->name;
+}
+
+/* Nothing to say: an unset text, or a number outside of its bounds, which stands for "absent"; a section of such. */
 static bool is_unset(const struct conf_key *k, const void *base)
 {
 	const void *field = keys_field(k, base);
@@ -124,6 +150,8 @@ static bool is_unset(const struct conf_key *k, const void *base)
 		return !*(char *const *)field;
 	case KEY_NUMBER:
 		return k->size && !k->choices && keys_number(k, base) < k->min;
+	case KEY_SECTION:
+		return k->set_offset ? !is_set(k, base) : all_unset(k->section, base);
 	default:
 		return false;
 	}
@@ -148,6 +176,9 @@ static void put_value(const struct conf *c, struct buf *out, const struct conf_k
 	case KEY_PATHS:
 		put_list(c, out, field);
 		break;
+	case KEY_TEMPLATES:
+		put_templates(c, out, field);
+		break;
 	default:
 		if (k->size)
 			put_number(out, k, base);
@@ -156,20 +187,26 @@ static void put_value(const struct conf *c, struct buf *out, const struct conf_k
 	}
 }
 
+static void put_key(const struct conf *c, struct buf *out, const struct conf_key *k, const void *base, int indent);
+
 static void put_section(const struct conf *c, struct buf *out, const struct key_section *s, const void *base,
 			int indent);
 
 static void put_inputs(const struct conf *c, struct buf *out)
 {
 	for (size_t i = 0; i < c->input_count; i++) {
+		const struct conf_input *in = &c->inputs[i];
+
 		buf_puts(out, "  -\n");
-		put_section(c, out, &keys_input, &c->inputs[i], 4);
+		for (const struct conf_key *k = keys_input.keys; k->name; k++)
+			if (keys_takes(k, in->type) && !is_unset(k, in))
+				put_key(c, out, k, in, 4);
 	}
 }
 
 static void put_key(const struct conf *c, struct buf *out, const struct conf_key *k, const void *base, int indent)
 {
-	bool is_default = k->set_offset && !*((const bool *)base + k->set_offset);
+	bool is_default = k->set_offset && !is_set(k, base);	/* never a section: that would not be printed */
 
 	buf_printf(out, "%*s%s%s:", indent, "", is_default ? "# " : "", k->name);
 	if (k->type == KEY_SECTION) {

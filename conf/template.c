@@ -236,3 +236,8 @@ int template_expand_topic(const char *tpl, const struct template_values *v, stru
 		rc = ERR_BAD_DATA;
 	return rc;
 }
+
+bool template_per_record(const char *tpl, bool content)
+{
+	return strstr(tpl, "%{field.") || strstr(tpl, "%{stream}") || strstr(tpl, "%{time}") || (!content && strstr(tpl, "%{offset}"));
+}

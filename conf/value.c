@@ -6,6 +6,7 @@
  *  (2) A secret value never appears in a problem's words; its field is in conf->masked.
  * Failure  problems and l->nomem; nothing returns an error, so that one run finds everything.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -15,13 +16,17 @@
 
 #include "agent/base/mem.h"
 #include "agent/base/units.h"
+#include "conf/check.h"
 #include "conf/interpolate.h"
 #include "conf/load.h"
 #include "conf/path.h"
 #include "conf/problem.h"
 #include "conf/template.h"
 
-enum { VALUE_MAX = 256 * 1024 };
+enum {
+	VALUE_MAX = 256 * 1024,
+	HEADER_MAX = 249,			/* of a header: a longer one is a mistake, and YAML in one line could not show it */
+};
 
 void load_problem(struct loader *l, const struct yaml_node *at, const char *fmt, ...)
 {
@@ -157,14 +162,29 @@ static const struct key_choice *find_choice(const struct conf_key *key, const ch
 	return NULL;
 }
 
+/* Takes `text`, also when it is NULL. */
+static void put_text(struct loader *l, const struct conf_key *key, void *base, char *text)
+{
+	char **field = keys_field(key, base);
+
+	if (!text) {
+		l->nomem = true;
+		return;
+	}
+	mem_free(*field);
+	*field = text;
+}
+
 static void set_choice(struct loader *l, const struct conf_key *key, void *base, const struct yaml_node *v)
 {
 	const struct key_choice *c = find_choice(key, v->text);
 	const char *names[KEYS_MAX];
 	char hint[HINT_MAX], all[200];
 
-	if ((c && c->value == CHOICE_SOON) || (!c && key->flags & KEY_REST_SOON)) {
+	if (!c && key->flags & KEY_REST_SOON) {
 		soon_problem(l, key, v);
+	} else if (c && key->type == KEY_TEXT) {
+		put_text(l, key, base, mem_strdup(c->name));
 	} else if (c) {
 		keys_put_number(key, base, c->value);
 	} else {
@@ -202,17 +222,18 @@ static int parse_by_type(const struct conf_key *key, const char *text, int64_t *
 
 static void wrong_number(struct loader *l, const struct conf_key *key, const struct yaml_node *v)
 {
-	const char *names[KEYS_MAX];
+	const char *names[KEYS_MAX], *example = key->example ? key->example : key->def;
 	char hint[HINT_MAX] = "", wanted[100] = "";
+	int n;
 
 	keys_choice_names(key, names);
+	n = snprintf(wanted, sizeof wanted, "%s%s", names[0] ? names[0] : "", names[0] ? " or " : "");
 	if (key->type == KEY_SIZE) {
-		snprintf(wanted, sizeof wanted, "a size such as %s", key->def);
+		snprintf(wanted + n, sizeof wanted - (size_t)n, "a size such as %s", example);
 		unit_hint(hint, sizeof hint, v->text);
-	} else if (key->type == KEY_TIME) {
-		snprintf(wanted, sizeof wanted, "a time such as %s", key->def);
 	} else {
-		snprintf(wanted, sizeof wanted, "%s%sa number", names[0] ? names[0] : "", names[0] ? " or " : "");
+		snprintf(wanted + n, sizeof wanted - (size_t)n, key->type == KEY_TIME ? "a time such as %s" : "a number%s",
+			 key->type == KEY_TIME ? example : "");
 		problem_hint(hint, sizeof hint, v->text, names);
 	}
 	load_problem(l, v, "\"%s\" must be %s, not \"%.80s\"%s", key->name, wanted, load_shown(v),
@@ -260,19 +281,6 @@ static void set_number(struct loader *l, const struct conf_key *key, void *base,
 		keys_put_number(key, base, n);
 }
 
-/* Takes `text`, also when it is NULL. */
-static void put_text(struct loader *l, const struct conf_key *key, void *base, char *text)
-{
-	char **field = keys_field(key, base);
-
-	if (!text) {
-		l->nomem = true;
-		return;
-	}
-	mem_free(*field);
-	*field = text;
-}
-
 static void set_path(struct loader *l, const struct conf_key *key, void *base, const struct yaml_node *v)
 {
 	struct err err;
@@ -296,6 +304,22 @@ static void set_template(struct loader *l, const struct conf_key *key, void *bas
 		put_text(l, key, base, mem_strdup(v->text));
 }
 
+static void set_text(struct loader *l, const struct conf_key *key, void *base, const struct yaml_node *v)
+{
+	struct err err;
+	int rc = key->check ? key->check(v->text, &err) : 0;
+	char *text;
+
+	if (rc) {
+		check_problem(l, key, v, rc, &err);
+		return;
+	}
+	text = mem_strdup(v->text);
+	for (char *p = text; p && *p && key->flags & KEY_LOWER; p++)
+		*p = (char)tolower((unsigned char)*p);
+	put_text(l, key, base, text);
+}
+
 static void set_scalar(struct loader *l, const struct conf_key *key, void *base, const struct yaml_node *v)
 {
 	switch (key->type) {
@@ -315,7 +339,10 @@ static void set_scalar(struct loader *l, const struct conf_key *key, void *base,
 		set_template(l, key, base, v);
 		break;
 	default:
-		put_text(l, key, base, mem_strdup(v->text));
+		if (key->choices)
+			set_choice(l, key, base, v);
+		else
+			set_text(l, key, base, v);
 	}
 	if (v->masked && key->size)
 		load_mask(l, keys_field(key, base));
@@ -348,7 +375,23 @@ static void load_scalar(struct loader *l, const struct conf_key *key, void *base
 /* An exclude pattern without a slash is for names; one that begins with a glob character can match anywhere. */
 static bool is_relative_glob(const struct conf_key *key, const char *s)
 {
-	return key->type == KEY_PATHS || (strchr(s, '/') && !strchr("*?[", *s));
+	return key->type == KEY_PATHS || (key->check == check_glob && strchr(s, '/') && !strchr("*?[", *s));
+}
+
+/* Takes what is in the field, whatever becomes of it. */
+static int set_element(const struct conf_key *key, const char *text, char **slot, struct err *ret_err)
+{
+	int rc = 0;
+
+	if (is_relative_glob(key, text))
+		rc = path_absolute(text, true, slot, ret_err);
+	else if (!(*slot = mem_strdup(text)))
+		rc = ERR_NOMEM;
+	if (!rc && key->type == KEY_PATHS)
+		rc = path_check_glob(*slot, ret_err);
+	else if (!rc && key->check)
+		rc = key->check(text, ret_err);
+	return rc;
 }
 
 static void load_element(struct loader *l, const struct conf_key *key, struct conf_strings *list, struct yaml_node *v)
@@ -369,14 +412,9 @@ static void load_element(struct loader *l, const struct conf_key *key, struct co
 		load_problem(l, v, "\"%s\" must not hold an empty value", key->name);
 		return;
 	}
-	if (is_relative_glob(key, text))
-		rc = path_absolute(text, true, slot, &err);
-	else if (!(*slot = mem_strdup(text)))
-		rc = ERR_NOMEM;
-	if (!rc)
-		list->n++;
-	if (!rc && key->type == KEY_PATHS)
-		rc = path_check_glob(*slot, &err);
+	*slot = NULL;
+	rc = set_element(key, text, slot, &err);
+	list->n += *slot != NULL;
 	if (rc)
 		check_problem(l, key, v, rc, &err);
 	else if (v->masked)
@@ -407,6 +445,51 @@ static void load_list(struct loader *l, const struct conf_key *key, void *base, 
 		load_element(l, key, list, pairs[i].value);
 }
 
+static void load_template(struct loader *l, struct conf_pairs *list, const struct yaml_pair *p)
+{
+	char **name = &list->names[list->n], **value = &list->values[list->n];
+	const char *text = p->value->kind == YAML_SCALAR && !yaml_is_null(p->value) ? load_text(l, p->value) : NULL;
+	struct err err;
+	int rc;
+
+	if (p->value->kind != YAML_SCALAR)
+		load_problem(l, p->value, "\"%.80s\" must be a single value", p->key->text);
+	else if (yaml_is_null(p->value))
+		load_problem(l, p->key, "\"%.80s\" has no value", p->key->text);
+	if (!*p->key->text || strlen(p->key->text) > HEADER_MAX)
+		load_problem(l, p->key, "a name has 1 to %d bytes", HEADER_MAX);
+	if (!text)
+		return;
+	rc = template_check(text, false, &err);
+	if (rc == ERR_NOMEM)
+		l->nomem = true;
+	else if (rc)
+		load_problem(l, p->value, "%s", p->value->masked ? "a bad value (it is secret and not shown)" : err.text);
+	*name = load_strdup(l, p->key->text);
+	*value = load_strdup(l, text);
+	list->n++;
+	if (p->value->masked)
+		load_mask(l, value);
+}
+
+static void load_templates(struct loader *l, const struct conf_key *key, void *base, const struct yaml_node *v)
+{
+	struct conf_pairs *list = keys_field(key, base);
+
+	if (yaml_is_null(v) || (v->kind == YAML_MAP && !v->count))
+		return;
+	if (v->kind != YAML_MAP) {
+		load_problem(l, v, "\"%s\" must be a section of names and values", key->name);
+		return;
+	}
+	list->names = mem_array(char *, v->count);
+	list->values = mem_array(char *, v->count);
+	if (!list->names || !list->values)
+		l->nomem = true;
+	for (size_t i = 0; list->names && list->values && i < v->count; i++)
+		load_template(l, list, &v->pairs[i]);
+}
+
 void load_value(struct loader *l, const struct conf_key *key, void *base, const struct yaml_node *at,
 		struct yaml_node *value)
 {
@@ -414,6 +497,8 @@ void load_value(struct loader *l, const struct conf_key *key, void *base, const 
 		*(bool *)((char *)base + key->set_offset) = true;
 	if (key->type == KEY_TEXTS || key->type == KEY_PATHS)
 		load_list(l, key, base, at, value);
+	else if (key->type == KEY_TEMPLATES)
+		load_templates(l, key, base, value);
 	else
 		load_scalar(l, key, base, at, value);
 }

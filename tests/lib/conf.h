@@ -138,9 +138,16 @@ static inline void secret_free(struct secret *s)
 	"state_dir: /s\ndelivery: exactly_once\nthreads: { tail: 1, compress: 3 }\nmax_lanes: 7\n" \
 	"inputs:\n" \
 	"  - { name: \"first one\", type: file, paths: '/var/log/**/[ab]*.log', exclude: [\"*.gz\", /x/y],\n" \
-	"      read_from: end, max_line: 64KiB, long_lines: split, topic: \"a.%{input}\", key: \"%{path}: \\\"k\\\"\",\n" \
-	"      partition: 0, when_full: spill, value: raw, format: raw, encoding: utf-8, watch: auto,\n" \
-	"      follow_symlinks: false }\n" \
+	"      read_from: end, max_line: 64KiB, long_lines: skip, topic: \"a.%{input}\", key: \"%{path}: \\\"k\\\"\",\n" \
+	"      partition: 0, when_full: wait, value: json, format: cri, encoding: UTF-16LE, watch: poll,\n" \
+	"      follow_symlinks: true, ignore_older: 7d, compressed: true, include_lines: ['^a: \"\\d{2}\"', \"\\\\$\"],\n" \
+	"      exclude_lines: '#|[}]', topics_allowed: [\"app-*\", '[a-z]?'],\n" \
+	"      headers: { z: \"%{host}\", a: \"\", \"b: c\": \"x\\\"%{path}\" },\n" \
+	"      multiline: { start: '^\\d{4}-', continue: '^\\s', end: ';$', timeout: 2s, max_lines: 7, max_bytes: 1KiB },\n" \
+	"      event_time: { pattern: '^(\\S+)', format: '%Y-%m-%d %H:%M' } }\n" \
+	"  - { type: stdin, topic: t, multiline: { preset: java }, encoding: utf8, long_lines: truncate, format: docker }\n" \
+	"  - { type: syslog, listen: 'tcp:[::1]:514', topic: t, event_time: { field: a.b, format: unix_ms } }\n" \
+	"  - { type: journald, units: [nginx.service, a.timer], topic: t, value: raw }\n" \
 	"  - { paths: [\"/null\", '/a b: #c', \"/\xc3\xa4\\u2028\\x7f\\n\"], topic: x, key: null }\n" \
 	"spool: { max_size: 1GiB, min_free: 0, when_full: block, sync: full }\nmetrics: { listen: off }\n" \
 	"control: /c.sock\nlog: { level: debug, format: json }\nshutdown_timeout: 1500ms\n" \

@@ -34,7 +34,7 @@ OWNERS = [
     (r"(lz4|lz4hc|lz4frame|zstd|zstd_errors|zlib|snappy-c)\.h", r"producer/codec|agent/cmd_version"),
     (r"xxhash\.h", r"agent/[a-z_]+\.[ch]$"),
     (r"sys/inotify\.h", r"agent/[a-z_]+\.[ch]$"),
-    (r"(sys/socket|netinet/.*|arpa/.*|netdb)\.h", r"producer/(conn|sender|names)|agent/[a-z_]+\.[ch]$"),
+    (r"(sys/socket|netinet/.*|arpa/.*|netdb)\.h", r"producer/(conn|sender|names)|conf/listen\.c$|agent/[a-z_]+\.[ch]$"),
     (r"sys/epoll\.h", r"producer/(conn|sender|names)|agent/"),
     (r"agent/base/log\.h", r"agent/"),
 ]

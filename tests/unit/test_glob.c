@@ -116,7 +116,11 @@ static void braces_are_alternatives_and_relative_patterns_begin_at_the_working_d
 	expect_expanded("/v/{a,b}.log", "/v/a.log /v/b.log");
 	expect_expanded("/v/{a,{b,c}d}.{x,y}", "/v/a.x /v/a.y /v/bd.x /v/bd.y /v/cd.x /v/cd.y");
 	expect_expanded("/v/{a,}x", "/v/ax /v/x");
-	expect_expanded("/v/{a", "/v/{a");
+	expect_expanded("/v/{a/*,**/b,{c,}}.log", "/v/a/*.log /v/**/b.log /v/c.log /v/.log");
+	expect_expanded("{/v,/w/{x,y}}/*.log", "/v/*.log /w/x/*.log /w/y/*.log");
+	expect_expanded("{v,/w}/a", "/cwd/v/a /w/a");
+	expect_expanded("/v/{a}b}", "/v/ab}");
+	expect_expanded("/v/{\\},\\,}", "/v/\\} /v/\\,");
 	expect_expanded("/v/\\{a,b}", "/v/\\{a,b}");
 	expect_expanded("log/./a//b.log", "/cwd/log/a/b.log");
 }

@@ -22,6 +22,15 @@ static void same_text(const char *a, const char *b)
 		assert_ptr_equal(a, b);
 }
 
+static void same_templates(const struct conf_pairs *a, const struct conf_pairs *b)
+{
+	assert_int_equal(a->n, b->n);
+	for (size_t i = 0; i < a->n; i++) {
+		assert_string_equal(a->names[i], b->names[i]);
+		assert_string_equal(a->values[i], b->values[i]);
+	}
+}
+
 static void same_texts(const struct conf_strings *a, const struct conf_strings *b)
 {
 	assert_int_equal(a->n, b->n);
@@ -47,6 +56,9 @@ static void same_section(const struct key_section *s, const void *a, const void 
 		case KEY_PATHS:
 			same_texts(keys_field(k, a), keys_field(k, b));
 			break;
+		case KEY_TEMPLATES:
+			same_templates(keys_field(k, a), keys_field(k, b));
+			break;
 		case KEY_INPUTS:
 		case KEY_PRODUCER:
 			break;
@@ -63,6 +75,8 @@ static void same_conf(const struct conf *a, const struct conf *b)
 	for (size_t i = 0; i < a->input_count; i++) {
 		same_section(&keys_input, &a->inputs[i], &b->inputs[i]);
 		assert_int_equal(a->inputs[i].max_line_set, b->inputs[i].max_line_set);
+		assert_int_equal(a->inputs[i].multiline.set, b->inputs[i].multiline.set);
+		assert_int_equal(a->inputs[i].multiline.max_bytes_set, b->inputs[i].multiline.max_bytes_set);
 	}
 }
 
@@ -107,14 +121,20 @@ static void the_print_of_the_smallest_file_is_complete(void **state)
 		"    paths: [/a.log]\n"
 		"    exclude: []\n"
 		"    read_from: beginning\n"
+		"    ignore_older: off\n"
 		"    follow_symlinks: false\n"
 		"    watch: auto\n"
+		"    compressed: false\n"
 		"    encoding: utf-8\n"
 		"    # max_line: 1000KiB\n"
 		"    long_lines: split\n"
 		"    format: raw\n"
+		"    include_lines: []\n"
+		"    exclude_lines: []\n"
 		"    when_full: spill\n"
 		"    topic: t\n"
+		"    topics_allowed: []\n"
+		"    headers: {}\n"
 		"    value: raw\n"
 		"spool:\n"
 		"  max_size: 10GiB\n"
@@ -136,7 +156,11 @@ static void what_came_from_files_and_credentials_prints_as_stars(void **state)
 {
 	struct secret s = secret_new("7", 1);
 	struct conf *c = good("inputs:\n  - {paths: ['/p${cred:secret}', /q], exclude: [a, 'b${cred:secret}'],"
-			      " topic: 't${cred:secret}', key: 'k${cred:secret}', partition: '${cred:secret}'}\n"
+			      " topic: 't${cred:secret}', key: 'k${cred:secret}', partition: '${cred:secret}',"
+			      " headers: {a: 'h${cred:secret}', b: c}, include_lines: 'i${cred:secret}',"
+			      " multiline: {start: 's${cred:secret}', max_lines: '${cred:secret}'},"
+			      " event_time: {field: 'f${cred:secret}', format: unix}}\n"
+			      "  - {type: syslog, topic: t, listen: 'udp:127.0.0.1:51${cred:secret}'}\n"
 			      "producer: {bootstrap.servers: b}\nstate_dir: /s${cred:secret}\nmax_lanes: ${cred:secret}\n"
 			      "shutdown_timeout: ${cred:secret}s\n");
 	char *text = print(c);
@@ -151,6 +175,13 @@ static void what_came_from_files_and_credentials_prints_as_stars(void **state)
 	assert_non_null(strstr(text, "topic: \"***\"\n"));
 	assert_non_null(strstr(text, "key: \"***\"\n"));
 	assert_non_null(strstr(text, "partition: \"***\"\n"));
+	assert_non_null(strstr(text, "headers: {a: \"***\", b: c}\n"));
+	assert_non_null(strstr(text, "include_lines: [\"***\"]\n"));
+	assert_non_null(strstr(text, "start: \"***\"\n"));
+	assert_non_null(strstr(text, "max_lines: \"***\"\n"));
+	assert_non_null(strstr(text, "field: \"***\"\n"));
+	assert_non_null(strstr(text, "listen: \"***\"\n"));
+	assert_non_null(strstr(text, "    name: \"***\"\n    type: syslog\n"));
 	assert_non_null(strstr(text, "state_dir: \"***\"\n"));
 	assert_non_null(strstr(text, "control: \"***\"\n"));
 	assert_non_null(strstr(text, "max_lanes: \"***\"\n"));
