@@ -80,16 +80,23 @@ static void *grow(void *array, uint32_t n, uint32_t *cap, uint32_t first, size_t
 	return p;
 }
 
-int batch_reserve_source(struct batch *b)
+bool batch_is_full(const struct batch *b, uint32_t n)
+{
+	return b->range_count && b->ranges[b->range_count - 1].count && b->range_count + (uint64_t)n > BATCH_RANGES_MAX;
+}
+
+int batch_reserve_sources(struct batch *b, uint32_t n)
 {
 	struct source_range *p;
 
-	if (b->range_count >= BATCH_RANGES_MAX)
+	if (batch_is_full(b, n))
 		return ERR_NOMEM;
-	p = grow(b->ranges, b->range_count, &b->range_cap, RANGES_FIRST, sizeof *p);
-	if (!p)
-		return ERR_NOMEM;
-	b->ranges = p;
+	while (b->range_cap - b->range_count < n) {
+		p = grow(b->ranges, b->range_cap, &b->range_cap, RANGES_FIRST, sizeof *p);
+		if (!p)
+			return ERR_NOMEM;
+		b->ranges = p;
+	}
 	return 0;
 }
 
@@ -104,18 +111,23 @@ bool batch_has_source(const struct batch *b, int64_t file_id, int64_t offset)
 	return false;
 }
 
+static bool joins(const struct source_range *last, const struct source_range *r)
+{
+	return last->to == r->from && last->file_id == r->file_id && last->route == r->route && last->count && r->count;
+}
+
 int batch_add_source(struct batch *b, const struct source_range *r)
 {
 	struct source_range *last = b->range_count ? &b->ranges[b->range_count - 1] : NULL;
 
-	if (last && last->to == r->from && last->file_id == r->file_id && last->route == r->route) {
+	if (last && joins(last, r)) {
 		last->to = r->to;
 		last->marker = r->marker;
 		last->count += r->count;
 		last->filtered += r->filtered;
 		return 0;
 	}
-	if (batch_reserve_source(b) < 0)
+	if (batch_reserve_sources(b, 1) < 0)
 		return ERR_NOMEM;
 	b->ranges[b->range_count++] = *r;
 	return 0;
@@ -239,7 +251,8 @@ void batch_check(const struct batch *b)
 		check_bytes(b);
 	else
 		ASSERT(!b->last);
-	ASSERT(b->range_count <= b->range_cap && b->range_count <= BATCH_RANGES_MAX);
+	ASSERT(b->range_count <= b->range_cap && (b->range_count <= BATCH_RANGES_MAX || b->count == 1));
+	ASSERT(!b->range_count || b->ranges[b->range_count - 1].count);
 	for (uint32_t i = 0; i < b->range_count; i++)
 		sum += b->ranges[i].count;
 	ASSERT(b->range_count == 0 || sum == (uint64_t)b->count);

@@ -30,8 +30,12 @@
 
 enum codec { CODEC_NONE, CODEC_GZIP, CODEC_SNAPPY, CODEC_LZ4, CODEC_ZSTD };	/* Kafka's numbers */
 
-/* Where records came from: bytes [from, to) of a file, finished together with their batch. Opaque to the producer. */
-/* count 0: the first lines of the record whose range comes next; between them stand others' lines. */
+/* Where records came from: bytes [from, to) of a file, finished together with their batch. Opaque to the producer, but for
+ * this: one with count 0 is a *part*, the first bytes of the record whose range follows it, perhaps behind more parts; what lies
+ * between them in the file are others' bytes. So a part is never the last range, and neither joins what stands before it
+ * (that record ends there) nor is joined by what comes behind it (the rest of its own record is apart from it). The
+ * record's own range, the one with count 1, may be joined by records behind it as any other. A range and the parts before
+ * it are one *piece*: whoever builds, finds or gives up records does so for whole pieces (batch_piece). */
 struct source_range {
 	int64_t  file_id, from, to;
 	uint64_t marker;		/* hash of the bytes just before `to`; the journal's business */
@@ -140,10 +144,22 @@ int  batch_append(struct batch *b, struct budget *m, enum budget_share share, in
 /* Exact bytes that such a record takes at this place of the batch. key/value NULL: null. */
 size_t batch_record_bytes(const struct batch *b, size_t key_len, bool key_null, size_t value_len, bool value_null,
 			  const struct producer_header *headers, size_t header_count, int64_t timestamp);
-/* Extends the last range when file, route and offsets join, else adds one. 0, or ERR_NOMEM (also past BATCH_RANGES_MAX). */
+/* Extends the last range when file, route and offsets join and neither is a part, else adds one. 0 or ERR_NOMEM. */
 int  batch_add_source(struct batch *b, const struct source_range *r);
-/* After it the next batch_add_source cannot fail: call it before batch_append, add the source behind it. 0 or ERR_NOMEM. */
-int  batch_reserve_source(struct batch *b);
+/* Whether n more ranges are too many: a record's parts are never too many for a batch of its own. */
+bool batch_is_full(const struct batch *b, uint32_t n);
+/* After it the next n batch_add_source cannot fail: call it before batch_append, add the sources behind it. 0 or ERR_NOMEM (also
+ * when it is full). */
+int  batch_reserve_sources(struct batch *b, uint32_t n);
+/* How many ranges the piece that begins with range i has; n: of all. */
+static inline uint32_t batch_piece(const struct source_range *r, uint32_t i, uint32_t n)
+{
+	uint32_t end = i;
+
+	while (end < n - 1 && r[end].count == 0)
+		end++;
+	return end - i + 1;
+}
 /* Whether it holds this byte of a file. */
 bool batch_has_source(const struct batch *b, int64_t file_id, int64_t offset);
 /* For the record that is appended next (index == count): call it before batch_append, so that a failure of either leaves

@@ -1,40 +1,30 @@
 /* intercept.c - header, redact, drop, rename.
  *
- * Why steps are bounded (match_steps): a pattern like (a+)+$ takes longer than anyone lives on a line of thirty a's. PCRE2
- * counts the steps of each place where it begins, so the longer the value, the fewer each place gets.
  * Invariants
  *  (1) a step either changes the record whole or leaves it as it was.
  *  (2) nothing a step makes overwrites what an earlier one made: two buffers take turns.
- * Threads: see intercept.h. PCRE2's match data, context and stack lie in the scratch.
+ * Threads: see intercept.h.
  * Failure a pattern out of steps or stack: the step counts as failed and is told. No memory is no verdict about the record, and
  *	what should have been redacted must not go on as it is: ERR_NOMEM for the record.
  */
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "producer/intercept.h"
 
 #include <jansson.h>
-#include <pcre2.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "agent/base/buf.h"
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
+#include "agent/base/pattern.h"
 #include "producer/code.h"
 
 #define KEY "interceptor.classes"
-#define STEPS_TOTAL 50000000u		/* of one pattern over one value, about */
-#define STEPS_MIN 1000u
-#define STEPS_MAX 1000000u
-#define STACK_MIN 32768
-#define STACK_MAX 524288
 #define VALUE_MAX ((size_t)1 << 30)
 #define HEADER_LENGTHS 10		/* varints of name and value */
 
 struct intercept_scratch {
-	pcre2_match_data *match;
-	pcre2_match_context *context;
-	pcre2_jit_stack *stack;
+	struct pattern_room *room;
 	struct buf values[2];
 	int turn;
 	struct producer_header *headers;
@@ -45,7 +35,7 @@ struct step {
 	const struct kind *kind;
 	/* Strings of the configuration; which are used is in `kinds`. */
 	char *name, *value, *pattern, *with, *topic, *to;
-	pcre2_code *code;
+	struct pattern *code;
 };
 
 struct intercept {
@@ -79,78 +69,37 @@ static int run_header(const struct step *st, struct producer_record *r, struct i
 	return 0;
 }
 
-static uint32_t match_steps(size_t n)
+static int failed_with(int rc, const struct err *e, char *why, size_t n)
 {
-	size_t steps = STEPS_TOTAL / (n + 1);
-
-	return steps < STEPS_MIN ? STEPS_MIN : steps > STEPS_MAX ? STEPS_MAX : (uint32_t)steps;
-}
-
-static int pattern_failed(int code, char *why, size_t n)
-{
-	PCRE2_UCHAR text[120] = "";
-
-	if (code == PCRE2_ERROR_NOMEMORY)
-		return ERR_NOMEM;
-	pcre2_get_error_message(code, text, sizeof text);
-	snprintf(why, n, "%s", (char *)text);
-	return code;
-}
-
-/* 1: the pattern is in the value. */
-static int match(const struct step *st, const struct producer_record *r, struct intercept_scratch *s, char *why, size_t n)
-{
-	int rc;
-
-	if (!r->value)
-		return 0;
-	pcre2_set_match_limit(s->context, match_steps(r->value_len));
-	rc = pcre2_match(st->code, r->value, r->value_len, 0, 0, s->match, s->context);
-	if (rc == PCRE2_ERROR_NOMATCH)
-		return 0;
-	return rc < 0 ? pattern_failed(rc, why, n) : 1;
+	if (rc < 0)
+		snprintf(why, n, "%s", e->text);
+	return rc;
 }
 
 static int run_redact(const struct step *st, struct producer_record *r, struct intercept_scratch *s, char *why, size_t n)
 {
 	struct buf *b = &s->values[s->turn ^ 1];
-	PCRE2_SIZE len;
-	int rc = match(st, r, s, why, n);
+	struct err e;
+	int rc;
 
+	if (!r->value)
+		return 0;
+	rc = pattern_replace(st->code, s->room, r->value, r->value_len, st->with, b, &e);
 	if (rc <= 0)
-		return rc;
-	buf_clear(b);
-	if (buf_reserve(b, r->value_len + strlen(st->with) + 64) < 0)
-		rc = PCRE2_ERROR_NOMEMORY;
-	while (rc > 0) {
-		size_t need;
-
-		len = b->cap;
-		rc = pcre2_substitute(st->code, r->value, r->value_len, 0, PCRE2_SUBSTITUTE_GLOBAL | PCRE2_SUBSTITUTE_LITERAL |
-				      PCRE2_SUBSTITUTE_OVERFLOW_LENGTH, s->match, s->context, (PCRE2_SPTR)st->with,
-				      PCRE2_ZERO_TERMINATED, (PCRE2_UCHAR *)b->data, &len);
-		need = len;
-		if (rc != PCRE2_ERROR_NOMEMORY || need <= b->cap)
-			break;
-		if (need > VALUE_MAX) {
-			snprintf(why, n, "the value would be larger than 1 GiB");
-			return ERR_TOO_LARGE;
-		}
-		rc = buf_reserve(b, need) < 0 ? PCRE2_ERROR_NOMEMORY : 1;
-	}
-	if (rc < 0)
-		return pattern_failed(rc, why, n);
+		return failed_with(rc, &e, why, n);
 	s->turn ^= 1;
 	r->value = b->data;
-	r->value_len = len;
+	r->value_len = b->len;
 	return 0;
 }
 
 static int run_drop(const struct step *st, struct producer_record *r, struct intercept_scratch *s, char *why, size_t n)
 {
-	if (st->topic && strcmp(st->topic, r->topic) != 0)
+	struct err e;
+
+	if (!r->value || (st->topic && strcmp(st->topic, r->topic) != 0))
 		return 0;
-	return match(st, r, s, why, n);
+	return failed_with(pattern_find(st->code, s->room, r->value, r->value_len, NULL, NULL, &e), &e, why, n);
 }
 
 static int run_rename(const struct step *st, struct producer_record *r, struct intercept_scratch *s, char *why, size_t n)
@@ -253,21 +202,12 @@ static int read_members(struct step *st, size_t at, json_t *o, struct producer_e
 
 static int compile(struct step *st, size_t at, struct producer_error *ret_err)
 {
-	PCRE2_UCHAR why[120] = "";
-	PCRE2_SIZE offset;
-	int code, rc;
+	struct err e;
+	int rc = st->pattern ? pattern_new(st->pattern, &st->code, &e) : 0;
 
-	if (!st->pattern)
-		return 0;
-	st->code = pcre2_compile((PCRE2_SPTR)st->pattern, PCRE2_ZERO_TERMINATED, 0, &code, &offset, NULL);
-	if (!st->code) {
-		pcre2_get_error_message(code, why, sizeof why);
-		return code_fail(ret_err, ERR_CONFIG, KEY "[%zu].%s.pattern: %s at character %zu", at, st->kind->name, (char *)why,
-				 (size_t)offset + 1);
-	}
-	rc = pcre2_jit_compile(st->code, PCRE2_JIT_COMPLETE);
-	/* Without a JIT it is slower, not wrong. */
-	return rc == PCRE2_ERROR_NOMEMORY ? code_fail(ret_err, ERR_NOMEM, NULL) : 0;
+	if (rc == ERR_CONFIG)
+		return code_fail(ret_err, rc, KEY "[%zu].%s.pattern: %s", at, st->kind->name, e.text);
+	return rc < 0 ? code_fail(ret_err, rc, NULL) : 0;
 }
 
 static int read_step(struct step *st, size_t at, json_t *o, struct producer_error *ret_err)
@@ -342,7 +282,7 @@ void intercept_free(struct intercept *c)
 
 		for (size_t k = 0; st->kind && k < MEMBERS && st->kind->members[k].name; k++)
 			mem_free(*member(st, st->kind, k));
-		pcre2_code_free(st->code);
+		pattern_free(st->code);
 	}
 	mem_free(c->steps);
 	mem_free(c);
@@ -353,33 +293,23 @@ void intercept_free(struct intercept *c)
 struct intercept_scratch *intercept_scratch_new(void)
 {
 	struct intercept_scratch *s = mem_new(struct intercept_scratch);
-	uint32_t jit = 0;
 
 	if (!s)
 		return NULL;
 	buf_init(&s->values[0], VALUE_MAX);
 	buf_init(&s->values[1], VALUE_MAX);
-	s->match = pcre2_match_data_create(1, NULL);
-	s->context = pcre2_match_context_create(NULL);
-	s->stack = pcre2_jit_stack_create(STACK_MIN, STACK_MAX, NULL);
-	/* With less stack than another time a pattern could fail where it did not: the same record must give the same. */
-	pcre2_config(PCRE2_CONFIG_JIT, &jit);
-	if (!s->match || !s->context || (jit && !s->stack)) {
-		intercept_scratch_free(s);
-		return NULL;
-	}
-	if (s->stack)
-		pcre2_jit_stack_assign(s->context, NULL, s->stack);
-	return s;
+	s->room = pattern_room_new();
+	if (s->room)
+		return s;
+	intercept_scratch_free(s);
+	return NULL;
 }
 
 void intercept_scratch_free(struct intercept_scratch *s)
 {
 	if (!s)
 		return;
-	pcre2_match_data_free(s->match);
-	pcre2_match_context_free(s->context);
-	pcre2_jit_stack_free(s->stack);
+	pattern_room_free(s->room);
 	buf_release(&s->values[0]);
 	buf_release(&s->values[1]);
 	mem_free(s->headers);

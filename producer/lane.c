@@ -190,14 +190,17 @@ static bool fits(const struct lane *l, const struct lane_record *r, size_t most)
 	const struct batch *b = l->open;
 	size_t max = batch_max(l);
 
+	/* One range alone may still join the last one; full batches are sealed at once. */
+	if (r->source && r->parts && batch_is_full(b, r->parts + 1))
+		return false;
 	return b->bytes + most <= max || b->bytes + exact(b, r) <= max;
 }
 
-/* The record's timestamp, source and callback join together with its bytes, or not at all. */
+/* The record's timestamp, sources and callback join together with its bytes, or not at all. */
 static int put_in(struct lane *l, struct batch *b, const struct lane_record *r)
 {
 	struct accum *a = l->accum;
-	int rc = r->source ? batch_reserve_source(b) : 0;
+	int rc = r->source ? batch_reserve_sources(b, r->parts + 1) : 0;
 
 	if (rc == 0 && (r->fn || b->callbacks))
 		rc = batch_add_callback(b, r->fn, r->arg, r->timestamp < 0 ? b->base_timestamp : r->timestamp);
@@ -208,8 +211,8 @@ static int put_in(struct lane *l, struct batch *b, const struct lane_record *r)
 	if (rc == 0)
 		rc = batch_append(b, a->budget, BUDGET_APPEND, l->now_ms, r->key, r->key_len, r->value, r->value_len,
 				  r->headers, r->header_count, r->timestamp);
-	if (rc == 0 && r->source)
-		batch_add_source(b, r->source);
+	for (uint32_t i = 0; rc == 0 && r->source && i <= r->parts; i++)
+		batch_add_source(b, r->source - r->parts + i);
 	return rc;
 }
 

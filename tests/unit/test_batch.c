@@ -505,16 +505,55 @@ static void ranges_have_a_ceiling_but_joining_goes_on(void **state)
 	for (int64_t i = 0; i < BATCH_RANGES_MAX; i++) {
 		r.from = 2 * i;
 		r.to = 2 * i + 1;
-		assert_int_equal(batch_reserve_source(f->b), 0);
+		assert_int_equal(batch_reserve_sources(f->b, 1), 0);
 		assert_int_equal(batch_add_source(f->b, &r), 0);
 	}
-	assert_int_equal(batch_reserve_source(f->b), ERR_NOMEM);
+	assert_int_equal(batch_reserve_sources(f->b, 1), ERR_NOMEM);
 	r.from = r.to + 1;
 	assert_int_equal(batch_add_source(f->b, &r), ERR_NOMEM);
 	r.from = r.to;
 	r.to = r.from + 5;
 	assert_int_equal(batch_add_source(f->b, &r), 0);
 	assert_int_equal(f->b->range_count, BATCH_RANGES_MAX);
+}
+
+static void parts_of_a_record_join_nothing_and_its_last_range_joins_what_follows(void **state)
+{
+	static const struct source_range in[] = {
+		{ .file_id = 1, .from = 0, .to = 10, .count = 1 },
+		{ .file_id = 1, .from = 10, .to = 20 },			/* touches a record that ends there */
+		{ .file_id = 1, .from = 30, .to = 40, .count = 1 },
+		{ .file_id = 1, .from = 40, .to = 50, .count = 1 },
+		{ .file_id = 1, .from = 50, .to = 60 },
+		{ .file_id = 1, .from = 60, .to = 70, .count = 1 },	/* nobody makes them touch; they stay apart all the same */
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < COUNT(in); i++)
+		assert_int_equal(batch_add_source(f->b, &in[i]), 0);
+	assert_int_equal(f->b->range_count, 5);
+	assert_true(f->b->ranges[0].to == 10 && f->b->ranges[1].to == 20 && f->b->ranges[1].count == 0);
+	assert_true(f->b->ranges[2].from == 30 && f->b->ranges[2].to == 50 && f->b->ranges[2].count == 2);
+	assert_int_equal(batch_piece(f->b->ranges, 0, 5), 1);
+	assert_int_equal(batch_piece(f->b->ranges, 1, 5), 2);
+	assert_int_equal(batch_piece(f->b->ranges, 3, 5), 2);
+}
+
+static void parts_of_one_record_are_never_too_many(void **state)
+{
+	struct fixture *f = *state;
+	struct source_range r = { .file_id = 1 };
+
+	assert_int_equal(batch_reserve_sources(f->b, BATCH_RANGES_MAX + 500), 0);
+	for (int64_t i = 0; i < BATCH_RANGES_MAX + 500; i++) {
+		r.from = 2 * i;
+		r.to = 2 * i + 1;
+		r.count = i == BATCH_RANGES_MAX + 499;
+		assert_int_equal(batch_add_source(f->b, &r), 0);
+	}
+	assert_true(batch_is_full(f->b, 1));
+	r.from = r.to + 1;
+	assert_int_equal(batch_add_source(f->b, &r), ERR_NOMEM);
 }
 
 static void done(void *arg, const struct producer_metadata *md, const struct producer_error *err)
@@ -552,10 +591,10 @@ static void short_memory_leaves_the_batch_as_it_was(void **state)
 		r.from = 2 * i;
 		r.to = 2 * i + 1;
 		mem_fail_nth(1);
-		if (batch_reserve_source(f->b) < 0) {
+		if (batch_reserve_sources(f->b, 1) < 0) {
 			assert_int_equal(f->b->range_count, ranges);
 			mem_fail_nth(0);
-			assert_int_equal(batch_reserve_source(f->b), 0);
+			assert_int_equal(batch_reserve_sources(f->b, 1), 0);
 		}
 		mem_fail_nth(1);		/* what was reserved needs no memory */
 		assert_int_equal(batch_add_source(f->b, &r), 0);
@@ -592,6 +631,8 @@ static const struct CMUnitTest tests[] = {
 	T(a_batch_may_end_exactly_where_a_chunk_does),
 	T(sources_that_join_are_one_range),
 	T(ranges_have_a_ceiling_but_joining_goes_on),
+	T(parts_of_a_record_join_nothing_and_its_last_range_joins_what_follows),
+	T(parts_of_one_record_are_never_too_many),
 	T(callbacks_stand_at_their_records_place),
 	T(short_memory_leaves_the_batch_as_it_was),
 };

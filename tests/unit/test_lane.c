@@ -167,6 +167,72 @@ static void a_batch_with_too_many_ranges_is_sealed(void **state)
 	assert_int_equal(list_first(&l->ready, struct batch, node)->count, BATCH_RANGES_MAX);
 }
 
+/* A record whose last source is the n-th of the array. */
+static int append_parts(struct lane *l, size_t value_len, const struct source_range *r, uint32_t n)
+{
+	static const char bytes[20000];
+
+	return lane_append(l, &(struct lane_record){ .value = bytes, .value_len = value_len, .timestamp = -1,
+						     .source = r + n - 1, .parts = n - 1 });
+}
+
+static void all_parts_of_a_record_are_in_its_batch(void **state)
+{
+	struct fixture *f = fixture(state, false, 1 << 18);
+	struct lane *l = accum_lane(&f->a, "t", 0, false);
+	struct source_range r[400];
+	const struct batch *b;
+
+	for (int i = 0; i < 400; i++)
+		r[i] = (struct source_range){ .file_id = 1, .from = 2 * i, .to = 2 * i + 1, .count = i == 399 };
+	lane_begin(l, 1, 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(append_parts(l, 5, r, 400), 0);
+	lane_end(l);
+	assert_int_equal(l->open->count, 1);
+	assert_int_equal(l->open->range_count, 400);
+	batch_check(l->open);
+	assert_int_equal(ready_count(l), 1);
+	b = list_first(&l->ready, struct batch, node);
+	assert_int_equal(b->count, 2);
+	assert_int_equal(b->range_count, 800);
+	batch_check(b);
+}
+
+static void a_record_with_very_many_parts_has_a_batch_of_its_own(void **state)
+{
+	struct fixture *f = fixture(state, false, 1 << 18);
+	struct lane *l = accum_lane(&f->a, "t", 0, false);
+	static struct source_range r[3000];
+
+	for (int i = 0; i < 3000; i++)
+		r[i] = (struct source_range){ .file_id = 1, .from = 2 * i, .to = 2 * i + 1, .count = i == 2999 };
+	lane_begin(l, 1, 1);
+	assert_int_equal(append_parts(l, 5, r + 2999, 1), 0);
+	assert_int_equal(append_parts(l, 5, r, 3000), 0);
+	assert_int_equal(append_parts(l, 5, r + 2999, 1), 0);
+	lane_end(l);
+	assert_int_equal(ready_count(l), 2);
+	assert_int_equal(list_first(&l->ready, struct batch, node)->range_count, 1);
+	assert_int_equal(l->open->range_count, 1);
+}
+
+static void without_memory_none_of_its_parts_is_in_the_batch(void **state)
+{
+	struct fixture *f = fixture(state, false, 2 << 20);
+	struct source_range r[2] = { { .file_id = 1, .from = 0, .to = 5 }, { .file_id = 1, .from = 7, .to = 9, .count = 1 } };
+	struct lane *l = accum_lane(&f->a, "t", 0, false);
+	int n = 0;
+
+	lane_begin(l, 1, 1);
+	while (append_parts(l, 10000, r, 2) == 0)
+		n++;
+	lane_end(l);
+	assert_int_equal(l->open->count, n);
+	assert_int_equal(l->open->range_count, 2 * n);
+	batch_check(l->open);
+}
+
 static void a_keyed_record_joins_the_lane_of_its_partition(void **state)
 {
 	struct fixture *f = fixture(state, false, BATCH_MAX);
@@ -466,6 +532,12 @@ int main(int argc, char **argv)
 		T(a_large_record_travels_alone_and_a_larger_one_is_refused),
 		T(dry_memory_changes_nothing_and_wakes_the_sender_once),
 		T(a_batch_with_too_many_ranges_is_sealed),
+		T(all_parts_of_a_record_are_in_its_batch),
+		T(a_record_with_very_many_parts_has_a_batch_of_its_own),
+		T(without_memory_none_of_its_parts_is_in_the_batch),
+	T(all_parts_of_a_record_are_in_its_batch),
+	T(a_record_with_very_many_parts_has_a_batch_of_its_own),
+	T(without_memory_none_of_its_parts_is_in_the_batch),
 		T(a_keyed_record_joins_the_lane_of_its_partition),
 		T(a_record_that_nobody_can_place_waits_outside_first_and_then_in_the_unplaced_lane),
 		T(a_record_whose_file_decides_waits_outside_for_ever),
