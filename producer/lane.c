@@ -394,6 +394,14 @@ static void hold(struct lane *l, struct lane *target)
 	l->target = target;
 }
 
+/* Records of a lane with streams may lie in those of its partitions. */
+static void inherit(const struct lane *l, struct lane *target)
+{
+	if (atomic_load_explicit(&l->streams, memory_order_relaxed) &&
+	    !atomic_load_explicit(&target->streams, memory_order_relaxed))
+		atomic_store_explicit(&target->streams, true, memory_order_relaxed);
+}
+
 /* Holds the lane of this partition. */
 static int aim(struct lane *l, int32_t partition, int32_t count)
 {
@@ -407,12 +415,13 @@ static int aim(struct lane *l, int32_t partition, int32_t count)
 		target = l->bound[partition] = accum_lane(l->accum, l->topic->name, partition, l->waits);
 	if (!target)
 		return ERR_NOMEM;
+	inherit(l, target);
 	hold(l, target);
 	return 0;
 }
 
 /* Nobody says how many partitions there are. That is waited for as long as Java's send() does, unless the source is about to
- * vanish; then records gather where they are placed from later. */
+ * vanish, or is no file; then records gather where they are placed from later. */
 static int put_unplaced(struct lane *l, const struct lane_record *r)
 {
 	int64_t after_ms = l->accum->conf.unplaced_after_ms;
@@ -422,6 +431,8 @@ static int put_unplaced(struct lane *l, const struct lane_record *r)
 		return ERR_UNAVAILABLE;
 	if (l->unknown_since_ms < 0)
 		l->unknown_since_ms = l->now_ms;
+	if (after_ms > LANE_RESCUE_MS && atomic_load_explicit(&l->streams, memory_order_relaxed))
+		after_ms = LANE_RESCUE_MS;
 	if (l->now_ms - l->unknown_since_ms < after_ms &&
 	    atomic_load_explicit(&l->rescue_until_ms, memory_order_relaxed) <= l->now_ms)
 		return ERR_UNAVAILABLE;
@@ -429,6 +440,7 @@ static int put_unplaced(struct lane *l, const struct lane_record *r)
 		l->unplaced = accum_lane(l->accum, l->topic->name, LANE_UNPLACED, false);
 	if (!l->unplaced)
 		return ERR_NOMEM;
+	inherit(l, l->unplaced);
 	hold(l, l->unplaced);
 	rc = put_here(l->unplaced, r);
 	l->unplaced_busy |= rc == 0;
@@ -524,6 +536,12 @@ void lane_rescue(struct lane *l)
 		rescue(l->unplaced, until_ms);
 	pthread_mutex_unlock(&l->mu);
 	rescue(l, until_ms);
+}
+
+void lane_has_streams(struct lane *l)
+{
+	atomic_store_explicit(&l->streams, true, memory_order_relaxed);
+	lane_look(l);
 }
 
 const char *lane_topic(const struct lane *l)

@@ -95,6 +95,7 @@ struct lane {
 	_Atomic bool returned_all;	/* shut: the source goes on at the oldest of what it got back */
 	_Atomic(struct lane *) refuser;	/* the lane that refused the last append to this one so */
 	_Atomic int64_t rescue_until_ms;	/* what it holds is nowhere else, or soon will not be; 0: no */
+	_Atomic bool streams;		/* some of what it holds is nowhere else, always: no file has it */
 
 	/* Thread: sender. Its copies, taken with the news, are never more hopeful than the truth. */
 	int64_t  announced_ms;		/* of opened_ms, -1 */
@@ -205,6 +206,8 @@ void accum_cut(struct accum *a, struct batch *b, uint32_t n);
 int  accum_flush(struct accum *a, int64_t at_ms);
 /* Seals every open batch. Any thread. 0 or ERR_NOMEM. */
 int  accum_seal_all(struct accum *a);
+/* So long what is nowhere else waits, at most, before it is kept elsewhere or gathers unplaced. */
+#define LANE_RESCUE_MS 1000
 /* The bytes of a batch leave memory, or are paid by others from now on. Any thread that owns b. */
 void lane_uncount_bytes(struct batch *b);
 /* Takes a batch's records out of the books of memory, if they are in. Any thread that owns b. */

@@ -4,8 +4,9 @@
  * When: memory is dry, and for max.block.ms neither an answer came for this lane nor did it become busy or memory dry
  *	later than that. After the first spill every ready batch of the lane follows as it comes, until a good answer; so do
  *	those of other lanes that cannot send, until anyone's good answer ends the outage. A lane whose source is about to
- *	vanish (lane_rescue) waits for no dry memory, and only RESCUE_MS. A held lane that comes near its share of memory
- *	waits for nothing (sender_held.c).
+ *	vanish (lane_rescue), or is none that keeps anything (lane_has_streams), waits for no dry memory, and only
+ *	LANE_RESCUE_MS; the latter not even that when memory is dry. A held lane that comes near its share of memory waits for
+ *	nothing (sender_held.c).
  * Invariants
  *  (1) one call of spill() at a time for each lane: a failure in the middle must not change the order.
  *  (2) unanswered batches go before ready ones, for they are older; they stay in their streams, without bytes.
@@ -20,7 +21,6 @@
 #include "producer/core.h"
 
 #define MAKE_ROOM_MS 200	/* refilling waits so long for the one that needs memory more */
-#define RESCUE_MS 1000		/* what is nowhere else is kept when nothing could be sent for so long */
 
 static int64_t later(int64_t a, int64_t b)
 {
@@ -39,12 +39,15 @@ static bool unrecorded(const struct sender *s, const struct lane *l)
 }
 
 /* A lane holds what is nowhere else, or soon will not be. */
-static bool must_rescue(struct sender *s, const struct lane *l)
+static bool must_rescue(struct sender *s, const struct lane *l, bool tight)
 {
-	int64_t at_ms = later(l->since_ms, l->last_good_ms) + RESCUE_MS;
+	int64_t at_ms = later(l->since_ms, l->last_good_ms) + LANE_RESCUE_MS;
+	bool streams = atomic_load_explicit(&l->streams, memory_order_relaxed);
 
-	if (atomic_load_explicit(&l->rescue_until_ms, memory_order_relaxed) <= s->now_ms)
+	if (!streams && atomic_load_explicit(&l->rescue_until_ms, memory_order_relaxed) <= s->now_ms)
 		return false;
+	if (streams && tight)
+		return true;
 	if (at_ms > s->now_ms)
 		sender_lower_wake(s, at_ms);
 	return at_ms <= s->now_ms;
@@ -58,7 +61,7 @@ static bool may_spill(struct sender *s, struct lane *l, int64_t tight_ms)
 		return false;
 	if (l->seen_spilling || l->spilling_planned || (list_empty(&l->ready) && !l->in_streams))
 		return false;
-	if (!l->spill_mode && !l->waits && must_rescue(s, l))
+	if (!l->spill_mode && !l->waits && must_rescue(s, l, tight_ms >= 0))
 		l->spill_mode = true;
 	if (!l->spill_mode && !sender_share_used_up(l, tight_ms >= 0)) {
 		/* It is waited once an outage, not once a lane: nobody has answered since, and this lane cannot send either. */

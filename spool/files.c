@@ -95,6 +95,8 @@ int spool_file_put(struct spool *s, const struct spool_file *f, struct err *ret_
 	sqlite3_bind_int64(q, 9, f->size);
 	sqlite3_bind_int(q, 10, f->state);
 	sqlite3_bind_int64(q, 11, f->gone_ms);
+	sqlite3_bind_text(q, 12, f->cursor, -1, SQLITE_STATIC);		/* NULL: a file */
+	sqlite3_bind_int64(q, 13, f->cursor_at);
 	rc = db_run(&s->db, q, ret_err);
 	if (rc == 0 && !positions_get(&s->positions, f->id) &&
 	    positions_add(&s->positions, f->id, f->safe, f->marker) < 0)
@@ -134,6 +136,7 @@ struct spool_file files_decode(sqlite3_stmt *q)
 		.size = sqlite3_column_int64(q, 8),
 		.state = (uint8_t)sqlite3_column_int(q, 9),
 		.gone_ms = sqlite3_column_int64(q, 10),
+		.cursor_at = sqlite3_column_count(q) > 12 ? sqlite3_column_int64(q, 12) : 0,
 	};
 }
 
@@ -161,6 +164,9 @@ int spool_files_each(struct spool *s, int (*fn)(void *arg, const struct spool_fi
 			f.marker = p->marker;
 			f.path = path;
 			f.origin = origin;
+			rc = sqlite3_column_type(q, 11) == SQLITE_NULL ? 0 : db_text(&s->db, q, 11, &f.cursor);
+		}
+		if (rc == 0) {
 			rc = fn(arg, &f);
 		} else {
 			rc = unreadable(s, rc, "files", ret_err);

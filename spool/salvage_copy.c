@@ -85,7 +85,8 @@ static int copy_file(struct salvage_copying *c, sqlite3_stmt *q)
 
 	f.path = (const char *)sqlite3_column_text(q, 1);
 	f.origin = (const char *)sqlite3_column_text(q, 2);
-	if (f.id <= 0 || !f.path || f.path[0] != '/' || f.fingerprint_len > 1024)
+	f.cursor = sqlite3_column_count(q) > 11 ? (const char *)sqlite3_column_text(q, 11) : NULL;
+	if (f.id <= 0 || !f.path || (f.path[0] != '/' && !f.cursor) || f.fingerprint_len > 1024)
 		return 0;
 	placed = read_position(c, &f, &done);
 	if (!placed)

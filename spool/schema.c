@@ -7,6 +7,7 @@
  *	lanes, streams, routes   dictionaries, so that no hot row repeats a string
  *	losses      what was given up, for people	     rejected	 records that no topic takes, for people too
  *	home        the machine and directory it is used in  partitions  how many a topic had
+ *	files also holds inputs that no file is behind: cursor is not NULL then, and their positions count what they gave
  *
  *	files ---- id ---- positions            ledger.body --- stream ---> streams
  *	ledger.row_id ---> rows.id === data.id  rows.lane   ------------> lanes
@@ -76,6 +77,9 @@ const char *const schema_migrations[SCHEMA_VERSION] = {
 	"ALTER TABLE positions ADD COLUMN markers BLOB;"
 	"CREATE TABLE home (one INTEGER PRIMARY KEY, machine TEXT, boot TEXT, dev INTEGER, inode INTEGER);"
 	"CREATE TABLE partitions (topic TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;",
+
+	"ALTER TABLE files ADD COLUMN cursor TEXT;"
+	"ALTER TABLE files ADD COLUMN cursor_at INTEGER;",
 };
 
 int (*const schema_steps[SCHEMA_VERSION])(struct db *, struct err *) = { [2] = schema_split_losses };
@@ -100,7 +104,7 @@ const char *const schema_sql[STMT_COUNT] = {
 				 " VALUES (1, ?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[STMT_TOTALS_GET]      = "SELECT " TOTALS_COLUMNS " FROM totals WHERE one = 1",
 
-	[STMT_FILE_PUT]        = "REPLACE INTO files VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+	[STMT_FILE_PUT]        = "REPLACE INTO files VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[STMT_FILE_DELETE]     = "DELETE FROM files WHERE id = ?",
 	[STMT_FILES_EACH]      = "SELECT * FROM files ORDER BY id",
 	[STMT_FILE_PATH]       = "SELECT path FROM files WHERE id = ?",

@@ -93,6 +93,10 @@ struct spool_file {
 	int64_t     size;		/* last known */
 	uint8_t     state;		/* the caller's */
 	int64_t     gone_ms;		/* wall time when the file was finished and gone, 0: not */
+	/* What is no file, but counts what it gives as one does: where to go on there, in the words of whoever keeps it ("":
+	 * nobody does), and the offset that stands for, at or below `safe`. NULL: a file. */
+	const char *cursor;
+	int64_t     cursor_at;
 };
 
 /* Older offsets below `safe` with their markers, newest first: after a power loss a file may be shorter than `safe`. The spool
@@ -245,6 +249,10 @@ struct spool_loss {
 #define SPOOL_LOSS_PURGED      "purged"
 #define SPOOL_LOSS_SKIPPED     "skipped"	/* by `positions set` */
 #define SPOOL_LOSS_FORGOTTEN   "forgotten"	/* by `positions forget` */
+#define SPOOL_LOSS_LONG_LINE   "long_line"	/* the rest of a line longer than max_line, or all of it */
+#define SPOOL_LOSS_SOCKET      "socket"		/* the kernel's buffer of a datagram socket was full, or a connection was dropped */
+#define SPOOL_LOSS_JOURNAL     "journal"	/* entries were removed before they were read */
+#define SPOOL_LOSS_STOPPED     "stopped"	/* received, and there was room nowhere when the agent had to stop */
 #define SPOOL_LOSS_GONE        "gone"		/* in flight, and neither file nor row holds it any more */
 #define SPOOL_LOSS_STATE       "state"		/* the state database was damaged beyond opening */
 /* With id > after, oldest first, until fn returns non-zero. */

@@ -110,13 +110,21 @@ def record():
             yield name, data[BATCH_HEAD:]
 
 
+def syslog():
+    """How long ones are treated, syslog or lines, max, where it is cut; then the stream."""
+    yield "counted", bytes((0, 1, 40, 9)) + b"14 <34>1 - - - - -25 <13>Oct 11 22:14:15 h a: b<7>x\n"
+    yield "lines", bytes((1, 0, 5, 3)) + b"abc\r\n\n1234567890\nx"
+    yield "data", bytes((2, 1, 255, 50)) + b'<165>1 2003-10-11T22:14:15.003Z h a 1 m [a@1 x="1" y="q\\"b"][b] \xef\xbb\xbft\n'
+    yield "mixed", bytes((1, 1, 20, 30)) + b"<1>a\n5 <1>cd\n2000000000 <1>never\n"
+
+
 def units():
     for i, text in enumerate((b"10GiB", b"1048576", b"500ms", b"7d", b"9223372036854775807", b"batch.sise", b"1.5MiB", b"-5s", b"")):
         yield str(i), text
 
 
 def main():
-    for name in ("api", "decompress", "compress", "wire", "conf", "units", "record"):
+    for name in ("api", "decompress", "compress", "wire", "conf", "units", "record", "syslog"):
         folder = os.path.join(HERE, "corpus", name)
         os.makedirs(folder, exist_ok=True)
         for seed, data in globals()[name]():

@@ -313,6 +313,77 @@ static void what_is_about_to_vanish_is_kept_although_memory_is_not_dry(void **st
 	assert_int_equal(fake_records(f->fake, "t", 1), 1);
 }
 
+/* max.block.ms would never be over in this test. */
+static void what_no_file_holds_is_kept_without_max_block_ms(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+
+	set(f, "max.block.ms", "600000");
+	begin(f);
+	lane_has_streams(f->lane);
+	append_some(f, 10);
+	wait_for(fake_records(f->fake, "t", 0) == 10);
+	fake_down(f->fake, 0);
+	append_some(f, 300);			/* memory is far from dry */
+	wait_for(producer_in_memory(f->p) == 0);
+	assert_true(mock_rows(&f->mock) > 0);
+	append_some(f, 20000);			/* more than memory holds: it leaves as it comes */
+	fake_up(f->fake, 0);
+	drain(f);
+	assert_all_there(f, 0);
+}
+
+/* Memory is dry at the first look, before any answer or time-out: nothing else of it is waited for. */
+static void memory_that_is_dry_is_not_waited_for_where_no_file_holds_anything(void **state)
+{
+	struct fixture *f = fixture(state, 1, 2);
+	struct lane *streams, *files;
+
+	set(f, "max.block.ms", "600000");
+	open_(f);
+	files = producer_lane(f->p, "t", 1);
+	streams = producer_lane(f->p, "t", 0);
+	lane_has_streams(streams);
+	fake_down(f->fake, 0);
+	f->lane = streams;
+	assert_true(append(f, 0));
+	f->lane = files;			/* takes all memory, and is not kept elsewhere itself */
+	for (int i = 1; append(f, i); )
+		i++;
+	start(f);
+	wait_for(mock_rows(&f->mock) == 1);
+	fake_up(f->fake, 0);
+	drain(f);
+	assert_int_equal(fake_records(f->fake, "t", 0), 1);
+}
+
+/* What was appended to an unbound lane lies in the lanes that its keys chose. */
+static void what_no_file_holds_is_kept_in_the_lanes_of_its_keys_too(void **state)
+{
+	struct fixture *f = fixture(state, 1, 3);
+	struct lane_record r = { .key_len = 1, .value = "v", .value_len = 1, .timestamp = -1 };
+
+	set(f, "max.block.ms", "600000");
+	open_(f);
+	f->lane = producer_lane(f->p, "t", -1);
+	start(f);
+	append_some(f, 10);
+	wait_for(fake_records(f->fake, "t", -1) == 10);
+	lane_has_streams(f->lane);
+	fake_down(f->fake, 0);
+	lane_begin(f->lane, clock_mono_ms(), clock_wall_ms());
+	for (int i = 0; i < 8; i++) {
+		r.key = &"abcdefgh"[i];
+		assert_int_equal(lane_append(f->lane, &r), 0);
+	}
+	lane_end(f->lane);
+	wait_for(producer_in_memory(f->p) == 0);
+	assert_true(mock_rows(&f->mock) > 0);
+	fake_up(f->fake, 0);
+	drain(f);
+	assert_int_equal(fake_records(f->fake, "t", -1), 18);
+}
+
 /* What was appended to an unbound lane lies in the lanes that its keys chose. */
 static void rescue_reaches_the_lanes_of_keyed_records(void **state)
 {
@@ -1111,6 +1182,9 @@ int main(int argc, char **argv)
 		T(memory_that_is_dry_for_max_block_ms_is_spilled_and_drained_in_order),
 		T(what_is_about_to_vanish_is_kept_although_memory_is_not_dry),
 		T(rescue_reaches_the_lanes_of_keyed_records),
+		T(what_no_file_holds_is_kept_without_max_block_ms),
+		T(memory_that_is_dry_is_not_waited_for_where_no_file_holds_anything),
+		T(what_no_file_holds_is_kept_in_the_lanes_of_its_keys_too),
 		T(an_answer_in_between_restarts_the_clock),
 		T(what_cannot_be_kept_stays_and_goes_when_the_broker_is_back),
 		T(some_spills_fail_and_the_order_holds),

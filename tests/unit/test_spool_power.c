@@ -313,7 +313,7 @@ static void make_old(struct spool_dir *d, int version)
 		assert_int_equal(sqlite3_exec(sql, schema_migrations[i], NULL, NULL, NULL), SQLITE_OK);
 	snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d;"
 		 "INSERT INTO files VALUES (1, '/x', '/x', 1, 2, 0, 0, 0, 500, 0, 0);"
-		 "INSERT INTO positions VALUES (1, 400, 77, NULL); UPDATE totals SET acked = 9, next_file = 2",
+		 "INSERT INTO positions (file, safe, marker) VALUES (1, 400, 77); UPDATE totals SET acked = 9, next_file = 2",
 		 SCHEMA_APPLICATION_ID, version);
 	assert_int_equal(sqlite3_exec(sql, text, NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(sql);

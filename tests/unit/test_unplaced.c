@@ -288,6 +288,21 @@ static void they_wait_for_max_block_ms_in_their_file(void **state)
 	assert_placed(f);
 }
 
+static void what_no_file_holds_does_not_wait_for_max_block_ms(void **state)
+{
+	struct fixture *f = fixture(state, 3);
+
+	set(f, "max.block.ms", "600000");
+	fake_down(f->fake, 0);
+	live(f);
+	lane_has_streams(f->lane);
+	append_some(f, 10);
+	wait_for(look(f).unplaced > 0);
+	fake_up(f->fake, 0);
+	drain(f);
+	assert_placed(f);
+}
+
 static void a_known_number_needs_no_unplaced_lane_in_an_outage(void **state)
 {
 	struct fixture *f = fixture(state, 5);
@@ -439,6 +454,7 @@ int main(int argc, char **argv)
 		T(keyed_lines_of_a_first_start_without_a_broker_find_their_partitions),
 		T(lines_in_memory_alone_are_placed_too),
 		T(they_wait_for_max_block_ms_in_their_file),
+		T(what_no_file_holds_does_not_wait_for_max_block_ms),
 		T(a_known_number_needs_no_unplaced_lane_in_an_outage),
 		T(what_a_killed_life_left_unplaced_goes_before_what_comes_now),
 		T(rows_keep_their_times_and_a_senseless_one_is_set_aside),
