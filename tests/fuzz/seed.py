@@ -5,6 +5,7 @@ What a run finds interesting stays under build/fuzz/corpus; only an input that o
 """
 import os
 import struct
+import subprocess
 import sys
 import zlib
 
@@ -101,6 +102,19 @@ def conf():
     yield "document", b"%YAML 1.1\n---\n? a\n: !!str b\n...\n---\nc\n"
 
 
+def unpack():
+    """Needs the zstd program for the second half."""
+    text = b"".join(b"line %d of a file that was compressed\n" % i for i in range(40))
+    flush = zlib.compressobj(9, zlib.DEFLATED, 31)
+    blocks = flush.compress(text[:500]) + flush.flush(zlib.Z_FULL_FLUSH) + flush.compress(text[500:]) + flush.flush()
+    zstd = subprocess.run(["zstd", "-19", "--check", "-c"], input=text, stdout=subprocess.PIPE, check=True).stdout
+    head = bytes((3, 0, 200, 101, 255))
+    for name, data in (("gzip", _gzip(text)), ("gzip-blocks", blocks), ("gzip-two", _gzip(text) + _gzip(b"two\n") + bytes(9)),
+                       ("gzip-cut", _gzip(text)[:-9]), ("gzip-behind", _gzip(b"a\n") + b"more"), ("zstd", zstd),
+                       ("zstd-skip", b"\x50\x2a\x4d\x18\3\0\0\0abc" + zstd + zstd), ("zstd-cut", zstd[:-7])):
+        yield name, head + data
+
+
 def record():
     for name, codec, data in payloads():
         if codec == 0:
@@ -124,7 +138,7 @@ def units():
 
 
 def main():
-    for name in ("api", "decompress", "compress", "wire", "conf", "units", "record", "syslog"):
+    for name in ("api", "decompress", "compress", "wire", "conf", "units", "record", "syslog", "unpack"):
         folder = os.path.join(HERE, "corpus", name)
         os.makedirs(folder, exist_ok=True)
         for seed, data in globals()[name]():
