@@ -13,7 +13,6 @@
 #include "agent/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -21,6 +20,8 @@
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
 #include "agent/identity.h"
+#include "agent/opening.h"
+#include "agent/remote.h"
 
 struct file *file_new(const char *path, const char *home)
 {
@@ -32,6 +33,7 @@ struct file *file_new(const char *path, const char *home)
 	list_init(&f->node);
 	list_init(&f->turn);
 	list_init(&f->away);
+	list_init(&f->used);
 	list_init(&f->heirs);
 	list_init(&f->heir);
 	f->leading = true;
@@ -79,26 +81,27 @@ static int64_t mtime_ns(const struct stat *st)
 
 int file_open(struct file *f)
 {
-	/* Not blocking: somebody may put a FIFO or a device where a file was. */
-	int fd = open(f->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), rc = 0;
 	struct stat st;
+	int fd, rc = opening_open(f->path, f->follow, &fd, &st);
 
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0)
-		rc = -errno;
-	else if (!S_ISREG(st.st_mode))
-		rc = -EINVAL;
-	else if (st.st_dev != f->dev || st.st_ino != f->inode)
-		rc = -ESTALE;
-	if (rc < 0) {
-		close(fd);
+	if (rc < 0)
 		return rc;
+	if (st.st_dev != f->dev || st.st_ino != f->inode) {
+		close(fd);
+		return -ESTALE;
 	}
 	f->fd = fd;
 	f->size = st.st_size;
 	f->mtime_ns = mtime_ns(&st);
+	f->remote = remote_fd(fd);
 	return 0;
+}
+
+bool file_is_at(const struct file *f, const char *path)
+{
+	struct stat st;
+
+	return (f->follow ? stat : lstat)(path, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->inode;
 }
 
 bool file_changed(struct file *f, const struct stat *st, int64_t now_ms)
@@ -150,7 +153,7 @@ void file_restart(struct file *f, int64_t id)
 
 bool file_passed(const struct file *f, int64_t size)
 {
-	return f->fd < 0 || f->done || f->offset >= size || f->scanned >= size;
+	return !file_followed(f) || f->done || f->offset >= size || f->scanned >= size;
 }
 
 void file_row(const struct file *f, struct spool_file *ret)

@@ -27,13 +27,18 @@ struct file {
 	struct list node;		/* of all files */
 	struct list turn;		/* ready to be read, or waiting for memory with others of its destination */
 	struct list away;		/* rotated and deleted ones */
+	struct list used;		/* open ones, the least recently used first */
 	struct list heirs, heir;	/* successors that wait for our lines; our place among those of `pred` */
 	struct file *pred;		/* not read before this one's lines ... */
 	int64_t  pred_size;		/* ... up to here were handed over */
 	int64_t  pred_id;		/* the last one's: it may be read again */
 
-	int      fd;			/* -1: FILE_FAILED */
+	int      fd;			/* -1: FILE_FAILED, or parked */
 	enum file_state state;
+	bool     parked;		/* closed, others needed the descriptor: opened again when something concerns it */
+	bool     follow;		/* its path may be a link, and lead over links */
+	bool     remote;		/* on a network file system: sizes may be stale */
+	bool     from_end;		/* was there at the very first start, and is to begin at its end then (read_from) */
 	bool     started;		/* had a turn */
 	bool     at_end;		/* the last turn saw the end */
 	bool     done;			/* --once: read to its end, no more turns */
@@ -65,6 +70,8 @@ struct file {
 	/* As of the last look. */
 	int64_t  size, mtime_ns;
 	int64_t  changed_ms, away_ms;	/* monotonic: size or mtime changed; became rotated or deleted */
+	int64_t  doubt_ms;		/* monotonic: a network file system says that it shrank; 0: it does not */
+	int64_t  cached;		/* pages of the backlog up to here were given back */
 	int      error;			/* why failed: -errno */
 	char    *note;			/* what people should know of it, or NULL */
 };
@@ -72,9 +79,13 @@ struct file {
 struct file *file_new(const char *path, const char *home);
 /* Closes and frees; must be in no list. NULL is fine. */
 void file_free(struct file *f);
-/* Regular files only, links are not followed. dev and inode say which file is expected. Sets size.
- * 0 or -errno (ELOOP: a link, EINVAL: not a file, ESTALE: another file is there by now). */
+/* Regular files only, links as `follow` says (opening.h). dev and inode say which file is expected. Sets size, remote.
+ * 0 or -errno (as opening_open; ESTALE: another file is there by now). */
 int  file_open(struct file *f);
+/* Whether this path leads to it now. */
+bool file_is_at(const struct file *f, const char *path);
+/* It is not FILE_FAILED for good: it has a descriptor, or had one. */
+static inline bool file_followed(const struct file *f) { return f->fd >= 0 || f->parked; }
 /* Looks at size and time. Returns whether they changed. now_ms: monotonic. */
 bool file_changed(struct file *f, const struct stat *st, int64_t now_ms);
 /* Compares the first bytes with what they were and lets the fingerprint grow over what was handed over.

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "agent/base/clock.h"
@@ -27,11 +26,12 @@
 
 #define WALK_SHARE 1000		/* walks take at most one part in so many of the time */
 #define WALK_MAX_MS 60000
+#define POLL_SHARE 50		/* the same for walks that see what no watch tells */
 #define REWALK_SHARE 10		/* the same for walks that new directories ask for */
 
 static const struct tail_pace default_pace = {
 	.flush = 5000, .rotated_idle = 60000, .deleted_idle = 5000, .away = 500, .reconcile = 10000, .poll = 1000,
-	.retry = 100, .keep_rows = 7 * 86400000LL,
+	.retry = 100, .keep_rows = 7 * 86400000LL, .doubt = 10000,
 };
 
 /* --- rounds --- */
@@ -48,11 +48,31 @@ static void on_work(struct loop_timer *timer)
 
 static void arm_slow(struct tail *t)
 {
-	int64_t every = watch_limited(t->watch) ? t->pace.poll : t->pace.reconcile, fair = t->walk_ms * WALK_SHARE;
+	bool polls = t->polling || watch_limited(t->watch);
+	int64_t every = polls ? t->pace.poll : t->pace.reconcile;
+	int64_t fair = t->walk_ms * (polls ? POLL_SHARE : WALK_SHARE);
 
 	if (fair > every)
 		every = fair < WALK_MAX_MS ? fair : WALK_MAX_MS;
 	timer_set(&t->loop, &t->slow, t->loop.now_ms + every, t->slow.fn);
+}
+
+static void on_watch(struct loop_fd *fd, uint32_t events)
+{
+	(void)events;
+	find_events(container_of(fd, struct tail, watch_fd));
+}
+
+/* Also when an instance of inotify can be had at last. */
+static void wait_for_watch(struct tail *t)
+{
+	int rc;
+
+	if (t->watch_fd.fd >= 0 || watch_fd(t->watch) < 0 || t->conf.once)
+		return;
+	rc = loop_fd_add(&t->loop, &t->watch_fd, watch_fd(t->watch), EPOLLIN, on_watch);
+	if (rc < 0)
+		log_error("cannot wait for inotify, files are only looked at every 10 s", KE(rc));
 }
 
 static void on_slow(struct loop_timer *timer)
@@ -60,6 +80,7 @@ static void on_slow(struct loop_timer *timer)
 	struct tail *t = container_of(timer, struct tail, slow);
 
 	find_walk(t);
+	wait_for_watch(t);
 	arm_slow(t);
 }
 
@@ -76,12 +97,6 @@ static void on_away(struct loop_timer *timer)
 static void on_retry(struct loop_timer *timer)
 {
 	read_retry(container_of(timer, struct tail, retry_timer), false);
-}
-
-static void on_watch(struct loop_fd *fd, uint32_t events)
-{
-	(void)events;
-	find_events(container_of(fd, struct tail, watch_fd));
 }
 
 static void nudge(void *arg)
@@ -135,7 +150,7 @@ static void on_round(void *arg)
 static void *run(void *arg)
 {
 	struct tail *t = arg;
-	int rc = 0;
+	int rc;
 
 	t->first_walk = true;
 	find_walk(t);
@@ -143,10 +158,7 @@ static void *run(void *arg)
 	t->first_walk = false;
 	t->walk_ms = 0;			/* it opened everything: no measure for the next ones */
 	if (!t->conf.once) {
-		if (watch_fd(t->watch) >= 0)
-			rc = loop_fd_add(&t->loop, &t->watch_fd, watch_fd(t->watch), EPOLLIN, on_watch);
-		if (rc < 0)
-			log_error("cannot wait for inotify, files are only looked at every 10 s", KE(rc));
+		wait_for_watch(t);
 		arm_slow(t);
 	}
 	tail_work(t);
@@ -203,26 +215,16 @@ static int load_known(struct tail *t, const struct tail_conf *c, struct err *ret
 
 static void init_tables(struct tail *t)
 {
-	struct list *lists[] = { &t->files, &t->away, &t->ready, &t->dests, &t->known, &t->looks, &t->calls };
+	struct list *lists[] = { &t->files, &t->away, &t->ready, &t->dests, &t->known, &t->looks, &t->calls, &t->notes,
+				 &t->live };
 	struct map *maps[] = { &t->by_path, &t->by_home, &t->by_inode, &t->by_id, &t->known_by_inode, &t->routes_by_id,
-			       &t->routes_by_text, &t->dests_by_name, &t->looks_by_path, &t->recipes };
+			       &t->routes_by_text, &t->dests_by_name, &t->looks_by_path, &t->recipes,
+			       &t->hops };
 
 	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
 		list_init(lists[i]);
 	for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)
 		map_init(maps[i]);
-}
-
-/* Every followed file is open: as many as the system lets us have. */
-static void raise_file_limit(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= l.rlim_max)
-		return;
-	l.rlim_cur = l.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &l) < 0)
-		log_debug("cannot raise the limit of open files", KE(-errno));
 }
 
 int tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_err)
@@ -266,7 +268,7 @@ int tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_er
 		tail_close(t);
 		return rc;
 	}
-	raise_file_limit();
+	fds_init(t);
 	*ret_t = t;
 	return 0;
 }
@@ -321,6 +323,8 @@ void tail_close(struct tail *t)
 	tail_stop(t);
 	files_release(t);
 	find_release(t);
+	links_clear(t);
+	notes_release(t);
 	known_release(t);
 	route_release(t);
 	recipe_release(t);

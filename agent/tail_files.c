@@ -61,9 +61,13 @@ void files_put(struct tail *t, const struct file *f, int64_t gone_ms)
 
 void files_ready(struct tail *t, struct file *f)
 {
-	if (f->fd < 0 || f->pred || f->done || f->blocked || !list_empty(&f->turn))
+	bool live;
+
+	if (!file_followed(f) || f->pred || f->done || f->blocked || !list_empty(&f->turn))
 		return;
-	list_push_back(&t->ready, &f->turn);
+	/* What one event brought is not to wait for a backlog, but not to overtake what was before it either. */
+	live = f->at_end || (!f->started && !f->pred_id && f->size <= WINDOW_BYTES);
+	list_push_back(live ? &t->live : &t->ready, &f->turn);
 	tail_work(t);
 }
 
@@ -153,6 +157,8 @@ static void succeed_by_age(struct tail *t, struct file *f)
 {
 	struct file *last = map_get(&t->by_home, f->origin, strlen(f->origin));
 
+	if (last)
+		fds_wake(t, last);		/* how much it holds decides */
 	if (!last || last->id < f->id) {
 		if (last)
 			heir_set(last, f);
@@ -169,6 +175,8 @@ static void succeed(struct tail *t, struct file *f)
 {
 	struct file *last = map_get(&t->by_home, f->home, strlen(f->home));
 
+	if (last)
+		fds_wake(t, last);		/* how much it holds decides */
 	if (last && strcmp(f->path, f->home) && !strcmp(last->path, f->home)) {
 		precede(t, f, last);
 		return;
@@ -210,9 +218,8 @@ void files_drop(struct tail *t, struct file *f)
 	list_remove(&f->away);
 	if (f->pred)
 		heir_free(f);
-	if (f->fd >= 0)
-		close(f->fd);
-	f->fd = -1;
+	fds_close(t, f);
+	f->parked = false;
 	files_pass(t, f);
 	file_free(f);
 }
@@ -223,7 +230,13 @@ void files_detach(struct tail *t, struct file *f)
 	enum file_state state;
 	struct stat st;
 
+	if (f->parked && find_again(t, f))
+		return;
 	map_drop(&t->by_path, f->path, strlen(f->path), f);
+	if (f->parked) {
+		fds_gone(t, f);
+		return;
+	}
 	if (f->fd < 0) {
 		files_drop(t, f);
 		return;
@@ -247,7 +260,7 @@ void files_attach(struct tail *t, struct file *f, const char *path)
 	map_drop(&t->by_path, f->path, strlen(f->path), f);
 	if (file_set_path(&f->path, path) < 0 || map_put(&t->by_path, path, strlen(path), f) < 0)
 		return;			/* no memory: found again by the next walk */
-	if (matched && f->fd >= 0) {
+	if (matched && file_followed(f)) {
 		f->state = FILE_ACTIVE;
 		list_remove(&f->away);
 		file_set_path(&f->home, path);
@@ -255,7 +268,7 @@ void files_attach(struct tail *t, struct file *f, const char *path)
 	} else if (f->state == FILE_ACTIVE) {
 		away_begin(t, f, FILE_ROTATED);
 	}
-	if (f->fd >= 0)
+	if (file_followed(f))
 		files_put(t, f, 0);
 	files_ready(t, f);
 }
@@ -270,18 +283,15 @@ void files_failed(struct tail *t, struct file *f, int rc, const char *what)
 	f->state = FILE_FAILED;
 	list_remove(&f->turn);
 	files_pass(t, f);
-	if ((rc == -EMFILE || rc == -ENFILE) && t->warned_fds)
-		return;
-	t->warned_fds |= rc == -EMFILE || rc == -ENFILE;
 	if (!again)
 		log_warn(what, KS("path", f->path), KE(rc));
 }
 
 /* read_from: end. A file that is there at the very first start begins behind its last LF. */
-static void start_at_end(struct file *f)
+static void start_at_end(struct file *f, int64_t end)
 {
 	uint8_t buf[4096];
-	int64_t at = f->size;
+	int64_t at = end < f->size ? end : f->size;
 
 	while (at > 0) {
 		size_t n = at < (int64_t)sizeof buf ? (size_t)at : sizeof buf;
@@ -303,13 +313,14 @@ static void start_at_end(struct file *f)
 
 bool files_open(struct tail *t, struct file *f)
 {
-	int rc = file_open(f);
+	int64_t began = f->size;		/* as of when it was first seen */
+	int rc = fds_open(t, f);
 
 	if (rc == 0 && (rc = route_file(t, f)) < 0) {
 		close(f->fd);
 		f->fd = -1;
 	}
-	if (rc == -ESTALE) {
+	if (rc == -ESTALE || rc == -ENOENT) {
 		f->error = rc;			/* nothing to say: the next walk finds the other one */
 		t->rewalk = true;
 	}
@@ -319,13 +330,14 @@ bool files_open(struct tail *t, struct file *f)
 			    rc == ERR_LANES ? "too many topics, the lines of this file wait" : "cannot open file, trying again");
 		return false;
 	}
+	fds_opened(t, f);
 	f->state = strcmp(f->path, f->home) ? FILE_ROTATED : FILE_ACTIVE;
 	f->error = 0;
 	f->changed_ms = clock_mono_ms();
 	if (!known_resume(t, f)) {
 		f->id = t->next_file_id++;
-		if (t->first_walk && t->first_start && t->inputs[f->input].conf->read_from == CONF_READ_END)
-			start_at_end(f);
+		if (f->from_end)
+			start_at_end(f, began);
 	}
 	map_put(&t->by_id, &f->id, sizeof f->id, f);
 	if (f->state == FILE_ROTATED)
@@ -356,7 +368,7 @@ struct file *files_adopt(struct tail *t, const char *path, const char *home)
 	struct file *f;
 
 	input = find_input(t, home, &other);
-	if (input == SIZE_MAX || lstat(path, &st) < 0 || !S_ISREG(st.st_mode) || files_by_inode(t, st.st_dev, st.st_ino))
+	if (input == SIZE_MAX || !find_stat(t, path, input, &st) || files_by_inode(t, st.st_dev, st.st_ino))
 		return NULL;
 	if (other != SIZE_MAX)
 		warn_overlap(t, path, input, other);
@@ -365,6 +377,9 @@ struct file *files_adopt(struct tail *t, const char *path, const char *home)
 		return NULL;
 	k = (struct inode_key){ f->dev = st.st_dev, f->inode = st.st_ino };
 	f->input = input;
+	f->follow = t->inputs[input].conf->follow_symlinks;
+	f->from_end = t->first_walk && t->first_start && t->inputs[input].conf->read_from == CONF_READ_END;
+	f->size = st.st_size;
 	f->round = t->round;
 	list_push_back(&t->files, &f->node);
 	if (map_put(&t->by_inode, &k, sizeof k, f) < 0 || map_put(&t->by_path, path, strlen(path), f) < 0) {
@@ -420,7 +435,9 @@ void files_away(struct tail *t)
 	list_each_safe(it, &t->away) {
 		struct file *f = list_entry(it, struct file, away);
 
-		if (f->fd >= 0)
+		if (f->parked && !file_is_at(f, f->path))
+			files_detach(t, f);
+		else if (fds_wake(t, f))
 			away_look(t, f);
 	}
 }

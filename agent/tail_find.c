@@ -5,16 +5,21 @@
  * a file created and renamed between two looks (rotated twice) is found under a name that no glob matches. The pair
  * MOVED_FROM/MOVED_TO carries the matched name (`home`) along.
  *
+ * A link that is followed has the file to which it leads; its target may have names that match nothing (tail_links.c).
+ *
  * Invariants
  *  (1) after the look at a name, by_path has the file that was there at that moment, and no other.
  *  (2) a walk looks at every matching name and at every name that a followed file had: lost events cost only time.
  * Threads: tail. Failure: a name that cannot be noted makes the next round walk.
  */
+#include <dirent.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
+#include "agent/remote.h"
 #include "agent/tail_inside.h"
 
 struct look {
@@ -48,31 +53,74 @@ size_t find_input(const struct tail *t, const char *path, size_t *ret_other)
 	return found;
 }
 
+bool find_follows(const struct tail *t, const char *path)
+{
+	size_t input = find_input(t, path, NULL);
+
+	return input != SIZE_MAX && t->inputs[input].conf->follow_symlinks;
+}
+
 /* --- looking --- */
+
+/* What is at a path. */
+enum sight {
+	SIGHT_NOTHING,		/* or no regular file */
+	SIGHT_FILE,
+	SIGHT_LINK,		/* that its input does not follow */
+};
+
+static enum sight see(struct tail *t, const char *path, const char *home, struct stat *ret_st)
+{
+	if (lstat(path, ret_st) < 0)
+		return SIGHT_NOTHING;
+	if (S_ISLNK(ret_st->st_mode)) {
+		if (!find_follows(t, home ? home : path))
+			return SIGHT_LINK;
+		links_add(t, path);		/* before: what it leads to may come between */
+		if (stat(path, ret_st) < 0)
+			return SIGHT_NOTHING;
+	}
+	return S_ISREG(ret_st->st_mode) ? SIGHT_FILE : SIGHT_NOTHING;
+}
+
+bool find_stat(struct tail *t, const char *path, size_t input, struct stat *ret_st)
+{
+	if (lstat(path, ret_st) < 0)
+		return false;
+	if (S_ISLNK(ret_st->st_mode) && (!t->inputs[input].conf->follow_symlinks || stat(path, ret_st) < 0))
+		return false;
+	return S_ISREG(ret_st->st_mode);
+}
+
+bool find_ignored(const struct tail *t, size_t input, const struct stat *st)
+{
+	const struct conf_input *in = t->inputs[input].conf;
+
+	if (!in->ignore_older_ms || clock_wall_ms() - (int64_t)st->st_mtim.tv_sec * 1000 <= in->ignore_older_ms)
+		return false;
+	/* Once: later it is to begin behind what it holds now. */
+	if (t->first_walk && t->first_start && in->read_from == CONF_READ_END)
+		return false;
+	return !known_unread(t, st);
+}
 
 static void touch(struct tail *t, struct file *f, const struct stat *st)
 {
 	f->round = t->round;
 	f->blocked = false;
-	if (f->fd < 0)
+	if (!file_followed(f))
 		files_open(t, f);
 	else if (file_changed(f, st, t->loop.now_ms) || f->state == FILE_FAILED || !f->at_end)
 		files_ready(t, f);
 }
 
-/* Whether f's own path still leads to it: then another path to it is a hard link. */
-static bool still_there(const struct file *f)
-{
-	struct stat st;
-
-	return lstat(f->path, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->inode;
-}
-
-static void look(struct tail *t, const char *path, const char *home)
+static enum sight look(struct tail *t, const char *path, const char *home)
 {
 	struct file *f = files_by_path(t, path), *g = NULL;
 	struct stat st;
-	bool there = lstat(path, &st) == 0 && S_ISREG(st.st_mode);
+	enum sight sight = see(t, path, home, &st);
+	bool there = sight == SIGHT_FILE;
+	size_t input;
 
 	if (there)
 		g = files_by_inode(t, st.st_dev, st.st_ino);
@@ -80,17 +128,19 @@ static void look(struct tail *t, const char *path, const char *home)
 		files_detach(t, f);
 		f = NULL;
 	}
-	if (g && g != f && !still_there(g))
+	if (g && g != f && !file_is_at(g, g->path))
 		files_attach(t, g, path);
 	if (g) {
 		touch(t, g, &st);
-		return;
+		return sight;
 	}
-	if (there && (home || find_input(t, path, NULL) != SIZE_MAX))
+	input = there ? find_input(t, home ? home : path, NULL) : SIZE_MAX;
+	if (input != SIZE_MAX && !find_ignored(t, input, &st))
 		g = files_adopt(t, path, home ? home : path);
 	/* It took its place under its first name; where it is now may match too. */
 	if (g && strcmp(g->home, path) && find_input(t, path, NULL) != SIZE_MAX)
 		files_attach(t, g, path);
+	return sight;
 }
 
 static void look_free(struct look *l)
@@ -124,12 +174,62 @@ static void look_add(struct tail *t, const char *path, const char *home)
 	}
 }
 
+/* In the directory where it was: f's name there now. NULL: it has none. */
+static char *search_name(const struct file *f)
+{
+	char *dir = mem_strdup(f->path), *slash = dir ? strrchr(dir, '/') : NULL, *found = NULL;
+	struct dirent *e;
+	DIR *d;
+
+	if (slash)
+		slash[slash == dir] = 0;
+	d = slash ? opendir(dir) : NULL;
+	while (d && !found && (e = readdir(d))) {
+		if (e->d_ino != f->inode)
+			continue;
+		found = mem_printf("%s/%s", slash == dir ? "" : dir, e->d_name);
+		if (found && !file_is_at(f, found)) {
+			mem_free(found);
+			found = NULL;
+		}
+	}
+	if (d)
+		closedir(d);
+	mem_free(dir);
+	return found;
+}
+
+bool find_again(struct tail *t, struct file *f)
+{
+	char *path = NULL;
+
+	/* What moved to where somebody watches is still to be looked at. */
+	list_each(it, &t->looks) {
+		const struct look *l = list_entry(it, struct look, node);
+
+		if (!l->home || strcmp(l->home, f->path) || !file_is_at(f, l->path))
+			continue;
+		path = mem_strdup(l->path);
+		break;
+	}
+	if (!path)
+		path = search_name(f);
+	if (!path)
+		return false;
+	files_attach(t, f, path);
+	mem_free(path);
+	return fds_wake(t, f);
+}
+
 /* What moves away takes the matched name along that it has, or had a moment ago. */
 static void on_moved_from(struct tail *t, const char *path, uint32_t cookie)
 {
 	struct look *l = map_get(&t->looks_by_path, path, strlen(path));
 	bool matched = find_input(t, path, NULL) != SIZE_MAX;
+	const char *link = matched ? NULL : links_home(t, path);
 
+	if (cookie == t->moved.cookie && t->moved.home && !matched)
+		return;			/* the same directory under another name */
 	mem_free(t->moved.home);
 	t->moved.cookie = cookie;
 	t->moved.home = NULL;
@@ -137,11 +237,27 @@ static void on_moved_from(struct tail *t, const char *path, uint32_t cookie)
 	if (l && l->home) {
 		t->moved.home = l->home;
 		l->home = NULL;
-	} else if (matched) {
-		t->moved.home = mem_strdup(path);
+	} else if (matched || link) {
+		t->moved.home = mem_strdup(link ? link : path);
 	}
 	if (matched || files_by_path(t, path))
 		look_add(t, path, NULL);
+}
+
+static void look_at_link(struct tail *t, const char *link)
+{
+	look_add(t, link, NULL);
+}
+
+/* Most of what happens: it was written. */
+static void read_link(struct tail *t, const char *link)
+{
+	struct file *f = files_by_path(t, link);
+
+	if (f && f->fd >= 0)
+		files_ready(t, f);
+	else
+		look_add(t, link, NULL);
 }
 
 static void on_event(void *arg, enum watch_what what, const char *path, uint32_t cookie)
@@ -149,6 +265,8 @@ static void on_event(void *arg, enum watch_what what, const char *path, uint32_t
 	struct tail *t = arg;
 	struct file *f;
 
+	if (what != WATCH_TREE)
+		links_each(t, path, what == WATCH_CHANGED ? read_link : look_at_link);
 	switch (what) {
 	case WATCH_TREE:
 		t->rewalk = true;
@@ -195,11 +313,19 @@ void find_events(struct tail *t)
 
 /* --- walks --- */
 
+void find_dir(struct tail *t, const char *path)
+{
+	enum conf_watch how = t->walking ? t->walking->conf->watch : CONF_WATCH_AUTO;
+
+	if (how == CONF_WATCH_POLL || (how == CONF_WATCH_AUTO && remote_path(path)))
+		t->polling = true;
+	else
+		watch_dir(t->watch, path);
+}
+
 static void on_dir(void *arg, const char *path)
 {
-	struct tail *t = arg;
-
-	watch_dir(t->watch, path);
+	find_dir(arg, path);
 }
 
 static void on_file(void *arg, const char *path)
@@ -210,20 +336,24 @@ static void on_file(void *arg, const char *path)
 
 	if (input == SIZE_MAX)
 		return;			/* excluded */
-	if (!f || f->round != t->round)
+	if (f && f->round == t->round)
+		return;
+	if (look(t, path, NULL) == SIGHT_LINK)
+		t->inputs[input].links++;
+	else
 		t->inputs[input].matched++;
-	if (!f || f->round != t->round)
-		look(t, path, NULL);
 }
 
 static void on_dir_failed(void *arg, const char *path, int rc)
 {
-	struct tail *t = arg;
+	notes_say(arg, path, "cannot read a directory, its files are not followed", rc);
+}
 
-	if (t->warned_dir)
-		return;
-	t->warned_dir = true;
-	log_warn("cannot read a directory, its files are not followed", KS("path", path), KE(rc));
+static void say_links(struct tail *t)
+{
+	for (size_t i = 0; i < t->conf.conf->input_count; i++)
+		if (t->inputs[i].links && !t->inputs[i].matched)
+			notes_say(t, t->inputs[i].conf->name, "only links match, and they are not followed (follow_symlinks)", 0);
 }
 
 static void walk_inputs(struct tail *t)
@@ -231,12 +361,28 @@ static void walk_inputs(struct tail *t)
 	struct glob_visitor v = { .arg = t, .dir = on_dir, .file = on_file, .failed = on_dir_failed };
 
 	watch_begin(t->watch);
+	links_clear(t);
+	t->polling = false;
 	for (size_t i = 0; i < t->conf.conf->input_count; i++)
-		t->inputs[i].matched = 0;
-	for (size_t i = 0; i < t->conf.conf->input_count; i++)
+		t->inputs[i].matched = t->inputs[i].links = 0;
+	for (size_t i = 0; i < t->conf.conf->input_count; i++) {
+		t->walking = &t->inputs[i];
 		for (size_t j = 0; j < t->inputs[i].paths.n; j++)
 			glob_walk(t->inputs[i].paths.v[j], &v);
+	}
+	t->walking = NULL;
 	watch_end(t->watch);
+}
+
+static void say_limit(struct tail *t)
+{
+	bool limited = watch_limited(t->watch);
+
+	if (limited && !t->warned_limit)
+		log_warn("inotify limit reached (fs.inotify.max_user_watches, max_user_instances), looking at files every second");
+	else if (!limited && t->warned_limit)
+		log_info("inotify watches all directories again");
+	t->warned_limit = limited;
 }
 
 void find_walk(struct tail *t)
@@ -252,10 +398,9 @@ void find_walk(struct tail *t)
 		if (f->round != t->round && files_by_path(t, f->path) == f)
 			look(t, f->path, NULL);
 	}
-	if (watch_limited(t->watch) && !t->warned_limit) {
-		t->warned_limit = true;
-		log_warn("inotify limit reached (fs.inotify.max_user_watches, max_user_instances), looking at files every second");
-	}
+	say_links(t);
+	notes_end(t);
+	say_limit(t);
 	known_expire(t);
 	t->walked_ms = clock_mono_ms();
 	t->walk_ms = t->walked_ms - began;

@@ -6,6 +6,10 @@
  *	tail_find.c	 names: events and walks
  *	tail_files.c	 files: tables, opening, renames, successors, the end
  *	tail_known.c	 files of an earlier life, and rows of files that are gone
+ *	tail_links.c	 where links lead that are followed
+ *	tail_notes.c	 what is wrong with names
+ *	tail_fds.c	 which files are open, when there are more than descriptors
+ *	tail_remote.c	 files on network file systems
  *	tail_search.c	 files of an earlier life that are not at their path
  *	tail_cut.c	 files that a power loss shortened
  *	tail_skip.c	 ranges that are not read
@@ -41,12 +45,13 @@ struct tail_pace {
 	int64_t poll;			/* the same when watches are limited */
 	int64_t retry;			/* a lane that takes nothing is tried again, also without a wake-up */
 	int64_t keep_rows;		/* of files that are gone and finished */
+	int64_t doubt;			/* what a network file system says about a file that shrank is believed after so long */
 };
 
 struct tail_input {
 	const struct conf_input *conf;
 	struct conf_strings paths, exclude;	/* expanded */
-	size_t  matched;			/* in the last walk */
+	size_t  matched, links;			/* in the last walk; links that are not followed */
 };
 
 /* Where records go: one lane. While it is dry, its files wait for memory (or for metadata, or because it is held). */
@@ -106,7 +111,14 @@ struct tail {
 	struct watch *watch;
 	struct window window;
 	struct budget_waiter waiter;
-	struct list files, away, ready, dests, known;
+	struct list files, away, ready, dests, known, notes;
+	struct list live;		/* ready as well: they were at their end a moment ago */
+	unsigned live_run;		/* turns of those since the last one of the others */
+	struct list used;		/* open files, the least recently used first */
+	size_t open_count, max_open;
+	struct map hops;		/* names that matched links lead over */
+	const struct tail_input *walking;	/* within a walk */
+	bool polling;			/* some directory is looked at instead of watched */
 	struct map by_path, by_home, by_inode, by_id, known_by_inode;
 	struct map routes_by_id, routes_by_text, dests_by_name;
 	struct map recipes;		/* by spec */
@@ -123,7 +135,7 @@ struct tail {
 	bool     first_walk;		/* during the first one */
 	bool     first_start;		/* the state database knows no file */
 	_Atomic bool all_read;		/* --once: said so, and it is still true */
-	bool     warned_limit, warned_fds, warned_overlap, warned_dir, warned_spec;
+	bool     warned_limit, warned_fds, warned_overlap, warned_spec;
 	_Atomic uint64_t split_lines;
 };
 
@@ -140,7 +152,44 @@ void find_walk(struct tail *t);
 void find_events(struct tail *t);
 /* The first input that has this path, or SIZE_MAX. *ret_other (may be NULL): another one, or SIZE_MAX. */
 size_t find_input(const struct tail *t, const char *path, size_t *ret_other);
+/* Whether a regular file is at this path, for this input: at the end of a link, if the input follows links. */
+bool find_stat(struct tail *t, const char *path, size_t input, struct stat *ret_st);
+bool find_follows(const struct tail *t, const char *path);	/* whether its input follows links */
+void find_dir(struct tail *t, const char *path);		/* a directory in which something may happen */
+/* f (parked) is not at its path: it may be under another name by now, and then it is attached and open again. */
+bool find_again(struct tail *t, struct file *f);
+/* Whether a file that nobody follows is older than ignore_older, and nothing of it is known to be unread. */
+bool find_ignored(const struct tail *t, size_t input, const struct stat *st);
 void find_release(struct tail *t);
+
+/* --- tail_links.c --- */
+void links_add(struct tail *t, const char *link);
+/* Calls fn for each link that leads over this name. Returns whether there is one. */
+bool links_each(struct tail *t, const char *name, void (*fn)(struct tail *t, const char *link));
+const char *links_home(const struct tail *t, const char *name);	/* one of them, or NULL */
+void links_clear(struct tail *t);
+
+/* --- tail_notes.c --- */
+/* Something is wrong with a name; `what` is a literal, rc 0 or an error. Said once, until a walk does not find it so. */
+void notes_say(struct tail *t, const char *path, const char *what, int rc);
+void notes_end(struct tail *t);			/* of a walk */
+void notes_show(const struct tail *t, struct buf *out);
+void notes_release(struct tail *t);
+
+/* --- tail_fds.c --- */
+void fds_init(struct tail *t);
+int  fds_open(struct tail *t, struct file *f);		/* file_open, after making room */
+void fds_opened(struct tail *t, struct file *f);	/* it is one of the open ones from now on */
+void fds_close(struct tail *t, struct file *f);
+/* Opens a parked file again. false: it is not open; it is said, or a walk will find out. */
+bool fds_wake(struct tail *t, struct file *f);
+struct file *fds_by_id(struct tail *t, int64_t id);	/* files_by_id, and awake if that can be */
+void fds_gone(struct tail *t, struct file *f);		/* parked, and nowhere: follows it no longer, and frees it */
+
+/* --- tail_remote.c --- */
+void remote_stale(struct tail *t, struct file *f);	/* ESTALE */
+/* f is smaller than it was read, or its bytes changed. true: that is not believed (yet); it is looked at again. */
+bool remote_doubt(struct tail *t, struct file *f);
 
 /* --- tail_files.c --- */
 struct file *files_by_path(const struct tail *t, const char *path);
@@ -173,6 +222,8 @@ struct file *known_heir(const struct tail *t, int64_t id);
 /* Opens a file of an earlier life that nobody follows, for reading what is known of it. 0, and *ret has fd, id and size;
  * ERR_UNAVAILABLE: it may still turn up; ERR_BAD_DATA: it is gone or another one. */
 int  known_open(const struct tail *t, int64_t id, struct file *ret);
+/* A file that is there under a known inode: whether something of it is known to be unread. */
+bool known_unread(const struct tail *t, const struct stat *st);
 /* Whether the file with k's inode that was found there is k's: by now it may be another row's, or nobody's. */
 bool known_is_at(const struct tail *t, const struct known *k, const char *path, const struct stat *st);
 void known_release(struct tail *t);

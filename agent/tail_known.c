@@ -259,12 +259,13 @@ struct file *known_heir(const struct tail *t, int64_t id)
 	const struct known *k = by_id(t, id);
 	struct file *f = k && !k->match ? files_by_inode(t, k->row.dev, k->row.inode) : NULL;
 
-	return f && f->fd >= 0 ? f : NULL;
+	return f && file_followed(f) ? f : NULL;
 }
 
 bool known_is_at(const struct tail *t, const struct known *k, const char *path, const struct stat *st)
 {
-	struct file f = { .fd = -1, .path = (char *)path, .dev = st->st_dev, .inode = st->st_ino };
+	struct file f = { .fd = -1, .path = (char *)path, .dev = st->st_dev, .inode = st->st_ino,
+			  .follow = find_follows(t, path) };
 	struct spool_marker at;
 	const struct known *best;
 	bool is;
@@ -287,8 +288,9 @@ int known_open(const struct tail *t, int64_t id, struct file *ret)
 
 	if (!k || !k->match)
 		return rc;
-	*ret = (struct file){ .fd = -1, .id = id, .path = (char *)k->row.path, .dev = k->row.dev, .inode = k->row.inode };
-	if (k->other_boot && lstat(ret->path, &st) == 0)
+	*ret = (struct file){ .fd = -1, .id = id, .path = (char *)k->row.path, .dev = k->row.dev, .inode = k->row.inode,
+			      .follow = find_follows(t, k->row.path) };
+	if (k->other_boot && (ret->follow ? stat : lstat)(ret->path, &st) == 0)
 		ret->dev = st.st_dev;
 	if (file_open(ret) == 0) {
 		if (claim(t, k, ret) && fits(k, ret))
@@ -299,6 +301,16 @@ int known_open(const struct tail *t, int64_t id, struct file *ret)
 		rc = ERR_UNAVAILABLE;
 	}
 	return rc;
+}
+
+bool known_unread(const struct tail *t, const struct stat *st)
+{
+	const struct known *k = map_get(&t->known_by_inode, &(uint64_t){ st->st_ino }, sizeof(uint64_t));
+
+	for (; k; k = k->same_inode)
+		if (k->match && (k->row.dev == st->st_dev || k->other_boot) && k->row.safe != st->st_size)
+			return true;
+	return false;
 }
 
 /* --- rows of files that are gone --- */

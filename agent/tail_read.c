@@ -12,6 +12,7 @@
  * Threads: tail. Failure: a read error marks the file failed, tried again by the next walk. No memory: it waits.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "agent/base/clock.h"
@@ -22,6 +23,8 @@
 
 #define ROUND_NS 2000000		/* turns between two looks at events */
 #define LONG_LINE 16384			/* unfinished lines up to here are simply read again */
+#define DROP_BYTES (4 << 20)
+#define LIVE_RUN 8			/* turns of files at their end between two of a backlog */
 
 void read_restart(struct tail *t, struct file *f, const char *why)
 {
@@ -214,8 +217,12 @@ static bool wants_rest(const struct tail *t, const struct file *f)
 
 static enum turn_end failed(struct tail *t, struct file *f, int rc)
 {
+	if (rc == ERR_BAD_DATA && remote_doubt(t, f))
+		return TURN_OUT;
 	if (rc == ERR_BAD_DATA)
 		read_restart(t, f, "file was rewritten, reading it from its beginning");
+	else if (rc == -ESTALE)
+		remote_stale(t, f);
 	else
 		files_failed(t, f, rc, "cannot read file, trying again");
 	return TURN_OUT;
@@ -332,6 +339,19 @@ static bool is_long(const struct file *f)
 	return f->scanned && f->scanned - f->offset > LONG_LINE && read_limit(f) == INT64_MAX;
 }
 
+/* A backlog is read once: its pages are not to push those of others out of the cache. */
+static void drop_pages(struct file *f, enum turn_end end)
+{
+	int64_t n = f->offset - f->cached;
+
+	if (end != TURN_MORE || n < 0 || n > 2 * DROP_BYTES) {
+		f->cached = f->offset;
+	} else if (n >= DROP_BYTES) {
+		posix_fadvise(f->fd, f->cached, n, POSIX_FADV_DONTNEED);
+		f->cached = f->offset;
+	}
+}
+
 static enum turn_end turn(struct tail *t, struct file *f)
 {
 	enum turn_end end = TURN_OUT;
@@ -343,6 +363,8 @@ static enum turn_end turn(struct tail *t, struct file *f)
 		return failed(t, f, -errno);
 	file_changed(f, &st, t->loop.now_ms);
 	if (f->size < f->offset) {
+		if (remote_doubt(t, f))
+			return TURN_OUT;
 		read_restart(t, f, "file was truncated, reading it from its beginning");
 		return TURN_OUT;
 	}
@@ -361,6 +383,12 @@ static enum turn_end turn(struct tail *t, struct file *f)
 		need = line_need((size_t)f->route->row.max_line);
 	}
 	end = read_lines(t, f, need);
+	if (end != TURN_OUT)
+		f->doubt_ms = 0;
+	/* A size that other machines made is seen before the bytes are. */
+	if (end == TURN_IDLE && f->remote && (f->scanned ? f->scanned : f->offset) < f->size)
+		f->at_end = false;
+	drop_pages(f, end);
 	if (end != TURN_OUT && f->state == FILE_FAILED) {
 		f->state = list_empty(&f->away) ? FILE_ACTIVE : FILE_ROTATED;
 		f->error = 0;
@@ -380,6 +408,8 @@ static void take_turn(struct tail *t, struct file *f)
 		list_push_back(&d->waiting, &f->turn);
 		return;
 	}
+	if (!fds_wake(t, f))
+		return;
 	f->started = true;
 	end = turn(t, f);
 	if (!d->dry)
@@ -395,7 +425,7 @@ static void take_turn(struct tail *t, struct file *f)
 /* --once: says when there is nothing left. A file that cannot be read was reported and does not hold up the end. */
 static void check_all_read(struct tail *t)
 {
-	if (!t->conf.once || t->all_read || !list_empty(&t->ready))
+	if (!t->conf.once || t->all_read || !list_empty(&t->ready) || !list_empty(&t->live))
 		return;
 	list_each(it, &t->files) {
 		const struct file *f = list_entry(it, struct file, node);
@@ -409,16 +439,30 @@ static void check_all_read(struct tail *t)
 	t->hooks->all_read(t->hooks->arg);
 }
 
+/* Files that were at their end go first, but a backlog never stands still. */
+static struct file *next_turn(struct tail *t)
+{
+	struct file *live = list_first(&t->live, struct file, turn), *f = list_first(&t->ready, struct file, turn);
+
+	if (live && (!f || (t->live_run < LIVE_RUN && f->state != FILE_DELETED))) {
+		t->live_run++;
+		return live;
+	}
+	t->live_run = 0;
+	return f;
+}
+
 void read_turns(struct tail *t)
 {
 	int64_t until = clock_mono_ns() + ROUND_NS;
+	struct file *f;
 
-	while (!list_empty(&t->ready) && !t->loop.stop) {
-		take_turn(t, list_first(&t->ready, struct file, turn));
+	while (!t->loop.stop && (f = next_turn(t))) {
+		take_turn(t, f);
 		if (clock_mono_ns() > until)
 			break;
 	}
-	if (!list_empty(&t->ready))
+	if (!list_empty(&t->ready) || !list_empty(&t->live))
 		tail_work(t);
 	check_all_read(t);
 }

@@ -121,12 +121,14 @@ static int lay_from(struct rebuilding *r, const struct source_range *s, const st
 
 static int lay_range(struct rebuilding *r, const struct source_range *s)
 {
-	const struct file *f = files_by_id(r->t, s->file_id);
+	struct file *f = files_by_id(r->t, s->file_id);
 	struct file other;
 	int rc;
 
 	if (!f)
 		f = known_heir(r->t, s->file_id);	/* the checksum will tell */
+	if (f && f->parked && !fds_wake(r->t, f))
+		return ERR_UNAVAILABLE;
 	if (f)
 		return lay_from(r, s, f);
 	rc = known_open(r->t, s->file_id, &other);

@@ -1,5 +1,6 @@
 /* tail_show.c - what people see of the tail thread: rows, reasons, and what `check` prints.
  * Threads: tail, or main when the thread does not run. tail_check: any, it has nothing to do with a thread. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/tail_inside.h"
+#include "agent/text_json.h"
 
 #define REASONS_MAX 20
 
@@ -31,6 +33,10 @@ static void say_reason(const struct file *f, char *buf, size_t n)
 		snprintf(buf, n, "a line at offset %lld fits no request", (long long)f->offset);
 	else if (f->state == FILE_FAILED && f->error == ERR_CONFIG)
 		snprintf(buf, n, "the key is not what key.serializer takes");
+	else if (f->state == FILE_FAILED && f->error == -EMLINK)
+		snprintf(buf, n, "a hard link in a directory that others write: somebody may have made it who must not read it");
+	else if (f->state == FILE_FAILED && f->error == -EPERM)
+		snprintf(buf, n, "a link of one user to a file of another, or not permitted");
 	else if (f->state == FILE_FAILED)
 		snprintf(buf, n, "%s", err_text(f->error));
 	else if (is_waiting(f) && f->dest->held && f->dest->waits)
@@ -91,8 +97,9 @@ char *show_reasons(struct tail *t)
 	if (watch_limited(t->watch))
 		buf_puts(&b, "inotify limit reached: files are looked at every second\n");
 	for (size_t i = 0; i < t->conf.conf->input_count; i++)
-		if (!t->inputs[i].matched && t->round)
+		if (!t->inputs[i].matched && !t->inputs[i].links && t->round)
 			buf_printf(&b, "%s: no file matches\n", t->inputs[i].conf->name);
+	notes_show(t, &b);
 	list_each(it, &t->files) {
 		const struct file *f = list_entry(it, struct file, node);
 
@@ -103,7 +110,8 @@ char *show_reasons(struct tail *t)
 			break;
 		}
 		say_reason(f, reason, sizeof reason);
-		buf_printf(&b, "%s: %s\n", f->path, f->note && !reason[0] ? f->note : reason);
+		text_put_printable(&b, f->path);
+		buf_printf(&b, ": %s\n", f->note && !reason[0] ? f->note : reason);
 	}
 	return b.len ? buf_detach(&b) : mem_strdup("");
 }

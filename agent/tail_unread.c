@@ -69,7 +69,7 @@ static void go_back(struct tail *t, struct file *f, int64_t to)
 
 static void unread_range(struct tail *t, const struct batch *b, const struct source_range *r)
 {
-	struct file *f = files_by_id(t, r->file_id);
+	struct file *f = fds_by_id(t, r->file_id);
 
 	if (!f || f->fd < 0) {
 		lost(t, b, r);

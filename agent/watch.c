@@ -3,8 +3,8 @@
  * Why directories: one watch sees every file of it, created, renamed or written; 10,000 files of a directory cost one.
  *
  * Invariants
- *  (1) by_wd and by_path hold the same directories. Two paths to one directory share the kernel's watch: the first has it,
- *      its events carry that path (files are told apart by inode, so nothing is read twice).
+ *  (1) by_wd and by_path hold the same directories. Two paths to one directory share the kernel's watch: an event is
+ *      delivered with each of them (files are told apart by inode, so nothing is read twice).
  *  (2) a directory that was renamed away and made anew gets a new descriptor at the next round: inotify_add_watch is
  *      called for every directory in every round.
  * Threads: the owner's. Failure: ENOSPC and EMFILE set `limited`; a lost event sets `overflow`. Both mean that the
@@ -30,6 +30,7 @@ struct watch_entry {
 	int      wd;
 	uint32_t round;		/* the last round that asked for it */
 	char    *path;
+	struct watch_entry *same;	/* another path to this directory */
 };
 
 struct watch {
@@ -55,8 +56,15 @@ int watch_open(struct watch **ret_w)
 
 static void entry_drop(struct watch *w, struct watch_entry *e)
 {
-	if (map_get(&w->by_wd, &e->wd, sizeof e->wd) == e)
-		map_del(&w->by_wd, &e->wd, sizeof e->wd);
+	struct watch_entry *first = map_get(&w->by_wd, &e->wd, sizeof e->wd), **at;
+
+	for (at = &first; *at && *at != e; at = &(*at)->same)
+		;
+	if (*at) {
+		*at = e->same;
+		if (!first || map_put(&w->by_wd, &e->wd, sizeof e->wd, first) < 0)
+			map_del(&w->by_wd, &e->wd, sizeof e->wd);
+	}
 	if (map_get(&w->by_path, e->path, strlen(e->path)) == e)
 		map_del(&w->by_path, e->path, strlen(e->path));
 	mem_free(e->path);
@@ -65,8 +73,11 @@ static void entry_drop(struct watch *w, struct watch_entry *e)
 
 static void entry_end(struct watch *w, struct watch_entry *e)
 {
-	inotify_rm_watch(w->fd, e->wd);		/* may have ended by itself */
+	int wd = e->wd;
+
 	entry_drop(w, e);
+	if (!map_get(&w->by_wd, &wd, sizeof wd))
+		inotify_rm_watch(w->fd, wd);		/* may have ended by itself */
 }
 
 void watch_close(struct watch *w)
@@ -93,6 +104,8 @@ int watch_fd(const struct watch *w)
 void watch_begin(struct watch *w)
 {
 	w->round++;
+	if (w->fd < 0)
+		w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);	/* others gave one back? */
 	w->limited = w->fd < 0;
 }
 
@@ -101,7 +114,8 @@ static void entry_add(struct watch *w, const char *path, int wd)
 	struct watch_entry *e = mem_new(struct watch_entry);
 
 	if (e)
-		*e = (struct watch_entry){ .wd = wd, .round = w->round, .path = mem_strdup(path) };
+		*e = (struct watch_entry){ .wd = wd, .round = w->round, .path = mem_strdup(path),
+					   .same = map_get(&w->by_wd, &wd, sizeof wd) };
 	if (e && e->path && map_put(&w->by_wd, &wd, sizeof wd, e) == 0 &&
 	    map_put(&w->by_path, path, strlen(path), e) == 0)
 		return;
@@ -114,7 +128,7 @@ static void entry_add(struct watch *w, const char *path, int wd)
 
 void watch_dir(struct watch *w, const char *path)
 {
-	struct watch_entry *e = map_get(&w->by_path, path, strlen(path)), *same;
+	struct watch_entry *e = map_get(&w->by_path, path, strlen(path));
 	int wd;
 
 	if (w->fd < 0 || (e && e->round == w->round))
@@ -125,13 +139,10 @@ void watch_dir(struct watch *w, const char *path)
 		w->limited |= errno == ENOSPC || errno == ENOMEM;
 		return;
 	}
-	same = map_get(&w->by_wd, &wd, sizeof wd);
-	if (same && (same == e || same->round == w->round)) {
-		same->round = w->round;
+	if (e && e->wd == wd) {
+		e->round = w->round;
 		return;
 	}
-	if (same)
-		entry_drop(w, same);		/* the directory has another path now */
 	if (e)
 		entry_end(w, e);		/* the path has another directory now */
 	entry_add(w, path, wd);
@@ -165,23 +176,30 @@ static void deliver_name(const struct watch_entry *e, const struct inotify_event
 	fn(arg, what, path, ev->cookie);
 }
 
-static void deliver(struct watch *w, const struct inotify_event *ev, watch_fn *fn, void *arg)
+static void deliver_to(const struct watch_entry *e, const struct inotify_event *ev, watch_fn *fn, void *arg)
 {
-	struct watch_entry *e = map_get(&w->by_wd, &ev->wd, sizeof ev->wd);
-
-	if (ev->mask & IN_Q_OVERFLOW)
-		w->overflow = true;
-	if (!e)
-		return;
-	if (ev->mask & IN_IGNORED) {
-		entry_drop(w, e);
-	} else if (ev->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) {
+	if (ev->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) {
 		fn(arg, WATCH_TREE, e->path, 0);
 	} else if (ev->mask & IN_ISDIR) {
 		if (!(ev->mask & IN_ATTRIB) || ev->len)
 			fn(arg, WATCH_TREE, e->path, 0);
 	} else if (ev->len) {
 		deliver_name(e, ev, fn, arg);
+	}
+}
+
+static void deliver(struct watch *w, const struct inotify_event *ev, watch_fn *fn, void *arg)
+{
+	struct watch_entry *e = map_get(&w->by_wd, &ev->wd, sizeof ev->wd), *next;
+
+	if (ev->mask & IN_Q_OVERFLOW)
+		w->overflow = true;
+	for (; e; e = next) {
+		next = e->same;
+		if (ev->mask & IN_IGNORED)
+			entry_drop(w, e);
+		else
+			deliver_to(e, ev, fn, arg);
 	}
 }
 
