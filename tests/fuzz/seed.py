@@ -137,8 +137,33 @@ def units():
         yield str(i), text
 
 
+TRACES = {
+    10: b"INFO x\njava.lang.IllegalStateException: a\n\tat b.C.d(C.java:1)\nCaused by: e.F\n\t... 1 more\nINFO y\n",
+    11: b'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    x\nKeyError: 1\n\nDuring handling of the above exception, '
+        b'another exception occurred:\n\nTraceback (most recent call last):\n  File "a.py", line 2\nValueError\nz\n',
+    12: b"panic: a [recovered]\n\tpanic: b\n\ngoroutine 1 [running]:\nmain.main()\n\t/x.go:5 +0x17\nexit status 2\nz\n",
+    13: b"a.rb:2:in `b': c (D)\n\tfrom a.rb:4:in `<main>'\nz\n",
+    14: b"Unhandled exception. A.BException: c\n ---> D.EException: f\n   at G.H()\n   --- End of inner exception stack trace ---\nz\n",
+}
+
+
+def assemble():
+    stamp = b"2016-10-06T00:17:09.669794202Z"
+    for row, text in TRACES.items():
+        yield f"trace-{row}", bytes((row, 119, 7)) + text
+    docker = b"".join(b'{"log":"%s","stream":"%s","time":"%s"}\n' % (log, stream, stamp) for log, stream in (
+        (b"a \\u00e9", b"stdout"), (b"err\\n", b"stderr"), (b"b\\r\\n", b"stdout"), (b"\\ud83d\\ude00\\n", b"stderr")))
+    cri = b"".join(stamp + row for row in (b" stdout P a\n", b" stderr F x\n", b" stdout F:t b\r\n", b" stdout F\n"))
+    for row, text in ((4, docker), (8, docker), (5, cri), (9, cri), (6, docker + cri + b"plain\n"), (7, cri + docker)):
+        yield f"container-{row}", bytes((row, 110, 11)) + text
+    for row, name in ((15, "utf-16-le"), (16, "utf-16-be"), (17, "utf-32-le"), (18, "shift_jis"), (19, "gb18030"), (20, "iso2022_jp")):
+        yield f"encoding-{row}", bytes((row, 30, 3)) + "a\r\n\u65e5\u672c\u8a9e\nabc\n".encode(name)
+    for row in range(3):
+        yield f"long-{row}", bytes((row, 9, 4)) + b"short\r\n" + 40 * b"x" + b"\n\nexactly10c\r\nlast"
+
+
 def main():
-    for name in ("api", "decompress", "compress", "wire", "conf", "units", "record", "syslog", "unpack"):
+    for name in ("api", "decompress", "compress", "wire", "conf", "units", "record", "syslog", "unpack", "assemble"):
         folder = os.path.join(HERE, "corpus", name)
         os.makedirs(folder, exist_ok=True)
         for seed, data in globals()[name]():
