@@ -1,71 +1,281 @@
-/* recipe.c - see recipe.h.
+/* recipe.c - the spec of a recipe, out of the configuration.
  *
  * Why the spec is canonical: routes are told apart by it, and a change of blanks in the configuration is no other recipe.
- * Failure: a spec that is not understood is an error for whoever needs its records, never a guess.
+ * Why nothing is in it that says what is so anyway: lines as they are must stay the empty spec, for that one costs nothing.
+ * Failure: a spec is read once before it is given out, so that what is wrong with a pattern is said at the start.
  */
-#include "agent/recipe.h"
+#include "agent/recipe_inside.h"
 
 #include <jansson.h>
 #include <string.h>
 
 #include "agent/base/mem.h"
-#include "agent/text_value.h"
-#include "producer/serialize.h"
+#include "agent/text_json.h"
+#include "conf/template.h"
 
 #define DUMP (JSON_COMPACT | JSON_SORT_KEYS)
+#define SPEC_MAX (16u << 20)
 
-struct recipe {
-	struct intercept *chain;	/* NULL: none */
-	char *value_name;		/* of the serializer, NULL: the value as it is */
-	enum serializer value;
-};
+/* --- members: 0, ERR_NOMEM, ERR_CONFIG; v is taken --- */
 
-struct recipe_room {
-	struct intercept_scratch *scratch;
-	struct text_value text;
-	struct producer_bytes bytes;
-};
-
-/* --- the spec --- */
-
-static int put_json(const char *data, size_t n, void *arg)
+static int put(json_t *o, const char *name, json_t *v)
 {
-	return buf_put(arg, data, n) < 0 ? -1 : 0;
+	return json_object_set_new(o, name, v) < 0 ? ERR_NOMEM : 0;
 }
+
+/* NULL text: no member. */
+static int put_text(json_t *o, const char *name, const char *text, struct err *ret_err)
+{
+	if (!text)
+		return 0;
+	if (!buf_is_utf8(text, strlen(text)))
+		return err_set(ret_err, ERR_CONFIG, "%s: is no UTF-8", name);
+	return put(o, name, json_string(text));
+}
+
+static int put_number(json_t *o, const char *name, int64_t v)
+{
+	return v > 0 ? put(o, name, json_integer(v)) : 0;
+}
+
+static int put_strings(json_t *o, const char *name, const struct conf_strings *s, struct err *ret_err)
+{
+	json_t *array = s->n ? json_array() : NULL;
+
+	for (size_t i = 0; i < s->n; i++) {
+		if (!buf_is_utf8(s->v[i], strlen(s->v[i]))) {
+			json_decref(array);
+			return err_set(ret_err, ERR_CONFIG, "%s[%zu]: is no UTF-8", name, i);
+		}
+		if (json_array_append_new(array, json_string(s->v[i])) < 0) {
+			json_decref(array);
+			return ERR_NOMEM;
+		}
+	}
+	return s->n ? put(o, name, array) : 0;
+}
+
+/* An object that is left out when nothing is in it. */
+static int put_object(json_t *o, const char *name, json_t *v, int rc)
+{
+	if (rc == 0 && json_object_size(v))
+		return put(o, name, v);
+	json_decref(v);
+	return rc;
+}
+
+/* --- how bytes become messages --- */
+
+static int put_multiline(json_t *o, const struct conf_multiline *m, struct err *ret_err)
+{
+	const struct { const char *name, *text; } texts[] = {
+		{ "preset", m->preset }, { "start", m->start }, { "continue", m->next }, { "end", m->end },
+	};
+	json_t *v = json_object();
+	int rc = v ? 0 : ERR_NOMEM;
+
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0] && rc == 0; i++)
+		rc = put_text(v, texts[i].name, texts[i].text, ret_err);
+	if (rc == 0)
+		rc = put_number(v, "max_lines", m->max_lines);
+	if (rc == 0)
+		rc = put_number(v, "max_bytes", m->max_bytes);
+	return put_object(o, "multiline", v, rc);
+}
+
+static int put_read(json_t *o, const struct conf_input *in, struct err *ret_err)
+{
+	static const char *const longs[] = { [CONF_LONG_TRUNCATE] = "truncate", [CONF_LONG_SKIP] = "skip" };
+	static const char *const formats[] = { [CONF_FORMAT_DOCKER] = "docker", [CONF_FORMAT_CRI] = "cri",
+					       [CONF_FORMAT_AUTO] = "auto" };
+	bool converts = in->encoding && strcmp(in->encoding, "utf-8") != 0;
+	json_t *v = json_object();
+	int rc = v ? put_text(v, "encoding", converts ? in->encoding : NULL, ret_err) : ERR_NOMEM;
+
+	if (rc == 0)
+		rc = put_text(v, "long", in->long_lines ? longs[in->long_lines] : NULL, ret_err);
+	if (rc == 0)
+		rc = put_text(v, "format", in->format ? formats[in->format] : NULL, ret_err);
+	if (rc == 0 && in->multiline.set)
+		rc = put_multiline(v, &in->multiline, ret_err);
+	if (rc == 0 && json_object_size(v))
+		rc = put_number(o, "max_line", in->max_line);
+	if (rc == 0 && in->multiline.set)
+		rc = put_number(o, "read_timeout_ms", in->multiline.timeout_ms);
+	return put_object(o, "read", v, rc);
+}
+
+/* --- what a record has --- */
+
+struct made {
+	json_t *o;
+	const struct conf_input *in;
+	struct template_values values;
+	struct err *err;
+};
+
+/* NULL: an error, in *ret_rc. */
+static json_t *prepared(struct made *m, const char *name, const char *tpl, int *ret_rc)
+{
+	struct buf text;
+	json_t *v = NULL;
+
+	buf_init(&text, SPEC_MAX);
+	*ret_rc = template_prepare(tpl, &m->values, &text);
+	if (*ret_rc == 0 && text.len && !buf_is_utf8(text.data, text.len))
+		*ret_rc = err_set(m->err, ERR_CONFIG, "%s: what it becomes is no UTF-8", name);
+	else if (*ret_rc == 0)
+		*ret_rc = (v = json_string(text.data ? text.data : "")) ? 0 : ERR_NOMEM;
+	else if (*ret_rc != ERR_NOMEM)
+		err_set(m->err, ERR_CONFIG, "%s: \"%.100s\" is no template", name, tpl);
+	buf_release(&text);
+	return v;
+}
+
+/* If it differs between records of one file. */
+static int put_template(struct made *m, const char *name, const char *tpl)
+{
+	json_t *v;
+	int rc;
+
+	if (!tpl || !template_per_record(tpl, false))
+		return 0;
+	v = prepared(m, name, tpl, &rc);
+	return v ? put(m->o, name, v) : rc;
+}
+
+static int put_topic_and_key(struct made *m, struct producer_config *c)
+{
+	const char *serializer = producer_config_get(c, "key.serializer");
+	int rc = put_template(m, "topic", m->in->topic);
+
+	if (rc == 0 && json_object_get(m->o, "topic"))
+		rc = put_strings(m->o, "topics_allowed", &m->in->topics_allowed, m->err);
+	if (rc == 0)
+		rc = put_template(m, "key", m->in->key);
+	if (rc == 0 && json_object_get(m->o, "key"))
+		rc = put_text(m->o, "key_serializer", recipe_is_plain(serializer) ? NULL : serializer, m->err);
+	return rc;
+}
+
+static int put_headers(struct made *m)
+{
+	const struct conf_pairs *h = &m->in->headers;
+	json_t *array = h->n ? json_array() : NULL;
+	int rc = h->n && !array ? ERR_NOMEM : 0;
+
+	for (size_t i = 0; i < h->n && rc == 0; i++) {
+		json_t *value = prepared(m, "headers", h->values[i], &rc), *pair = value ? json_array() : NULL;
+
+		if (value && (!pair || json_array_append_new(pair, json_string(h->names[i])) < 0 ||
+			      json_array_append(pair, value) < 0 || json_array_append(array, pair) < 0))
+			rc = ERR_NOMEM;
+		json_decref(value);
+		json_decref(pair);
+	}
+	if (rc == 0 && h->n)
+		return put(m->o, "headers", array);
+	json_decref(array);
+	return rc;
+}
+
+static int put_event_time(struct made *m)
+{
+	const struct conf_event_time *e = &m->in->event_time;
+	json_t *v;
+	int rc;
+
+	if (!e->field && !e->pattern)
+		return 0;
+	v = json_object();
+	rc = v ? put_text(v, "field", e->field, m->err) : ERR_NOMEM;
+	if (rc == 0)
+		rc = put_text(v, "pattern", e->pattern, m->err);
+	if (rc == 0)
+		rc = put_text(v, "format", e->format ? e->format : "rfc3339", m->err);
+	return put_object(m->o, "event_time", v, rc);
+}
+
+static int put_envelope(struct made *m)
+{
+	if (m->in->value != CONF_VALUE_JSON)
+		return 0;
+	return put(m->o, "envelope", json_true()) < 0 ? ERR_NOMEM : put_text(m->o, "host", m->values.host, m->err);
+}
+
+static int put_producers(struct made *m, struct producer_config *c)
+{
+	const char *chain = producer_config_get(c, "interceptor.classes"), *value = producer_config_get(c, "value.serializer");
+	json_t *array = chain && *chain ? json_loads(chain, 0, NULL) : NULL;
+	int rc = array || !chain || !*chain ? 0 : ERR_NOMEM;
+
+	if (rc == 0 && json_array_size(array) && json_object_set(m->o, "interceptors", array) < 0)
+		rc = ERR_NOMEM;
+	if (rc == 0)
+		rc = put_text(m->o, "value", recipe_is_plain(value) ? NULL : value, m->err);
+	json_decref(array);
+	return rc;
+}
+
+static int put_all(struct made *m, struct producer_config *c)
+{
+	int rc = put_read(m->o, m->in, m->err);
+
+	if (rc == 0)
+		rc = put_strings(m->o, "include", &m->in->include_lines, m->err);
+	if (rc == 0)
+		rc = put_strings(m->o, "exclude", &m->in->exclude_lines, m->err);
+	if (rc == 0)
+		rc = put_topic_and_key(m, c);
+	if (rc == 0)
+		rc = put_headers(m);
+	if (rc == 0)
+		rc = put_envelope(m);
+	if (rc == 0)
+		rc = put_event_time(m);
+	return rc == 0 ? put_producers(m, c) : rc;
+}
+
+/* --- text --- */
 
 int recipe_json_line(const char *text, struct buf *ret)
 {
 	json_t *o = json_loads(text, 0, NULL);
-	int rc = o && json_dump_callback(o, put_json, ret, 0) == 0 ? 0 : ERR_BAD_DATA;
+	int rc = o && json_put_value(ret, o, 0) == 0 ? 0 : ERR_BAD_DATA;
 
 	json_decref(o);
 	return rc;
 }
 
-static bool is_plain(const char *serializer)
+static int write_spec(const json_t *o, struct buf *ret)
 {
-	return !strcmp(serializer, "bytes") || !strcmp(serializer, "string");
+	if (json_object_size(o) && json_put_value(ret, o, DUMP) < 0)
+		return ERR_NOMEM;
+	return buf_puts(ret, "");
+}
+
+static int try_spec(const char *spec, struct err *ret_err)
+{
+	struct recipe *r;
+	int rc = recipe_new(spec, &r, ret_err);
+
+	recipe_free(r);
+	return rc;
 }
 
 int recipe_spec(struct producer_config *c, const struct conf_input *in, const char *host, struct buf *ret_spec,
 		struct err *ret_err)
 {
-	const char *chain = producer_config_get(c, "interceptor.classes"), *value;
-	json_t *o = json_object(), *array = chain && *chain ? json_loads(chain, 0, NULL) : NULL;
-	int rc = o && (array || !chain || !*chain) ? 0 : ERR_NOMEM;
+	size_t from = ret_spec->len;
+	struct made m = { .o = json_object(), .in = in, .err = ret_err,
+			  .values = { .host = host, .input = in->name ? in->name : "", .offset = -1 } };
+	int rc = m.o ? put_all(&m, c) : ERR_NOMEM;
 
-	if (rc == 0 && json_array_size(array) && json_object_set(o, "interceptors", array) < 0)
-		rc = ERR_NOMEM;
-	value = producer_config_get(c, "value.serializer");
-	if (rc == 0 && value && *value && !is_plain(value) && json_object_set_new(o, "value", json_string(value)) < 0)
-		rc = ERR_NOMEM;
-	if (rc == 0 && json_object_size(o) && json_dump_callback(o, put_json, ret_spec, DUMP) < 0)
-		rc = ERR_NOMEM;
-	if (rc == 0 && buf_puts(ret_spec, "") < 0)
-		rc = ERR_NOMEM;
-	json_decref(array);
-	json_decref(o);
-	(void)in, (void)host;
+	if (rc == 0)
+		rc = write_spec(m.o, ret_spec);
+	if (rc == 0)
+		rc = try_spec(ret_spec->data + from, ret_err);
+	json_decref(m.o);
 	return rc == ERR_NOMEM ? err_set(ret_err, rc, "out of memory") : rc;
 }
 
@@ -77,10 +287,12 @@ int recipe_specs(struct producer_config *c, const struct conf *conf, const char 
 	*ret = mem_array(char *, conf->input_count + 1);
 	if (!*ret)
 		return err_set(ret_err, ERR_NOMEM, "out of memory");
-	buf_init(&text, 16u << 20);
+	buf_init(&text, SPEC_MAX);
 	for (size_t i = 0; i < conf->input_count && rc == 0; i++) {
 		buf_clear(&text);
 		rc = recipe_spec(c, &conf->inputs[i], host, &text, ret_err);
+		if (rc == ERR_CONFIG)
+			err_prefix(ret_err, "input \"%.100s\": ", conf->inputs[i].name);
 		if (rc == 0 && !((*ret)[i] = mem_strdup(text.data)))
 			rc = err_set(ret_err, ERR_NOMEM, "out of memory");
 	}
@@ -95,201 +307,15 @@ void recipe_specs_free(const struct conf *conf, char **specs)
 	mem_free(specs);
 }
 
-static int read_chain(struct recipe *r, const json_t *array, struct err *ret_err)
+int recipe_set_encoding(const char *spec, const char *encoding, struct buf *ret_spec)
 {
-	struct producer_error e;
-	struct buf text;
-	int rc;
+	json_t *o = json_loads(spec, JSON_REJECT_DUPLICATES, NULL), *read = json_object_get(o, "read");
+	int rc = json_is_object(read) ? 0 : ERR_CONFIG;
 
-	if (!array)
-		return 0;
-	buf_init(&text, 16u << 20);
-	rc = json_dump_callback(array, put_json, &text, DUMP) < 0 ? ERR_NOMEM : 0;
-	if (rc == 0 && (rc = intercept_new(text.data, &r->chain, &e)) < 0)
-		rc = rc == PRODUCER_ERR_NOMEM ? ERR_NOMEM : err_set(ret_err, ERR_CONFIG, "%s", e.text);
-	buf_release(&text);
-	return rc;
-}
-
-static int read_value(struct recipe *r, const json_t *value, struct err *ret_err)
-{
-	const char *name = json_string_value(value);
-
-	if (!value)
-		return 0;
-	if (!name || serialize_named(name, &r->value) < 0)
-		return err_set(ret_err, ERR_CONFIG, "there is no serializer \"%.60s\"", name ? name : "");
-	r->value_name = mem_strdup(name);
-	return r->value_name ? 0 : ERR_NOMEM;
-}
-
-static int read_spec(struct recipe *r, const json_t *o, struct err *ret_err)
-{
-	const json_t *chain = json_object_get(o, "interceptors"), *value = json_object_get(o, "value");
-	int rc;
-
-	/* Words of a later version mean something that is not done here. */
-	if (!json_is_object(o) || json_object_size(o) != (size_t)!!chain + (size_t)!!value)
-		return err_set(ret_err, ERR_CONFIG, "another version of spillway wrote how these lines become records");
-	rc = read_chain(r, chain, ret_err);
-	return rc < 0 ? rc : read_value(r, value, ret_err);
-}
-
-int recipe_new(const char *spec, struct recipe **ret, struct err *ret_err)
-{
-	struct recipe *r;
-	json_t *o;
-	int rc;
-
-	*ret = NULL;
-	if (!*spec)
-		return 0;
-	o = json_loads(spec, JSON_REJECT_DUPLICATES, NULL);
-	r = mem_new(struct recipe);
-	rc = r ? read_spec(r, o, ret_err) : ERR_NOMEM;
+	if (rc == 0)
+		rc = put(read, "encoding", json_string(encoding));
+	if (rc == 0)
+		rc = write_spec(o, ret_spec);
 	json_decref(o);
-	if (rc == ERR_NOMEM)
-		err_set(ret_err, rc, "out of memory");
-	if (rc < 0)
-		recipe_free(r);
-	else
-		*ret = r;
-	return rc;
-}
-
-const struct assemble_rules *recipe_rules(const struct recipe *r)
-{
-	(void)r;
-	return NULL;
-}
-
-int64_t recipe_timeout_ms(const struct recipe *r)
-{
-	(void)r;
-	return -1;
-}
-
-bool recipe_has_topic(const struct recipe *r)
-{
-	(void)r;
-	return false;
-}
-
-void recipe_free(struct recipe *r)
-{
-	if (!r)
-		return;
-	intercept_free(r->chain);
-	mem_free(r->value_name);
-	mem_free(r);
-}
-
-struct recipe_room *recipe_room_new(void)
-{
-	struct recipe_room *room = mem_new(struct recipe_room);
-
-	if (!room)
-		return NULL;
-	serialize_init(&room->bytes);
-	room->scratch = intercept_scratch_new();
-	if (room->scratch)
-		return room;
-	recipe_room_free(room);
-	return NULL;
-}
-
-void recipe_room_free(struct recipe_room *room)
-{
-	if (!room)
-		return;
-	serialize_release(&room->bytes);
-	intercept_scratch_free(room->scratch);
-	mem_free(room);
-}
-
-/* --- records --- */
-
-const char *recipe_topic(const struct recipe *r, const char *topic)
-{
-	return r ? intercept_topic(r->chain, topic) : topic;
-}
-
-/* Text in, the serializer's bytes out: *data is what was given, or lies in text or bytes. */
-static int serialize_text(const struct serialize_part *part, const char *serializer, const char *topic, const void **data,
-			  size_t *n, struct text_value *text, struct producer_bytes *bytes, struct err *ret_err)
-{
-	struct producer_error e;
-	const void *in;
-	size_t len;
-	int rc;
-
-	if (text_value(serializer, *data, *n, text) < 0)
-		return err_set(ret_err, ERR_BAD_DATA, "%s for topic \"%.60s\": this is no %s", part->name, topic, serializer);
-	serialize_release(bytes);
-	serialize_init(bytes);
-	in = text->data;
-	len = text->n;
-	rc = serialize(part, topic, &in, &len, bytes, &e);
-	if (rc < 0)
-		return err_set(ret_err, rc == PRODUCER_ERR_NOMEM ? ERR_NOMEM : ERR_BAD_DATA, "%s", e.text);
-	*data = in;
-	*n = len;
-	return 0;
-}
-
-static const struct producer_serializer by_name = { 0 };
-
-static int run_chain(const struct recipe *r, struct recipe_room *room, const char *topic, struct lane_record *record,
-		     intercept_failed_fn *failed, void *arg, struct err *ret_err)
-{
-	struct producer_record p = {
-		.topic = topic, .partition = -1, .key = record->key, .key_len = record->key_len, .value = record->value,
-		.value_len = record->value_len, .timestamp = -1,
-	};
-	int rc = intercept_apply(r->chain, &p, room->scratch, failed, arg);
-
-	if (rc < 0)
-		return err_set(ret_err, rc, "out of memory");
-	record->value = p.value;
-	record->value_len = p.value_len;
-	record->headers = p.headers;
-	record->header_count = p.header_count;
-	return rc;
-}
-
-int recipe_apply(const struct recipe *r, struct recipe_room *room, const char *topic, const struct recipe_input *in,
-		 struct lane_record *record, const char **ret_topic, intercept_failed_fn *failed, void *arg, struct err *ret_err)
-{
-	const struct serialize_part part = { r->value, &by_name, "value" };
-	int rc;
-
-	(void)in;
-	*ret_topic = topic;
-	rc = run_chain(r, room, topic, record, failed, arg, ret_err);
-
-	if (rc || !r->value_name)
-		return rc;
-	return serialize_text(&part, r->value_name, recipe_topic(r, topic), &record->value, &record->value_len, &room->text,
-			      &room->bytes, ret_err);
-}
-
-int recipe_key(const char *serializer, const char *topic, struct buf *key, struct err *ret_err)
-{
-	struct serialize_part part = { SERIALIZER_BYTES, &by_name, "key" };
-	const void *data = key->data;
-	struct producer_bytes bytes;
-	struct text_value text;
-	size_t n = key->len;
-	int rc;
-
-	if (!serializer || serialize_named(serializer, &part.how) < 0 || is_plain(serializer))
-		return 0;
-	serialize_init(&bytes);
-	rc = serialize_text(&part, serializer, topic, &data, &n, &text, &bytes, ret_err);
-	if (rc == 0 && data != key->data) {
-		buf_clear(key);
-		rc = buf_put(key, data, n) < 0 ? ERR_NOMEM : 0;
-	}
-	serialize_release(&bytes);
 	return rc;
 }

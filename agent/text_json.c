@@ -1,8 +1,11 @@
 /* text_json.c - see text_json.h. */
 #include "agent/text_json.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <time.h>
+
+#include "agent/base/err.h"
 
 void text_put_time(struct buf *o, int64_t ms)
 {
@@ -30,6 +33,16 @@ void json_put_partition(struct buf *o, int32_t partition)
 		buf_puts(o, ",\"partition\":null");
 	else
 		buf_printf(o, ",\"partition\":%d", partition);
+}
+
+static int put_piece(const char *data, size_t n, void *arg)
+{
+	return buf_put(arg, data, n) < 0 ? -1 : 0;
+}
+
+int json_put_value(struct buf *o, const struct json_t *v, size_t flags)
+{
+	return json_dump_callback(v, put_piece, o, flags) < 0 ? ERR_NOMEM : 0;
 }
 
 void json_put_bytes(struct buf *o, const char *name, const void *p, size_t n)

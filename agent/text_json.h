@@ -7,6 +7,8 @@
 
 #define TEXT_TIME_WIDTH 24
 
+struct json_t;				/* jansson's */
+
 /* Wall time as ISO 8601 in UTC with milliseconds, without quotes. */
 void text_put_time(struct buf *o, int64_t ms);
 /* ,"name":"text" or ,"name":null */
@@ -15,6 +17,8 @@ void json_put_text(struct buf *o, const char *name, const char *s);
 void json_put_partition(struct buf *o, int32_t partition);
 /* "name":"text", or "name_base64":"..." for what is no text. */
 void json_put_bytes(struct buf *o, const char *name, const void *p, size_t n);
+/* A value as jansson's flags say. 0 or ERR_NOMEM. */
+int  json_put_value(struct buf *o, const struct json_t *v, size_t flags);
 /* "key":...,"value":...,"headers":[...] */
 void json_put_record(struct buf *o, const struct record_view *v);
 /* Names of files and words of brokers end on terminals: control bytes become "?". */

@@ -7,12 +7,11 @@
  */
 #include "producer/json.h"
 
-#include <stdint.h>
 #include <string.h>
 
 struct json {
 	const uint8_t *at, *end;
-	uint32_t depth;
+	uint32_t depth, depth_max;
 	uint8_t  is_object[JSON_DEPTH_MAX / 8];
 };
 
@@ -101,11 +100,21 @@ static bool utf8(struct json *j)
 	return true;
 }
 
+/* Most of what stands in strings. */
+static bool is_plain(uint8_t c)
+{
+	return c - 0x20u < 0x60u && c != '"' && c != '\\';
+}
+
 static bool string(struct json *j)
 {
 	if (!one(j, '"'))
 		return false;
-	while (j->at < j->end && *j->at != '"') {
+	for (;;) {
+		while (j->at < j->end && is_plain(*j->at))
+			j->at++;
+		if (j->at == j->end || *j->at == '"')
+			break;
 		if (*j->at < 0x20)
 			return false;
 		if (*j->at >= 0x80) {
@@ -136,7 +145,7 @@ static bool in_object(const struct json *j)
 
 static bool open_container(struct json *j, bool object)
 {
-	if (j->depth == JSON_DEPTH_MAX)
+	if (j->depth == j->depth_max)
 		return false;
 	j->at++;
 	j->depth++;
@@ -203,13 +212,18 @@ static bool text(struct json *j)
 	return j->at == j->end;
 }
 
-bool json_valid(const void *data, size_t n, size_t *ret_at)
+bool json_valid_within(const void *data, size_t n, uint32_t depth_max, size_t *ret_at)
 {
-	struct json j = { .at = data };
+	struct json j = { .at = data, .depth_max = depth_max };
 	bool valid;
 
 	j.end = j.at + n;
 	valid = text(&j);
 	*ret_at = n - (size_t)(j.end - j.at);
 	return valid;
+}
+
+bool json_valid(const void *data, size_t n, size_t *ret_at)
+{
+	return json_valid_within(data, n, JSON_DEPTH_MAX, ret_at);
 }

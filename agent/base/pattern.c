@@ -1,7 +1,9 @@
 /* pattern.c - see pattern.h.
  *
  * Why steps are bounded (match_steps): a pattern like (a+)+$ takes longer than anyone lives on a line of thirty a's. PCRE2
- * counts the steps of each place where it begins, so the longer the bytes, the fewer each place gets.
+ * counts the steps of each place where it begins, so the longer the bytes, the fewer each place gets. It does not count how far
+ * a class runs that never has to give bytes back: x(?=[^,]*,) looks at all that follows each x. Up to WORK_FREE bytes that is
+ * some milliseconds; for more the pattern is compiled so that PCRE2 calls at each of its items, and the bytes between are counted.
  * Threads: see pattern.h. PCRE2's match data, context and stack lie in the room.
  * Failure: a pattern out of steps or stack is ERR_BAD_DATA: no verdict about these bytes. No memory is no verdict either, but
  *	another try may have one.
@@ -17,12 +19,18 @@
 #define STEPS_TOTAL 50000000u		/* of one pattern over one value, about */
 #define STEPS_MIN 1000u
 #define STEPS_MAX 1000000u
+#define WORK_FREE 32768
+#define WORK_MAX 500000000u		/* bytes that a pattern may look at, again and again */
+#define WORK_CALL 16			/* so many bytes are looked at while PCRE2 calls, about */
+#define STEPS_COUNTED 10000000u		/* of each place, where the work counts */
 #define STACK_MIN 32768
 #define STACK_MAX 524288
+#define REPLACE (PCRE2_SUBSTITUTE_GLOBAL | PCRE2_SUBSTITUTE_LITERAL | PCRE2_SUBSTITUTE_OVERFLOW_LENGTH)
 #define PAIRS 2				/* the whole, and the first group */
 
 struct pattern {
 	pcre2_code *code;
+	pcre2_code *counted;		/* the same for more than WORK_FREE bytes */
 	uint32_t groups;
 };
 
@@ -30,32 +38,42 @@ struct pattern_room {
 	pcre2_match_data *match;
 	pcre2_match_context *context;
 	pcre2_jit_stack *stack;
+	PCRE2_SIZE at;			/* where the last call was */
+	uint64_t work;
 };
+
+/* Without a JIT it is slower, not wrong; with one now and none the next time limits would differ. */
+static int compile(const char *text, uint32_t options, pcre2_code **ret, struct err *ret_err)
+{
+	PCRE2_UCHAR why[120] = "";
+	PCRE2_SIZE offset;
+	int code;
+
+	*ret = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, options, &code, &offset, NULL);
+	if (!*ret && code != PCRE2_ERROR_HEAP_FAILED) {
+		pcre2_get_error_message(code, why, sizeof why);
+		return err_set(ret_err, ERR_CONFIG, "%s at character %zu", (char *)why, (size_t)offset + 1);
+	}
+	if (!*ret || pcre2_jit_compile(*ret, PCRE2_JIT_COMPLETE) == PCRE2_ERROR_NOMEMORY)
+		return err_set(ret_err, ERR_NOMEM, "out of memory");
+	return 0;
+}
 
 int pattern_new(const char *text, struct pattern **ret, struct err *ret_err)
 {
 	struct pattern *p = mem_new(struct pattern);
-	PCRE2_UCHAR why[120] = "";
-	PCRE2_SIZE offset;
-	int code, rc = ERR_NOMEM;
+	int rc = p ? compile(text, 0, &p->code, ret_err) : err_set(ret_err, ERR_NOMEM, "out of memory");
 
 	*ret = NULL;
-	if (!p)
-		return err_set(ret_err, ERR_NOMEM, "out of memory");
-	p->code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, 0, &code, &offset, NULL);
-	if (!p->code) {
-		pcre2_get_error_message(code, why, sizeof why);
-		rc = err_set(ret_err, ERR_CONFIG, "%s at character %zu", (char *)why, (size_t)offset + 1);
-	} else if (pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE) == PCRE2_ERROR_NOMEMORY) {
-		/* Without a JIT it is slower, not wrong; with one now and none the next time limits would differ. */
-		err_set(ret_err, rc, "out of memory");
-	} else {
-		pcre2_pattern_info(p->code, PCRE2_INFO_CAPTURECOUNT, &p->groups);
-		*ret = p;
-		return 0;
+	if (rc == 0)
+		rc = compile(text, PCRE2_AUTO_CALLOUT, &p->counted, ret_err);
+	if (rc < 0) {
+		pattern_free(p);
+		return rc;
 	}
-	pattern_free(p);
-	return rc;
+	pcre2_pattern_info(p->code, PCRE2_INFO_CAPTURECOUNT, &p->groups);
+	*ret = p;
+	return 0;
 }
 
 void pattern_free(struct pattern *p)
@@ -63,7 +81,17 @@ void pattern_free(struct pattern *p)
 	if (!p)
 		return;
 	pcre2_code_free(p->code);
+	pcre2_code_free(p->counted);
 	mem_free(p);
+}
+
+static int count_work(pcre2_callout_block *b, void *arg)
+{
+	struct pattern_room *room = arg;
+
+	room->work += WORK_CALL + (b->current_position > room->at ? b->current_position - room->at : 0);
+	room->at = b->current_position;
+	return room->work > WORK_MAX ? PCRE2_ERROR_MATCHLIMIT : 0;
 }
 
 struct pattern_room *pattern_room_new(void)
@@ -84,6 +112,7 @@ struct pattern_room *pattern_room_new(void)
 	}
 	if (room->stack)
 		pcre2_jit_stack_assign(room->context, NULL, room->stack);
+	pcre2_set_callout(room->context, count_work, room);
 	return room;
 }
 
@@ -123,13 +152,21 @@ static void take_group(const struct pattern *p, const struct pattern_room *room,
 	*ret_to = there ? pairs[1] : n;
 }
 
+/* Which code is asked about n bytes, and with which limits. */
+static const pcre2_code *begin(const struct pattern *p, struct pattern_room *room, size_t n)
+{
+	pcre2_set_match_limit(room->context, n > WORK_FREE ? STEPS_COUNTED : match_steps(n));
+	room->at = 0;
+	room->work = 0;
+	return n > WORK_FREE ? p->counted : p->code;
+}
+
 int pattern_find(const struct pattern *p, struct pattern_room *room, const void *data, size_t n, size_t *ret_from,
 		 size_t *ret_to, struct err *ret_err)
 {
 	int rc;
 
-	pcre2_set_match_limit(room->context, match_steps(n));
-	rc = pcre2_match(p->code, data ? data : "", n, 0, 0, room->match, room->context);
+	rc = pcre2_match(begin(p, room, n), data ? data : "", n, 0, 0, room->match, room->context);
 	if (rc == PCRE2_ERROR_NOMATCH)
 		return 0;
 	if (rc < 0)
@@ -152,9 +189,8 @@ int pattern_replace(const struct pattern *p, struct pattern_room *room, const vo
 		rc = PCRE2_ERROR_NOMEMORY;
 	while (rc > 0) {
 		len = out->cap;
-		rc = pcre2_substitute(p->code, data ? data : "", n, 0, PCRE2_SUBSTITUTE_GLOBAL | PCRE2_SUBSTITUTE_LITERAL |
-				      PCRE2_SUBSTITUTE_OVERFLOW_LENGTH, room->match, room->context, (PCRE2_SPTR)with,
-				      PCRE2_ZERO_TERMINATED, (PCRE2_UCHAR *)out->data, &len);
+		rc = pcre2_substitute(begin(p, room, n), data ? data : "", n, 0, REPLACE, room->match, room->context,
+				      (PCRE2_SPTR)with, PCRE2_ZERO_TERMINATED, (PCRE2_UCHAR *)out->data, &len);
 		if (rc != PCRE2_ERROR_NOMEMORY || len <= out->cap)
 			break;
 		if (len > out->max)

@@ -162,8 +162,27 @@ def assemble():
         yield f"long-{row}", bytes((row, 9, 4)) + b"short\r\n" + 40 * b"x" + b"\n\nexactly10c\r\nlast"
 
 
+RECIPES = (
+    (0, b'plain text\t\xff\x00'),
+    (0, b'{"a": [1, {"b": "\\ud83d\\ude00\\ud83d"}], "a": 1e999 }\r'),
+    (1, b'{"ts":"2026-11-21T10:00:00.25+01:00","id":"u1","topic":"a/b","a":{"b":true}}'),
+    (1, b'{"ts":1,"topic":"b\\u0000","id":-1.5e3,"a":{"b":"\\"\\\\"}}'),
+    (2, b'1.2.3.4 - - [21/Nov/2026:10:00:00.125 +0100] "GET / HTTP/1.1" 200 b'),
+    (3, b'{"ts":1700000000.123456789,"a.b":{"c":"12"}}'),
+    (3, b'{"ts":"17e8","a.b":{"c":"x"}}'),
+    (4, b'Sat Nov 21 10:00:00 PM UTC 2026| a'),
+    (9, b'{"interceptors":[{"redact":{"pattern":"a+","with":"b"}}],"value":"json"}\0{"a":1}'),
+    (9, b'{"topic":"%{field.a}","key":"%{%}{%{path}","headers":[["h","%{dir}"]],"read_timeout_ms":5}\0{"a":"x"}'),
+)
+
+
+def recipe():
+    for i, (which, data) in enumerate(RECIPES):
+        yield str(i), bytes((which,)) + data
+
+
 def main():
-    for name in ("api", "decompress", "compress", "wire", "conf", "units", "record", "syslog", "unpack", "assemble"):
+    for name in ("api", "decompress", "compress", "wire", "conf", "units", "record", "syslog", "unpack", "assemble", "recipe"):
         folder = os.path.join(HERE, "corpus", name)
         os.makedirs(folder, exist_ok=True)
         for seed, data in globals()[name]():
