@@ -27,7 +27,8 @@ UNITDIR    ?= $(PREFIX)/lib/systemd/system
 # Debian's packages: what the program needs to be built, and what its tests need besides.
 DEPS_BUILD := gcc make pkg-config libc6-dev libsqlite3-dev libyaml-dev liblz4-dev libzstd-dev libxxhash-dev \
 	zlib1g-dev libsnappy-dev libssl-dev libjansson-dev libpcre2-dev
-DEPS_TESTS := libcmocka-dev clang libclang-rt-14-dev python3 maven default-jre-headless kcat strace cppcheck openssl librdkafka-dev
+DEPS_TESTS := libcmocka-dev clang libclang-rt-14-dev python3 maven default-jre-headless kcat strace cppcheck openssl librdkafka-dev \
+	logrotate zstd
 
 # --- Flags ---
 

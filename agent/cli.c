@@ -38,8 +38,9 @@ static int cmd_killpoints(const struct options *o);
 static const struct command commands[] = {
 	{ "run", "-c FILE [--once [--timeout T]]", "ship the lines of the configured files to Kafka",
 	  TAKES_CONFIG | TAKES_RUN, cmd_run },
-	{ "check", "-c FILE [--print]", "read the configuration as `run` does and look at files, permissions and directories",
-	  TAKES_CONFIG | TAKES_PRINT, cmd_check },
+	{ "check", "-c FILE [--print | --sample LOGFILE]",
+	  "read the configuration as `run` does and look at files, permissions and directories",
+	  TAKES_CONFIG | TAKES_PRINT | TAKES_JSON, cmd_check },
 	{ "status", "[-c FILE] [--json]", "ask the running agent, or read the state directory when none runs",
 	  TAKES_CONFIG | TAKES_JSON | TAKES_LOOK | TAKES_METRICS, cmd_status },
 	{ "positions", "ls|set|forget [--json]", "how far each file is read and finished; where to go on with one\n"
@@ -109,6 +110,8 @@ static const struct option_row option_rows[] = {
 	{ "timeout", 0, "T", TAKES_RUN, OPT_TIME, AT(timeout_ms),
 	  "with --once: give up after T (e.g. 30s) and exit 75; the rest stays in file or spool" },
 	{ "print", 0, NULL, TAKES_PRINT, OPT_FLAG, AT(print), "print the effective configuration, secrets masked" },
+	{ "sample", 0, "LOGFILE", TAKES_PRINT, OPT_TEXT, AT(sample),
+	  "print the first records that the configuration makes of this file (--json: one a line)" },
 	{ "brokers", 'b', "BROKERS", TAKES_BROKERS, OPT_TEXT, AT(brokers), "host:port,..." },
 	{ "topic", 't', "TOPIC", TAKES_BROKERS, OPT_TEXT, AT(topic), NULL },
 	{ NULL, 'F', "FILE", TAKES_BROKERS, OPT_TEXT, AT(properties), "producer settings: a properties file, Java's format" },
@@ -286,6 +289,10 @@ static int check_options(const struct command *c, struct options *o)
 		o->config = DEFAULT_CONFIG;
 	if ((c->takes & TAKES_CONFIG) && !o->config)
 		return usage(c, "which configuration? Give it with -c FILE", NULL);
+	if (c->takes & TAKES_PRINT && o->print && o->sample)
+		return usage(c, "--print or --sample, not both", NULL);
+	if (c->takes & TAKES_PRINT && o->json && !o->sample)
+		return usage(c, "--json goes with --sample", NULL);
 	if (o->timeout_ms >= 0 && !o->once)
 		return usage(c, "--timeout goes with --once", NULL);
 	if (c->takes & (TAKES_SEND | TAKES_BENCH) && !o->topic)

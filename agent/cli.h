@@ -17,6 +17,7 @@ enum {				/* sysexits.h by meaning */
 
 struct options {
 	const char *config;		/* -c */
+	const char *sample;		/* --sample; NULL: not given */
 	bool once, json, print, help, rejected;
 	int64_t timeout_ms;		/* --timeout; -1: none */
 	int  log_level;			/* --log-level; -1: the configuration's */

@@ -7,6 +7,7 @@
 
 #include "agent/base/mem.h"
 #include "agent/cli.h"
+#include "agent/sample.h"
 #include "agent/tail.h"
 
 /* The state directory must be there and writable, or be creatable. Returns an exit code. */
@@ -41,6 +42,20 @@ static int check_state_dir(const char *dir)
 	return rc;
 }
 
+static int check_sample(const struct options *o, const struct loaded *conf, struct buf *out)
+{
+	struct err e;
+	int rc = sample(conf, o->sample, o->json, out, &e);
+
+	if (out->len)
+		fwrite(out->data, 1, out->len, stdout);
+	if (rc >= 0)
+		return EXIT_GOOD;
+	fflush(stdout);
+	fprintf(stderr, "spillway: %s\n", e.text);
+	return rc == -ENOENT ? EXIT_IO : cli_exit_code(rc);
+}
+
 int cmd_check(const struct options *o)
 {
 	struct loaded conf = { 0 };
@@ -49,7 +64,13 @@ int cmd_check(const struct options *o)
 
 	if (rc)
 		return rc;
-	buf_init(&out, 16u << 20);
+	buf_init(&out, 256u << 20);
+	if (o->sample) {
+		rc = check_sample(o, &conf, &out);
+		buf_release(&out);
+		loaded_release(&conf);
+		return rc;
+	}
 	if (o->print)
 		loaded_print(&conf, &out);
 	else if (tail_check(conf.conf, &out) > 0)

@@ -22,6 +22,7 @@
 #include "agent/identity.h"
 #include "agent/opening.h"
 #include "agent/remote.h"
+#include "agent/unpack.h"
 
 struct file *file_new(const char *path, const char *home)
 {
@@ -34,9 +35,11 @@ struct file *file_new(const char *path, const char *home)
 	list_init(&f->turn);
 	list_init(&f->away);
 	list_init(&f->used);
+	list_init(&f->packed);
 	list_init(&f->heirs);
 	list_init(&f->heir);
 	f->leading = true;
+	f->end = -1;
 	f->path = mem_strdup(path);
 	f->home = mem_strdup(home);
 	f->origin = mem_strdup(home);
@@ -50,8 +53,7 @@ void file_free(struct file *f)
 {
 	if (!f)
 		return;
-	if (f->fd >= 0)
-		close(f->fd);
+	file_close(f);
 	mem_free(f->path);
 	mem_free(f->origin);
 	mem_free(f->home);
@@ -79,6 +81,25 @@ static int64_t mtime_ns(const struct stat *st)
 	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
 }
 
+/* Its first bytes say whether it is compressed. */
+static int look_inside(struct file *f, int fd)
+{
+	int kind;
+
+	if (!f->unpacks)
+		return 0;
+	if (f->unpack) {
+		unpack_reopened(f->unpack, fd);
+		return 0;
+	}
+	kind = unpack_kind(fd);
+	if (kind <= UNPACK_NONE)
+		return kind == ERR_AGAIN ? 0 : kind;
+	f->unpack = unpack_new(fd, (enum unpack_kind)kind);
+	f->end = -1;
+	return f->unpack ? 0 : ERR_NOMEM;
+}
+
 int file_open(struct file *f)
 {
 	struct stat st;
@@ -90,8 +111,14 @@ int file_open(struct file *f)
 		close(fd);
 		return -ESTALE;
 	}
+	rc = look_inside(f, fd);
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
 	f->fd = fd;
-	f->size = st.st_size;
+	f->packed_size = st.st_size;
+	f->size = file_size(f, &st);
 	f->mtime_ns = mtime_ns(&st);
 	f->remote = remote_fd(fd);
 	return 0;
@@ -104,11 +131,81 @@ bool file_is_at(const struct file *f, const char *path)
 	return (f->follow ? stat : lstat)(path, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->inode;
 }
 
+void file_close(struct file *f)
+{
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = -1;
+	unpack_free(f->unpack);
+	f->unpack = NULL;
+}
+
+ssize_t file_pread(const struct file *f, void *buf, size_t n, int64_t at)
+{
+	size_t have = 0;
+	ssize_t k;
+
+	if (!f->unpack) {
+		do {
+			k = pread(f->fd, buf, n, at);
+		} while (k < 0 && errno == EINTR);
+		return k < 0 ? -errno : k;
+	}
+	if (f->fd < 0)
+		return -EBADF;
+	do {
+		k = unpack_pread(f->unpack, (uint8_t *)buf + have, n - have, at + (int64_t)have);
+		have += k > 0 ? (size_t)k : 0;
+	} while (k > 0 && have < n);
+	return k < 0 && k != ERR_AGAIN && k != ERR_BAD_DATA ? k : (ssize_t)have;
+}
+
+int64_t file_size(const struct file *f, const struct stat *st)
+{
+	int64_t known, left;
+
+	if (!f->unpack)
+		return st->st_size;
+	if (f->end >= 0)
+		return f->end;
+	known = unpack_size(f->unpack);
+	if (known >= 0)
+		return known > f->offset ? known : f->offset;
+	known = unpack_reached(f->unpack) > f->offset ? unpack_reached(f->unpack) : f->offset;
+	left = st->st_size - unpack_packed(f->unpack);
+	return known + (left > 0 ? left : 1);		/* never less than there is, so that it is not taken for finished */
+}
+
+bool file_ends_at(const struct file *f, int64_t size)
+{
+	uint8_t p[4];
+
+	/* gzip's last four bytes; a file of several members is read to see. */
+	return f->unpack && unpack_kind(f->fd) == UNPACK_GZIP && pread(f->fd, p, sizeof p, f->packed_size - 4) == sizeof p &&
+	       (p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24) == (uint32_t)size;
+}
+
+bool file_shrank(const struct file *f)
+{
+	return f->unpack ? f->packed_size < unpack_packed(f->unpack) : f->size < f->offset;
+}
+
+void file_unpack_anew(struct file *f)
+{
+	if (f->unpack)
+		unpack_anew(f->unpack);
+	f->end = -1;
+	f->told = false;
+}
+
 bool file_changed(struct file *f, const struct stat *st, int64_t now_ms)
 {
-	if (f->size == st->st_size && f->mtime_ns == mtime_ns(st))
+	int64_t size = f->unpack ? f->packed_size : f->size;
+
+	f->packed_size = st->st_size;
+	f->size = file_size(f, st);
+	if (size == st->st_size && f->mtime_ns == mtime_ns(st))
 		return false;
-	f->size = st->st_size;
 	f->mtime_ns = mtime_ns(st);
 	f->changed_ms = now_ms;
 	return true;
@@ -121,7 +218,7 @@ int file_check_head(struct file *f)
 	int rc;
 
 	if (f->head_len) {
-		rc = identity_read_head(f->fd, f->head_len, &h);
+		rc = identity_read_head(f, f->head_len, &h);
 		if (rc == ERR_NOT_FOUND || (rc == 0 && h != f->head))
 			return ERR_BAD_DATA;
 		if (rc < 0)
@@ -130,7 +227,7 @@ int file_check_head(struct file *f)
 	/* By doubling: a small file that grows line by line must not cost a row each time. */
 	if (len <= f->head_len || (len < IDENTITY_HEAD && len < 2 * f->head_len))
 		return 0;
-	rc = identity_read_head(f->fd, len, &h);
+	rc = identity_read_head(f, len, &h);
 	if (rc < 0)
 		return rc == ERR_NOT_FOUND ? ERR_BAD_DATA : rc;
 	f->head_len = len;
@@ -147,13 +244,14 @@ void file_restart(struct file *f, int64_t id)
 	f->offset = f->scanned = 0;
 	f->mark = f->scan_mark = 0;
 	f->skip_count = f->skip_next = 0;
+	f->end = -1;
 	f->leading = true;
 	f->at_end = f->flush = f->blocked = false;
 }
 
 bool file_passed(const struct file *f, int64_t size)
 {
-	return !file_followed(f) || f->done || f->offset >= size || f->scanned >= size;
+	return !file_followed(f) || f->done || f->offset >= size || f->scanned >= size || (f->end >= 0 && f->offset >= f->end);
 }
 
 void file_row(const struct file *f, struct spool_file *ret)
@@ -163,6 +261,8 @@ void file_row(const struct file *f, struct spool_file *ret)
 		.fingerprint_len = f->head_len, .fingerprint = f->head, .safe = f->offset, .marker = f->mark,
 		.size = f->size, .state = f->state == FILE_FAILED ? FILE_ACTIVE : (uint8_t)f->state,
 	};
+	if (f->state == FILE_ACTIVE && f->end >= 0 && f->offset >= f->end)
+		ret->state = FILE_DONE;		/* compressed, and read */
 }
 
 /* --- the window --- */
@@ -196,11 +296,9 @@ int window_read(struct window *w, const struct file *f, int64_t at, size_t want,
 	}
 	ASSERT(total <= w->cap);
 	w->file_id = 0;
-	do {
-		n = pread(f->fd, w->mem, total, from);
-	} while (n < 0 && errno == EINTR);
+	n = file_pread(f, w->mem, total, from);
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	w->from = from;
 	w->len = (size_t)n;
 	if (w->len > w->touched)
@@ -208,7 +306,7 @@ int window_read(struct window *w, const struct file *f, int64_t at, size_t want,
 	if (w->len < lead || (mark && identity_hash(w->mem, lead) != mark))
 		return ERR_BAD_DATA;
 	w->file_id = f->id;
-	w->eof = w->len == lead || (w->len < total && from + n >= f->size);
+	w->eof = w->len == lead || (w->len < total && (f->unpack || from + n >= f->size));
 	return 0;
 }
 

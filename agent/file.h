@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 
 #include "agent/base/list.h"
 #include "spool/spool.h"
@@ -13,6 +14,7 @@
 struct dest;
 struct route;
 struct tail_skip;
+struct unpack;
 
 /* The first four are kept in the state database (spool_file.state): add only at their end. */
 enum file_state {
@@ -28,6 +30,7 @@ struct file {
 	struct list turn;		/* ready to be read, or waiting for memory with others of its destination */
 	struct list away;		/* rotated and deleted ones */
 	struct list used;		/* open ones, the least recently used first */
+	struct list packed;		/* compressed ones that are not finished */
 	struct list heirs, heir;	/* successors that wait for our lines; our place among those of `pred` */
 	struct file *pred;		/* not read before this one's lines ... */
 	int64_t  pred_size;		/* ... up to here were handed over */
@@ -59,6 +62,14 @@ struct file {
 	uint32_t head_len;
 	uint64_t head;
 
+	/* Compressed: then offsets, sizes and bytes are those of its content. */
+	bool     unpacks;		/* if it is, it is read so (its input's `compressed`) */
+	bool     told;			/* its damage is in the list of losses */
+	bool     twice;			/* it was damaged, and is looked at once more: it may have been being copied */
+	struct unpack *unpack;		/* NULL: it is not */
+	int64_t  packed_size;		/* as of the last look */
+	int64_t  end;			/* where its content ends, or cannot be read for good; -1: not known yet */
+
 	/* Position: `offset` is the next record's beginning, everything before is handed over. Bytes up to `scanned` are
 	 * known to hold no LF. */
 	int64_t  offset, scanned;
@@ -80,8 +91,20 @@ struct file *file_new(const char *path, const char *home);
 /* Closes and frees; must be in no list. NULL is fine. */
 void file_free(struct file *f);
 /* Regular files only, links as `follow` says (opening.h). dev and inode say which file is expected. Sets size, remote.
- * 0 or -errno (as opening_open; ESTALE: another file is there by now). */
+ * 0, ERR_NOMEM or -errno (as opening_open; ESTALE: another file is there by now). */
 int  file_open(struct file *f);
+/* Closes it, and forgets what it had unpacked. */
+void file_close(struct file *f);
+/* As pread, of the content: fewer than n bytes only at its end, which damage is, too. -errno or ERR_NOMEM. */
+ssize_t file_pread(const struct file *f, void *buf, size_t n, int64_t at);
+/* The content's size. Of a compressed file whose end was not seen: what is known of it, and the rest as it is on the disk. */
+int64_t file_size(const struct file *f, const struct stat *st);
+/* A compressed file says itself that it holds so much: true without looking at all of it. */
+bool file_ends_at(const struct file *f, int64_t size);
+/* It holds less than was read of it. */
+bool file_shrank(const struct file *f);
+/* A compressed file may hold anything now: it is read anew, its position stays. */
+void file_unpack_anew(struct file *f);
 /* Whether this path leads to it now. */
 bool file_is_at(const struct file *f, const char *path);
 /* It is not FILE_FAILED for good: it has a descriptor, or had one. */

@@ -1,13 +1,11 @@
 /* identity.c - fingerprints and markers. See identity.h. No state; errors are returned. */
 #include "agent/identity.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "agent/base/err.h"
+#include "agent/file.h"
 
 uint64_t identity_hash(const void *p, size_t n)
 {
@@ -19,19 +17,17 @@ uint64_t identity_hash(const void *p, size_t n)
 	return h ? h : 1;
 }
 
-static int read_hash(int fd, int64_t from, size_t len, uint64_t *ret)
+static int read_hash(const struct file *f, int64_t from, size_t len, uint64_t *ret)
 {
 	uint8_t buf[IDENTITY_HEAD];
 	size_t have = 0;
 
 	ASSERT(len <= sizeof buf);
 	while (have < len) {
-		ssize_t n = pread(fd, buf + have, len - have, from + (int64_t)have);
+		ssize_t n = file_pread(f, buf + have, len - have, from + (int64_t)have);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return -errno;
+			return (int)n;
 		if (n == 0)
 			return ERR_NOT_FOUND;
 		have += (size_t)n;
@@ -40,27 +36,27 @@ static int read_hash(int fd, int64_t from, size_t len, uint64_t *ret)
 	return 0;
 }
 
-int identity_read_head(int fd, uint32_t len, uint64_t *ret)
+int identity_read_head(const struct file *f, uint32_t len, uint64_t *ret)
 {
-	return read_hash(fd, 0, len, ret);
+	return read_hash(f, 0, len, ret);
 }
 
-int identity_read_marker(int fd, int64_t offset, uint64_t *ret)
+int identity_read_marker(const struct file *f, int64_t offset, uint64_t *ret)
 {
 	size_t n = identity_lead(offset);
 
-	return read_hash(fd, offset - (int64_t)n, n, ret);
+	return read_hash(f, offset - (int64_t)n, n, ret);
 }
 
-bool identity_fits(int fd, uint32_t head_len, uint64_t head, int64_t offset, uint64_t marker)
+bool identity_fits(const struct file *f, uint32_t head_len, uint64_t head, int64_t offset, uint64_t marker)
 {
 	uint64_t h;
 
 	if (head_len > IDENTITY_HEAD || offset < 0)
 		return false;
-	if (head_len && (identity_read_head(fd, head_len, &h) < 0 || h != head))
+	if (head_len && (identity_read_head(f, head_len, &h) < 0 || h != head))
 		return false;
 	if (!offset)
 		return true;
-	return identity_read_marker(fd, offset, &h) == 0 && (!marker || h == marker);
+	return identity_read_marker(f, offset, &h) == 0 && (!marker || h == marker);
 }

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct file;
+
 #define IDENTITY_HEAD 1024
 #define IDENTITY_TAIL 64
 
@@ -30,10 +32,10 @@ static inline uint64_t identity_marker(const uint8_t *end, int64_t offset)
 	return identity_hash(end - n, n);
 }
 
-/* The same from an open file. 0, -errno, or ERR_NOT_FOUND when the file is too short. */
-int identity_read_head(int fd, uint32_t len, uint64_t *ret);
-int identity_read_marker(int fd, int64_t offset, uint64_t *ret);
+/* The same from an open file (its content, when it is compressed). 0, -errno, or ERR_NOT_FOUND when the file is too short. */
+int identity_read_head(const struct file *f, uint32_t len, uint64_t *ret);
+int identity_read_marker(const struct file *f, int64_t offset, uint64_t *ret);
 /* Whether a file still has this fingerprint, and this marker at `offset` (0: unknown). false as well when it cannot be read. */
-bool identity_fits(int fd, uint32_t head_len, uint64_t head, int64_t offset, uint64_t marker);
+bool identity_fits(const struct file *f, uint32_t head_len, uint64_t head, int64_t offset, uint64_t marker);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "agent/base/mem.h"
 #include "agent/base/units.h"
+#include "agent/glob.h"
 #include "agent/load.h"
 #include "agent/recipe.h"
 #include "conf/template.h"
@@ -13,6 +14,9 @@
 
 /* What a record adds to its line, at most: record overhead (21), key, batch header (61), with room for the request. */
 #define RECORD_OVERHEAD 512
+#define HEADER_OVERHEAD 10		/* the lengths of its two parts */
+#define EVENT_TIME_BYTES 64		/* the header event_time */
+#define EXPANDED 255			/* of one %{} */
 
 int load_producer_error(int code)
 {
@@ -85,25 +89,120 @@ static int64_t line_limit(struct producer_config *c)
 	return (request < memory / 4 ? request : memory / 4) - RECORD_OVERHEAD - header_bytes(c);
 }
 
-static void check_max_line(const struct loaded *l, struct conf *c, struct conf_problems *problems)
+/* What a template may become: names of files and fields are short, and nobody knows before. */
+static int64_t template_bytes(const char *tpl)
 {
-	int64_t limit = line_limit(l->producer);
+	int64_t n = (int64_t)strlen(tpl);
+
+	for (const char *p = tpl; (p = strstr(p, "%{")); p += 2)
+		n += EXPANDED;
+	return n;
+}
+
+/* What the input's own keys add to every record. */
+static int64_t added_bytes(const struct conf_input *in)
+{
+	int64_t n = in->key ? template_bytes(in->key) : 0;
+
+	for (size_t i = 0; i < in->headers.n; i++)
+		n += (int64_t)strlen(in->headers.names[i]) + template_bytes(in->headers.values[i]) + HEADER_OVERHEAD;
+	if (in->event_time.format)
+		n += EVENT_TIME_BYTES;
+	return n;
+}
+
+/* A default is lowered to the limit, what was written must be within. */
+static void check_fits(struct conf *c, const struct conf_input *in, const char *key, int64_t *bytes, bool written, int64_t limit,
+		       struct conf_problems *problems)
+{
+	if (*bytes <= limit)
+		return;
+	if (written)
+		conf_problem_add(problems, c->path, in->line, in->column,
+			"%s of %lld bytes does not fit: with key, headers and overhead at most %lld fit "
+			"max.request.size and a quarter of buffer.memory", key, (long long)*bytes, (long long)limit);
+	else
+		*bytes = limit;
+}
+
+static void check_sizes(const struct loaded *l, struct conf *c, struct conf_problems *problems)
+{
+	int64_t most = line_limit(l->producer);
 
 	for (size_t i = 0; i < c->input_count; i++) {
 		struct conf_input *in = &c->inputs[i];
-		size_t key = in->key ? strlen(in->key) : 0;
+		int64_t limit = most - added_bytes(in);
 
-		if (limit <= (int64_t)key)
+		if (limit <= 0) {
 			conf_problem_add(problems, c->path, in->line, in->column,
 				"no line fits: key, headers and overhead alone take max.request.size or a quarter of "
 				"buffer.memory");
-		else if (in->max_line_set && in->max_line + (int64_t)key > limit)
-			conf_problem_add(problems, c->path, in->line, in->column,
-				"max_line of %lld bytes does not fit: with key, headers and overhead at most %lld fit "
-				"max.request.size and a quarter of buffer.memory", (long long)in->max_line, (long long)limit);
-		else if (!in->max_line_set && in->max_line > limit - (int64_t)key)
-			in->max_line = limit - (int64_t)key;
+			continue;
+		}
+		check_fits(c, in, "max_line", &in->max_line, in->max_line_set, limit, problems);
+		if (in->multiline.set)
+			check_fits(c, in, "multiline.max_bytes", &in->multiline.max_bytes, in->multiline.max_bytes_set, limit,
+				   problems);
 	}
+}
+
+/* Each pattern alone was looked at when it was read. */
+static void check_globs(struct conf *c, struct conf_problems *problems)
+{
+	for (size_t i = 0; i < c->input_count; i++) {
+		const struct conf_input *in = &c->inputs[i];
+		struct conf_strings all = { 0 };
+		int rc = 0;
+
+		for (size_t j = 0; j < in->paths.n && rc == 0; j++)
+			rc = glob_expand(in->paths.v[j], "/", &all);
+		glob_strings_release(&all);
+		for (size_t j = 0; j < in->exclude.n && rc == 0; j++)
+			rc = glob_expand_exclude(in->exclude.v[j], "/", &all);
+		glob_strings_release(&all);
+		if (rc == ERR_CONFIG)
+			conf_problem_add(problems, c->path, in->line, in->column,
+				"the paths or the exclude patterns stand for more than %d, each file is compared with all: "
+				"make it two inputs", GLOB_PATTERNS_MAX);
+	}
+}
+
+/* An object is no number. */
+static void check_values(const struct loaded *l, struct conf *c, struct conf_problems *problems)
+{
+	const char *serializer = producer_config_get(l->producer, "value.serializer");
+	bool takes_text = !serializer || !*serializer || !strcmp(serializer, "bytes") || !strcmp(serializer, "string") ||
+			  !strcmp(serializer, "json");
+
+	for (size_t i = 0; i < c->input_count; i++)
+		if (c->inputs[i].value == CONF_VALUE_JSON && !takes_text)
+			conf_problem_add(problems, c->path, c->inputs[i].line, c->inputs[i].column,
+				"value: json makes objects, which value.serializer: %s does not take", serializer);
+}
+
+/* What only whoever makes the records can tell, such as an encoding whose ends of lines cannot be found. */
+static int check_recipes(const struct loaded *l, struct conf *c, struct conf_problems *problems)
+{
+	struct buf spec;
+	int rc = 0;
+
+	buf_init(&spec, 16u << 20);
+	for (size_t i = 0; i < c->input_count && rc != ERR_NOMEM; i++) {
+		const struct conf_input *in = &c->inputs[i];
+		struct recipe *r = NULL;
+		struct err err = { 0 };
+
+		buf_clear(&spec);
+		rc = recipe_spec(l->producer, in, "", &spec, &err);
+		if (rc >= 0)
+			rc = recipe_new(spec.data, &r, &err);
+		recipe_free(r);
+		if (rc < 0 && rc != ERR_NOMEM)
+			conf_problem_add(problems, c->path, in->line, in->column, "%s", c->masked_count ?
+					 "no records can be made so (a value is secret: no reason is shown)" : err.text);
+	}
+	buf_release(&spec);
+	return rc == ERR_NOMEM ? rc : 0;
 }
 
 /* client.id may name the host; unset it does. */
@@ -139,8 +238,10 @@ static void check_delivery(const struct loaded *l, const struct conf *c, struct 
 static int finish(void *arg, struct conf *c, struct conf_problems *problems)
 {
 	check_delivery(arg, c, problems);
-	check_max_line(arg, c, problems);
-	return 0;
+	check_sizes(arg, c, problems);
+	check_globs(c, problems);
+	check_values(arg, c, problems);
+	return problems->n ? 0 : check_recipes(arg, c, problems);
 }
 
 int load_conf(const char *path, struct loaded *ret, struct buf *ret_text)

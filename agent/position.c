@@ -6,13 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"
+#include "agent/file.h"
 #include "agent/identity.h"
 #include "agent/line_file.h"
 #include "agent/status.h"
+#include "agent/unpack.h"
 
 /* What is known of a path: the file that is there now, if it is one of them. */
 struct known {
@@ -69,19 +70,19 @@ static int end(struct spool *s, int rc, struct err *ret_err)
 	return rc;
 }
 
-static int enter(struct spool *s, int64_t id, const char *path, int fd, int64_t from, int64_t to, const char *reason,
+static int enter(struct spool *s, int64_t id, const char *path, const struct file *f, int64_t from, int64_t to, const char *reason,
 		 struct err *ret_err)
 {
 	struct spool_loss l = { .ms = clock_wall_ms(), .reason = reason, .topic = "", .partition = -1, .file_id = id, .path = path,
 				.from = from, .to = to, .bytes = (uint64_t)(to - from),
-				.records = fd < 0 ? 0 : line_file_count(fd, from, to) };
+				.records = !f ? 0 : line_file_count(f, from, to) };
 
 	return from < to ? spool_loss_add(s, &l, ret_err) : 0;
 }
 
 /* --- set --- */
 
-struct gaps { struct spool *s; const struct known *k; int fd; int64_t at, to, bytes; int rc; struct err *err; };
+struct gaps { struct spool *s; const struct known *k; const struct file *f; int64_t at, to, bytes; int rc; struct err *err; };
 
 static int enter_gap(struct gaps *g, int64_t end)
 {
@@ -89,7 +90,7 @@ static int enter_gap(struct gaps *g, int64_t end)
 		end = g->to;
 	if (end > g->at) {
 		g->bytes += end - g->at;
-		g->rc = enter(g->s, g->k->file.id, g->k->path, g->fd, g->at, end, SPOOL_LOSS_SKIPPED, g->err);
+		g->rc = enter(g->s, g->k->file.id, g->k->path, g->f, g->at, end, SPOOL_LOSS_SKIPPED, g->err);
 	}
 	return g->rc;
 }
@@ -105,13 +106,13 @@ static int see_skip(void *arg, int64_t from, int64_t to)
 	return rc;
 }
 
-static int move(struct spool *s, const struct known *k, int fd, int64_t to, int64_t *ret_skipped, struct err *ret_err)
+static int move(struct spool *s, const struct known *k, struct file *f, int64_t to, int64_t *ret_skipped, struct err *ret_err)
 {
-	struct gaps g = { .s = s, .k = k, .fd = fd, .at = k->file.safe, .to = to, .err = ret_err };
+	struct gaps g = { .s = s, .k = k, .f = f, .at = k->file.safe, .to = to, .err = ret_err };
 	uint64_t marker;
 	int rc;
 
-	if (identity_read_marker(fd, to, &marker) < 0)
+	if (identity_read_marker(f, to, &marker) < 0)
 		marker = 0;
 	rc = spool_begin(s, SPOOL_FULL, ret_err);
 	if (rc < 0)
@@ -131,16 +132,39 @@ static int move(struct spool *s, const struct known *k, int fd, int64_t to, int6
 	return end(s, rc, ret_err);
 }
 
-static int set_open(struct spool *s, const struct known *k, int fd, int64_t offset, char *words, size_t n, struct err *ret_err)
+static bool fits(const struct known *k, struct file *f)
 {
-	int64_t from = k->file.safe, size = k->st.st_size, to, skipped;
+	int kind;
+
+	if (identity_fits(f, k->file.fingerprint_len, k->file.fingerprint, 0, 0))
+		return true;
+	kind = unpack_kind(f->fd);		/* its position is one of its content, if it was read so */
+	f->unpack = kind > UNPACK_NONE ? unpack_new(f->fd, (enum unpack_kind)kind) : NULL;
+	return f->unpack && identity_fits(f, k->file.fingerprint_len, k->file.fingerprint, 0, 0);
+}
+
+static int64_t content_size(const struct file *f, int64_t size)
+{
+	char buf[16384];
+	int64_t at = 0;
+	ssize_t n;
+
+	while (f->unpack && (n = file_pread(f, buf, sizeof buf, at)) > 0)
+		at += n;
+	return f->unpack ? at : size;
+}
+
+static int set_open(struct spool *s, const struct known *k, struct file *f, int64_t offset, char *words, size_t n, struct err *ret_err)
+{
+	int64_t from = k->file.safe, size, to, skipped;
 	const char *why;
 	int rc;
 
-	if (!identity_fits(fd, k->file.fingerprint_len, k->file.fingerprint, 0, 0))
+	if (!fits(k, f))
 		return err_set(ret_err, ERR_UNAVAILABLE, "%s: the file was written anew since it was read; the next start reads it "
 			       "from its beginning", k->path);
-	to = line_file_begin(fd, offset < size ? offset : size);
+	size = content_size(f, k->st.st_size);
+	to = line_file_begin(f, offset < size ? offset : size);
 	if (to < from && offset >= from)
 		to = from;
 	why = offset == to || offset == INT64_MAX ? "" : offset > size ? ", its end" : ", the next beginning of a line";
@@ -148,7 +172,7 @@ static int set_open(struct spool *s, const struct known *k, int fd, int64_t offs
 		snprintf(words, n, "%s is at offset %lld already", k->path, (long long)to);
 		return 0;
 	}
-	rc = move(s, k, fd, to, &skipped, ret_err);
+	rc = move(s, k, f, to, &skipped, ret_err);
 	if (rc < 0)
 		return rc;
 	if (to > from)
@@ -162,17 +186,18 @@ static int set_open(struct spool *s, const struct known *k, int fd, int64_t offs
 
 static int set_known(struct spool *s, const struct known *k, int64_t offset, char *words, size_t n, struct err *ret_err)
 {
-	int fd, rc;
+	struct file f = { .end = -1 };
+	int rc;
 
 	if (!k->found)
 		return err_set(ret_err, ERR_UNAVAILABLE, k->there ?
 			       "%s: another file is there than the one that was read, the next start reads it from its beginning" :
 			       "%s: the file is not there any more, its position stays", k->path);
-	fd = open(k->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
+	f.fd = open(k->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (f.fd < 0)
 		return err_set(ret_err, -errno, "cannot open %s: %s", k->path, strerror(errno));
-	rc = set_open(s, k, fd, offset, words, n, ret_err);
-	close(fd);
+	rc = set_open(s, k, &f, offset, words, n, ret_err);
+	file_close(&f);
 	return rc;
 }
 
@@ -197,7 +222,7 @@ static int forget_all(struct spool *s, const struct known *k, char *words, size_
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < k->n && rc >= 0; i++) {
-		rc = enter(s, k->files[i].id, k->path, -1, k->files[i].from, k->files[i].to, SPOOL_LOSS_FORGOTTEN, ret_err);
+		rc = enter(s, k->files[i].id, k->path, NULL, k->files[i].from, k->files[i].to, SPOOL_LOSS_FORGOTTEN, ret_err);
 		bytes += k->files[i].to - k->files[i].from;
 		if (rc >= 0)
 			rc = spool_file_forget(s, k->files[i].id, ret_err);

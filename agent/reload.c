@@ -12,7 +12,7 @@
 #include "agent/base/mem.h"
 #include "conf/conf.h"
 
-#define PRINT_MAX (1u << 20)
+#define PRINT_MAX (4u << 20)
 #define NAMES_MAX 4096
 
 static void log_problems(struct buf *text)

@@ -89,8 +89,10 @@ static void on_away(struct loop_timer *timer)
 	struct tail *t = container_of(timer, struct tail, away_timer);
 
 	files_away(t);
+	packed_look(t);
+	packed_wait_over(t);
 	rescue_away(t);
-	if (!list_empty(&t->away))
+	if (!list_empty(&t->away) || !list_empty(&t->packed) || !list_empty(&t->copies))
 		timer_set(&t->loop, timer, t->loop.now_ms + t->pace.away, timer->fn);
 }
 
@@ -155,6 +157,7 @@ static void *run(void *arg)
 	t->first_walk = true;
 	find_walk(t);
 	known_search(t);
+	packed_settle(t, false);
 	t->first_walk = false;
 	t->walk_ms = 0;			/* it opened everything: no measure for the next ones */
 	if (!t->conf.once) {
@@ -216,7 +219,7 @@ static int load_known(struct tail *t, const struct tail_conf *c, struct err *ret
 static void init_tables(struct tail *t)
 {
 	struct list *lists[] = { &t->files, &t->away, &t->ready, &t->dests, &t->known, &t->looks, &t->calls, &t->notes,
-				 &t->live };
+				 &t->live, &t->packed, &t->put_off, &t->copies };
 	struct map *maps[] = { &t->by_path, &t->by_home, &t->by_inode, &t->by_id, &t->known_by_inode, &t->routes_by_id,
 			       &t->routes_by_text, &t->dests_by_name, &t->looks_by_path, &t->recipes,
 			       &t->hops };
@@ -326,6 +329,7 @@ void tail_close(struct tail *t)
 	links_clear(t);
 	notes_release(t);
 	known_release(t);
+	packed_release(t);
 	route_release(t);
 	recipe_release(t);
 	for (size_t i = 0; t->inputs && i < t->conf.conf->input_count; i++) {

@@ -35,20 +35,20 @@ static enum head look_at_head(const struct file *f, const struct spool_file *row
 		return HEAD_OTHER;
 	if (!row->fingerprint_len)
 		return HEAD_FITS;		/* nothing is known that would not */
-	if (f->size < row->fingerprint_len)
+	if (!f->unpack && f->size < row->fingerprint_len)
 		return HEAD_GONE;
-	if (identity_read_head(f->fd, row->fingerprint_len, &h) == 0 && h == row->fingerprint)
+	if (identity_read_head(f, row->fingerprint_len, &h) == 0 && h == row->fingerprint)
 		return HEAD_FITS;
-	return pread(f->fd, &last, 1, row->fingerprint_len - 1) == 1 && !last ? HEAD_GONE : HEAD_OTHER;
+	return file_pread(f, &last, 1, row->fingerprint_len - 1) == 1 && !last ? HEAD_GONE : HEAD_OTHER;
 }
 
 static bool try_marker(const struct file *f, const struct spool_file *row, enum head head, int64_t offset, uint64_t hash)
 {
 	uint64_t h;
 
-	if (offset <= 0 || offset > f->size || !hash || (head != HEAD_FITS && offset >= row->fingerprint_len))
+	if (offset <= 0 || (offset > f->size && !f->unpack) || !hash || (head != HEAD_FITS && offset >= row->fingerprint_len))
 		return false;
-	return identity_read_marker(f->fd, offset, &h) == 0 && h == hash;
+	return identity_read_marker(f, offset, &h) == 0 && h == hash;
 }
 
 /* The end of the last whole line in the first bytes, which are as they were. */
@@ -58,7 +58,7 @@ static int64_t end_of_head(const struct file *f, uint32_t len)
 
 	if (len < IDENTITY_HEAD)
 		return len;		/* grows with the position until it is full */
-	if (pread(f->fd, buf, len, 0) != (ssize_t)len)
+	if (file_pread(f, buf, len, 0) != (ssize_t)len)
 		return 0;
 	while (len && buf[len - 1] != '\n')
 		len--;
@@ -86,7 +86,7 @@ bool cut_find(const struct file *f, const struct known *k, struct spool_marker *
 	ret->offset = end_of_head(f, row->fingerprint_len);
 	if (ret->offset > row->safe)
 		ret->offset = row->safe;
-	return identity_read_marker(f->fd, ret->offset, &ret->hash) == 0;
+	return identity_read_marker(f, ret->offset, &ret->hash) == 0;
 }
 
 /* --- what is there instead --- */
@@ -104,7 +104,7 @@ static struct damage find_damage(const struct file *f, int64_t at, int64_t limit
 	uint8_t buf[16384];
 	ssize_t n = 1;
 
-	while ((d.from >= 0 || at < limit) && (n = pread(f->fd, buf, sizeof buf, at)) > 0) {
+	while ((d.from >= 0 || at < limit) && (n = file_pread(f, buf, sizeof buf, at)) > 0) {
 		for (int64_t here = at; here < at + n; here++) {
 			uint8_t c = buf[here - at];
 

@@ -20,6 +20,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/tail_inside.h"
+#include "agent/unpack.h"
 
 #define OTHERS 64		/* descriptors that are left for sockets, the database, directories being read */
 #define LEAST 8
@@ -63,6 +64,8 @@ void fds_close(struct tail *t, struct file *f)
 	if (f->fd >= 0)
 		close(f->fd);
 	f->fd = -1;
+	if (f->unpack)
+		unpack_rest(f->unpack);
 }
 
 static void park(struct tail *t, struct file *f)

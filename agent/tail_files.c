@@ -63,7 +63,7 @@ void files_ready(struct tail *t, struct file *f)
 {
 	bool live;
 
-	if (!file_followed(f) || f->pred || f->done || f->blocked || !list_empty(&f->turn))
+	if (!file_followed(f) || f->pred || f->done || f->blocked || !list_empty(&f->turn) || packed_waits(t, f))
 		return;
 	/* What one event brought is not to wait for a backlog, but not to overtake what was before it either. */
 	live = f->at_end || (!f->started && !f->pred_id && f->size <= WINDOW_BYTES);
@@ -107,9 +107,9 @@ static void heir_set(struct file *pred, struct file *f)
 	if (f->pred)
 		heir_free(f);
 	looked = pred->fd >= 0 && fstat(pred->fd, &st) == 0;
-	f->pred_size = looked ? st.st_size : pred->size;
+	f->pred_size = pred->unpack ? INT64_MAX : looked ? st.st_size : pred->size;	/* INT64_MAX: until its end is seen */
 	f->pred_id = pred->id;
-	cut = looked && st.st_size < pred->offset;	/* truncated since it was read: all of it is new */
+	cut = looked && !pred->unpack && st.st_size < pred->offset;	/* truncated since it was read: all of it is new */
 	if (!cut && passed(pred, f->pred_size))
 		return;
 	f->pred = pred;
@@ -216,12 +216,16 @@ void files_drop(struct tail *t, struct file *f)
 	list_remove(&f->node);
 	list_remove(&f->turn);
 	list_remove(&f->away);
+	list_remove(&f->packed);
 	if (f->pred)
 		heir_free(f);
 	fds_close(t, f);
+	file_close(f);
 	f->parked = false;
 	files_pass(t, f);
 	file_free(f);
+	if (!list_empty(&t->copies))
+		t->rewalk = true;		/* one of them may have waited for it */
 }
 
 /* The file is no longer at its path. */
@@ -297,7 +301,7 @@ static void start_at_end(struct file *f, int64_t end)
 		size_t n = at < (int64_t)sizeof buf ? (size_t)at : sizeof buf;
 		const uint8_t *lf;
 
-		if (pread(f->fd, buf, n, at - (int64_t)n) != (ssize_t)n)
+		if (file_pread(f, buf, n, at - (int64_t)n) != (ssize_t)n)
 			return;		/* it shrinks: then its beginning is new */
 		lf = memrchr(buf, '\n', n);
 		at -= (int64_t)n;
@@ -305,7 +309,7 @@ static void start_at_end(struct file *f, int64_t end)
 			continue;
 		f->offset = at + (lf - buf) + 1;
 		f->leading = false;
-		if (identity_read_marker(f->fd, f->offset, &f->mark) < 0)
+		if (identity_read_marker(f, f->offset, &f->mark) < 0)
 			f->offset = 0;
 		return;
 	}
@@ -316,10 +320,8 @@ bool files_open(struct tail *t, struct file *f)
 	int64_t began = f->size;		/* as of when it was first seen */
 	int rc = fds_open(t, f);
 
-	if (rc == 0 && (rc = route_file(t, f)) < 0) {
-		close(f->fd);
-		f->fd = -1;
-	}
+	if (rc == 0 && (rc = route_file(t, f)) < 0)
+		file_close(f);
 	if (rc == -ESTALE || rc == -ENOENT) {
 		f->error = rc;			/* nothing to say: the next walk finds the other one */
 		t->rewalk = true;
@@ -336,7 +338,9 @@ bool files_open(struct tail *t, struct file *f)
 	f->changed_ms = clock_mono_ms();
 	if (!known_resume(t, f)) {
 		f->id = t->next_file_id++;
-		if (f->from_end)
+		if (f->unpack)
+			packed_begin(f);
+		else if (f->from_end)
 			start_at_end(f, began);
 	}
 	map_put(&t->by_id, &f->id, sizeof f->id, f);
@@ -347,6 +351,7 @@ bool files_open(struct tail *t, struct file *f)
 	succeed(t, f);
 	if (strcmp(f->origin, f->home))
 		succeed_by_age(t, f);
+	packed_follow(t, f);
 	files_ready(t, f);
 	return true;
 }
@@ -370,6 +375,8 @@ struct file *files_adopt(struct tail *t, const char *path, const char *home)
 	input = find_input(t, home, &other);
 	if (input == SIZE_MAX || !find_stat(t, path, input, &st) || files_by_inode(t, st.st_dev, st.st_ino))
 		return NULL;
+	if (packed_puts_off(t, path, home, input))
+		return NULL;
 	if (other != SIZE_MAX)
 		warn_overlap(t, path, input, other);
 	f = file_new(path, home);
@@ -380,6 +387,7 @@ struct file *files_adopt(struct tail *t, const char *path, const char *home)
 	f->follow = t->inputs[input].conf->follow_symlinks;
 	f->from_end = t->first_walk && t->first_start && t->inputs[input].conf->read_from == CONF_READ_END;
 	f->size = st.st_size;
+	f->unpacks = t->inputs[input].conf->compressed;
 	f->round = t->round;
 	list_push_back(&t->files, &f->node);
 	if (map_put(&t->by_inode, &k, sizeof k, f) < 0 || map_put(&t->by_path, path, strlen(path), f) < 0) {
@@ -437,7 +445,7 @@ void files_away(struct tail *t)
 
 		if (f->parked && !file_is_at(f, f->path))
 			files_detach(t, f);
-		else if (fds_wake(t, f))
+		else if (fds_wake(t, f) && (!f->unpack || f->end >= 0))
 			away_look(t, f);
 	}
 }

@@ -298,6 +298,7 @@ static void look_at_all(struct tail *t)
 		look(t, l->path, l->home);
 		look_free(l);
 	}
+	packed_settle(t, false);
 }
 
 void find_events(struct tail *t)
@@ -398,6 +399,8 @@ void find_walk(struct tail *t)
 		if (f->round != t->round && files_by_path(t, f->path) == f)
 			look(t, f->path, NULL);
 	}
+	if (!t->first_walk)
+		packed_settle(t, true);
 	say_links(t);
 	notes_end(t);
 	say_limit(t);

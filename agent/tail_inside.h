@@ -16,6 +16,8 @@
  *	tail_rescue.c	 files that are about to vanish, while their lines cannot be sent
  *	tail_read.c	 turns: bytes -> records, waiting for memory
  *	tail_unread.c	 lines that memory gave back: read again later
+ *	tail_packed.c	 compressed files: their turn, their end, their damage
+ *	tail_repacked.c compressed files that hold what was read before it was compressed
  *	tail_route.c	 topic, key, lane of a file
  *	tail_recipe.c	 lines that are changed or dropped on their way into records
  *	tail_rebuild.c	 an absent batch out of its ranges
@@ -119,6 +121,9 @@ struct tail {
 	struct map hops;		/* names that matched links lead over */
 	const struct tail_input *walking;	/* within a walk */
 	bool polling;			/* some directory is looked at instead of watched */
+	struct list packed;		/* compressed files that are not finished, oldest first */
+	bool settling;			/* it was decided that a compressed file is followed */
+	struct list put_off, copies;	/* compressed files that nobody follows: not looked at yet, waiting (tail_repacked.c) */
 	struct map by_path, by_home, by_inode, by_id, known_by_inode;
 	struct map routes_by_id, routes_by_text, dests_by_name;
 	struct map recipes;		/* by spec */
@@ -135,7 +140,7 @@ struct tail {
 	bool     first_walk;		/* during the first one */
 	bool     first_start;		/* the state database knows no file */
 	_Atomic bool all_read;		/* --once: said so, and it is still true */
-	bool     warned_limit, warned_fds, warned_overlap, warned_spec;
+	bool     warned_limit, warned_fds, warned_overlap, warned_spec, warned_packed;
 	_Atomic uint64_t split_lines;
 };
 
@@ -219,6 +224,10 @@ void known_expire(struct tail *t);		/* rows that were kept long enough */
 size_t known_forget(struct tail *t, const char *path, int64_t *bytes);
 /* The file that has the bytes of an id which is nobody's now (an older generation): it may still have them. NULL: none. */
 struct file *known_heir(const struct tail *t, int64_t id);
+/* What this row was is in another file now, which goes on there when it is opened. ERR_NOMEM: the next walk tries again. */
+int  known_retag(struct tail *t, struct known *k, const char *path, uint64_t dev, uint64_t inode);
+/* Whether a row says that it is about this open file. */
+bool known_has(const struct tail *t, const struct file *f);
 /* Opens a file of an earlier life that nobody follows, for reading what is known of it. 0, and *ret has fd, id and size;
  * ERR_UNAVAILABLE: it may still turn up; ERR_BAD_DATA: it is gone or another one. */
 int  known_open(const struct tail *t, int64_t id, struct file *ret);
@@ -249,6 +258,29 @@ void skip_finish(struct tail *t, const struct file *f);
 
 /* --- tail_rescue.c --- */
 void rescue_away(struct tail *t);
+
+/* --- tail_packed.c --- */
+/* f was opened, and may be compressed. packed_begin: nothing is known of it; packed_resume: this row is. */
+void packed_begin(struct file *f);
+void packed_resume(struct file *f, const struct spool_file *row);
+void packed_follow(struct tail *t, struct file *f);
+/* It is compressed, and finished, or others are before it. */
+bool packed_waits(struct tail *t, struct file *f);
+void packed_at_end(struct tail *t, struct file *f);
+void packed_tick(struct tail *t);		/* packed_look and packed_wait_over are called after a while */
+void packed_look(struct tail *t);		/* unfinished ones: changed, or unchanged for so long that their end is their end? */
+/* Whether compressed files of this path are read so. */
+bool packed_unpacks(const struct tail *t, const char *path);
+
+/* --- tail_repacked.c --- */
+/* A file that is compressed may be one that was read before: decided when all others of a walk were looked at. */
+bool packed_puts_off(struct tail *t, const char *path, const char *home, size_t input);
+void packed_settle(struct tail *t, bool walked);	/* walked: every name was met */
+/* Those that waited for more of themselves long enough are looked at again. */
+void packed_wait_over(struct tail *t);
+/* Whether one that was put off is what is missing of this row: it takes it over. */
+bool packed_claim(struct tail *t, struct known *k);
+void packed_release(struct tail *t);
 
 /* --- tail_read.c --- */
 void read_turns(struct tail *t);

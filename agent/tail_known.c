@@ -134,8 +134,10 @@ static bool fits(const struct known *k, const struct file *f)
 {
 	int64_t end = k->skip_count ? k->skips[k->skip_count - 1].to : 0;
 
-	return f->size >= k->row.safe && f->size >= end &&
-	       identity_fits(f->fd, k->row.fingerprint_len, k->row.fingerprint, k->row.safe, k->row.marker);
+	if (f->unpack && k->row.state == FILE_DONE && file_ends_at(f, k->row.safe))
+		return identity_fits(f, k->row.fingerprint_len, k->row.fingerprint, 0, 0);
+	return (f->unpack || (f->size >= k->row.safe && f->size >= end)) &&
+	       identity_fits(f, k->row.fingerprint_len, k->row.fingerprint, k->row.safe, k->row.marker);
 }
 
 static struct known *find_fit(const struct tail *t, const struct file *f)
@@ -151,6 +153,11 @@ static struct known *find_fit(const struct tail *t, const struct file *f)
 		}
 	}
 	return best;
+}
+
+bool known_has(const struct tail *t, const struct file *f)
+{
+	return find_fit(t, f) != NULL;
 }
 
 /* Says that this very file was another one before; its row is kept for what is still unfinished of it. */
@@ -195,11 +202,12 @@ static void go_on(struct tail *t, struct file *f, struct known *k)
 	f->offset = k->row.safe;
 	f->mark = k->row.marker;
 	f->leading = f->offset == 0;
-	if (f->offset && !f->mark && identity_read_marker(f->fd, f->offset, &f->mark) < 0)
+	if (f->offset && !f->mark && identity_read_marker(f, f->offset, &f->mark) < 0)
 		f->mark = 0;
 	f->skips = k->skips;
 	f->skip_count = k->skip_count;
 	k->skips = NULL;
+	packed_resume(f, &k->row);
 	known_remove(t, k);
 	known_free(k);
 }
@@ -265,7 +273,7 @@ struct file *known_heir(const struct tail *t, int64_t id)
 bool known_is_at(const struct tail *t, const struct known *k, const char *path, const struct stat *st)
 {
 	struct file f = { .fd = -1, .path = (char *)path, .dev = st->st_dev, .inode = st->st_ino,
-			  .follow = find_follows(t, path) };
+			  .follow = find_follows(t, path), .unpacks = packed_unpacks(t, k->row.path) };
 	struct spool_marker at;
 	const struct known *best;
 	bool is;
@@ -276,8 +284,25 @@ bool known_is_at(const struct tail *t, const struct known *k, const char *path, 
 	is = best == k;
 	if (!best && k->other_boot && claim(t, k, &f))
 		is = cut_find(&f, k, &at);	/* a power loss left less of it than was read */
-	close(f.fd);
+	file_close(&f);
 	return is;
+}
+
+int known_retag(struct tail *t, struct known *k, const char *path, uint64_t dev, uint64_t inode)
+{
+	char *copy = mem_strdup(path);
+
+	if (!copy)
+		return ERR_NOMEM;
+	known_remove(t, k);
+	mem_free((char *)k->row.path);
+	k->row.path = copy;
+	k->row.dev = dev;
+	k->row.inode = inode;
+	k->row.gone_ms = 0;
+	k->match = true;
+	k->other_boot = false;
+	return known_add(t, k);
 }
 
 int known_open(const struct tail *t, int64_t id, struct file *ret)
@@ -289,14 +314,13 @@ int known_open(const struct tail *t, int64_t id, struct file *ret)
 	if (!k || !k->match)
 		return rc;
 	*ret = (struct file){ .fd = -1, .id = id, .path = (char *)k->row.path, .dev = k->row.dev, .inode = k->row.inode,
-			      .follow = find_follows(t, k->row.path) };
+			      .follow = find_follows(t, k->row.path), .unpacks = packed_unpacks(t, k->row.path) };
 	if (k->other_boot && (ret->follow ? stat : lstat)(ret->path, &st) == 0)
 		ret->dev = st.st_dev;
 	if (file_open(ret) == 0) {
 		if (claim(t, k, ret) && fits(k, ret))
 			return 0;
-		close(ret->fd);
-		ret->fd = -1;
+		file_close(ret);
 	} else if (!k->row.gone_ms) {
 		rc = ERR_UNAVAILABLE;
 	}

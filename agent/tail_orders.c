@@ -41,7 +41,7 @@ static void moved(struct tail *t, struct file *f, int64_t to)
 	f->scanned = 0;
 	f->leading = to == 0;
 	f->at_end = f->flush = f->blocked = f->done = false;
-	if (identity_read_marker(f->fd, to, &f->mark) < 0)
+	if (identity_read_marker(f, to, &f->mark) < 0)
 		f->mark = 0;
 	t->window.file_id = 0;
 }
@@ -103,7 +103,7 @@ static int order_set(struct tail *t, const struct set_order *o)
 		return say(r, "%s: the file cannot be opened, its position stays", o->path), ERR_UNAVAILABLE;
 	file_changed(f, &st, t->loop.now_ms);
 	r->from = f->offset;
-	r->to = line_file_begin(f->fd, o->offset < f->size ? o->offset : f->size);
+	r->to = line_file_begin(f, o->offset < f->size ? o->offset : f->size);
 	if (r->to < r->from && o->offset >= r->from)
 		r->to = r->from;		/* within the line that it stands in */
 	safe = t->hooks->safe(t->hooks->arg, f->id);
@@ -144,7 +144,7 @@ static int64_t forget_file(struct tail *t, struct file *f)
 	int64_t bytes = 0;
 
 	if (fds_wake(t, f) && fstat(f->fd, &st) == 0)
-		bytes = skip_tell(t, f, f->offset, st.st_size, SPOOL_LOSS_FORGOTTEN, false);
+		bytes = skip_tell(t, f, f->offset, file_size(f, &st), SPOOL_LOSS_FORGOTTEN, false);
 	t->hooks->file_forget(t->hooks->arg, f->id);
 	files_drop(t, f);
 	return bytes;

@@ -30,6 +30,7 @@ void read_restart(struct tail *t, struct file *f, const char *why)
 {
 	struct stat st;
 
+	file_unpack_anew(f);
 	if (f->offset == 0 && f->head_len == 0) {	/* nothing of it was used yet */
 		f->scanned = 0;
 		files_ready(t, f);
@@ -110,7 +111,7 @@ static int jump_skips(struct file *f)
 		f->offset = s->to;
 		f->scanned = 0;
 		f->leading = false;
-		rc = identity_read_marker(f->fd, f->offset, &f->mark);
+		rc = identity_read_marker(f, f->offset, &f->mark);
 	}
 	return rc;
 }
@@ -205,6 +206,8 @@ static enum turn_end at_end(struct tail *t, struct file *f)
 {
 	f->at_end = true;
 	f->flush = false;
+	if (f->unpack)
+		packed_at_end(t, f);
 	if (t->conf.once && f->offset >= f->size)
 		f->done = true;
 	return TURN_IDLE;
@@ -362,7 +365,7 @@ static enum turn_end turn(struct tail *t, struct file *f)
 	if (fstat(f->fd, &st) < 0)
 		return failed(t, f, -errno);
 	file_changed(f, &st, t->loop.now_ms);
-	if (f->size < f->offset) {
+	if (file_shrank(f)) {
 		if (remote_doubt(t, f))
 			return TURN_OUT;
 		read_restart(t, f, "file was truncated, reading it from its beginning");
@@ -404,6 +407,8 @@ static void take_turn(struct tail *t, struct file *f)
 	enum turn_end end;
 
 	list_remove(&f->turn);
+	if (packed_waits(t, f))
+		return;
 	if (d->dry) {
 		list_push_back(&d->waiting, &f->turn);
 		return;

@@ -86,7 +86,7 @@ static bool ends_as_it_did(const struct source_range *s, const struct file *f)
 {
 	uint64_t h;
 
-	return identity_read_marker(f->fd, s->to, &h) == 0 && (!s->marker || h == s->marker);
+	return identity_read_marker(f, s->to, &h) == 0 && (!s->marker || h == s->marker);
 }
 
 static int lay_from(struct rebuilding *r, const struct source_range *s, const struct file *f)
@@ -135,7 +135,7 @@ static int lay_range(struct rebuilding *r, const struct source_range *s)
 	if (rc < 0)
 		return rc;
 	rc = lay_from(r, s, &other);
-	close(other.fd);
+	file_close(&other);
 	r->window.file_id = 0;
 	return rc;
 }

@@ -43,7 +43,7 @@ bool remote_doubt(struct tail *t, struct file *f)
 	let_go(t, f);
 	if (!fds_wake(t, f))
 		return true;
-	if (f->size < f->offset || !identity_fits(f->fd, f->head_len, f->head, f->offset, f->mark))
+	if (file_shrank(f) || !identity_fits(f, f->head_len, f->head, f->offset, f->mark))
 		return false;
 	files_ready(t, f);
 	return true;

@@ -1,9 +1,8 @@
-/* tail_show.c - what people see of the tail thread: rows, reasons, and what `check` prints.
- * Threads: tail, or main when the thread does not run. tail_check: any, it has nothing to do with a thread. */
+/* tail_show.c - what people see of the tail thread: rows and reasons.
+ * Threads: tail, or main when the thread does not run. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
@@ -61,10 +60,10 @@ static int show_file(struct tail *t, const struct file *f, struct tail_file_info
 	if (!ret->path)
 		return ERR_NOMEM;
 	if (f->fd >= 0 && fstat(f->fd, &st) == 0)
-		ret->size = st.st_size;
+		ret->size = file_size(f, &st);
 	if (f->state == FILE_ACTIVE && ret->waits)
 		state = "waiting";
-	else if ((f->state == FILE_ROTATED || f->state == FILE_DELETED) && f->offset >= ret->size &&
+	else if ((f->state == FILE_ROTATED || f->state == FILE_DELETED || f->end >= 0) && f->offset >= ret->size &&
 		 t->hooks->safe(t->hooks->arg, f->id) >= ret->size)
 		state = "done";
 	snprintf(ret->state, sizeof ret->state, "%s", state);
@@ -97,7 +96,7 @@ char *show_reasons(struct tail *t)
 	if (watch_limited(t->watch))
 		buf_puts(&b, "inotify limit reached: files are looked at every second\n");
 	for (size_t i = 0; i < t->conf.conf->input_count; i++)
-		if (!t->inputs[i].matched && !t->inputs[i].links && t->round)
+		if (t->inputs[i].conf->type == CONF_TYPE_FILE && !t->inputs[i].matched && !t->inputs[i].links && t->round)
 			buf_printf(&b, "%s: no file matches\n", t->inputs[i].conf->name);
 	notes_show(t, &b);
 	list_each(it, &t->files) {
@@ -114,83 +113,4 @@ char *show_reasons(struct tail *t)
 		buf_printf(&b, ": %s\n", f->note && !reason[0] ? f->note : reason);
 	}
 	return b.len ? buf_detach(&b) : mem_strdup("");
-}
-
-/* --- check --- */
-
-struct check {
-	const struct conf_input *in;
-	const struct conf_strings *exclude;
-	struct buf *out;
-	size_t files;
-	int problems;
-};
-
-static void check_dir(void *arg, const char *path)
-{
-	(void)arg, (void)path;
-}
-
-static bool is_excluded(const struct conf_strings *exclude, const char *path)
-{
-	for (size_t i = 0; i < exclude->n; i++)
-		if (glob_excludes(exclude->v[i], path))
-			return true;
-	return false;
-}
-
-static void check_problem(struct check *c, const char *path, const char *text)
-{
-	buf_printf(c->out, "input %s: %s: %s\n", c->in->name, path, text);
-	c->problems++;
-}
-
-static void check_file(void *arg, const char *path)
-{
-	struct check *c = arg;
-	struct stat st;
-
-	if (is_excluded(c->exclude, path) || lstat(path, &st) < 0)
-		return;
-	if (!S_ISREG(st.st_mode)) {
-		buf_printf(c->out, "input %s: %s: %s, not read\n", c->in->name, path,
-			   S_ISLNK(st.st_mode) ? "a link" : "not a regular file");
-		return;
-	}
-	c->files++;
-	if (access(path, R_OK) < 0)
-		check_problem(c, path, "cannot be read (permissions)");
-}
-
-static void check_failed(void *arg, const char *path, int rc)
-{
-	check_problem(arg, path, err_text(rc));
-}
-
-int tail_check(const struct conf *conf, struct buf *out)
-{
-	char cwd[GLOB_PATH_MAX];
-	int problems = 0;
-
-	if (!getcwd(cwd, sizeof cwd))
-		snprintf(cwd, sizeof cwd, "/");
-	for (size_t i = 0; i < conf->input_count; i++) {
-		struct conf_strings paths = { 0 }, exclude = { 0 };
-		struct check c = { .in = &conf->inputs[i], .out = out, .exclude = &exclude };
-		struct glob_visitor v = { .arg = &c, .dir = check_dir, .file = check_file, .failed = check_failed };
-
-		for (size_t j = 0; j < c.in->exclude.n; j++)
-			if (glob_expand_exclude(c.in->exclude.v[j], cwd, &exclude) < 0)
-				check_problem(&c, c.in->exclude.v[j], "bad pattern");
-		for (size_t j = 0; j < c.in->paths.n; j++)
-			if (glob_expand(c.in->paths.v[j], cwd, &paths) < 0)
-				check_problem(&c, c.in->paths.v[j], "bad pattern");
-		for (size_t j = 0; j < paths.n; j++)
-			glob_walk(paths.v[j], &v);
-		buf_printf(out, "input %s: %zu %s\n", c.in->name, c.files, c.files == 1 ? "file" : "files");
-		problems += c.problems;
-		glob_strings_release(&paths);
-		glob_strings_release(&exclude);
-	}
-	return problems;
 }

@@ -62,7 +62,7 @@ static void finish_one(struct tail *t, const struct file *f, int64_t from, int64
 {
 	struct spool_range r = { .file_id = f->id, .from = from, .to = to, .route = f->route->row.id };
 
-	if (identity_read_marker(f->fd, to, &r.marker) < 0)
+	if (identity_read_marker(f, to, &r.marker) < 0)
 		r.marker = 0;
 	t->hooks->finished(t->hooks->arg, &r);
 }
@@ -72,7 +72,7 @@ static void tell(struct tail *t, const struct file *f, int64_t from, int64_t to,
 	t->hooks->loss(t->hooks->arg, &(struct spool_loss){
 		.ms = clock_wall_ms(), .reason = reason, .topic = f->dest ? lane_topic(f->dest->lane) : "",
 		.partition = f->dest ? lane_partition(f->dest->lane) : -1, .file_id = f->id, .path = f->path,
-		.from = from, .to = to, .records = line_file_count(f->fd, from, to), .bytes = (uint64_t)(to - from),
+		.from = from, .to = to, .records = line_file_count(f, from, to), .bytes = (uint64_t)(to - from),
 	});
 }
 

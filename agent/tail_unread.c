@@ -60,7 +60,7 @@ static void go_back(struct tail *t, struct file *f, int64_t to)
 	f->offset = to;
 	f->scanned = 0;
 	f->at_end = f->flush = f->blocked = f->done = false;
-	if (identity_read_marker(f->fd, to, &f->mark) < 0)
+	if (identity_read_marker(f, to, &f->mark) < 0)
 		f->mark = 0;
 	t->window.file_id = 0;
 	atomic_store(&t->all_read, false);

@@ -6,54 +6,23 @@
  */
 #include "conf/check.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include <errno.h>
 #include <iconv.h>
-#include <pcre2.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "agent/base/pattern.h"
 #include "conf/braces.h"
 #include "conf/problem.h"
 #include "conf/template.h"
 
-/* --- patterns --- */
-
-static int compile(const char *text, uint32_t *ret_groups, struct err *ret_err)
-{
-	PCRE2_UCHAR why[160] = "";
-	PCRE2_SIZE offset;
-	pcre2_code *code;
-	int error;
-
-	code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, 0, &error, &offset, NULL);
-	if (!code && error == PCRE2_ERROR_HEAP_FAILED)
-		return ERR_NOMEM;
-	if (!code) {
-		pcre2_get_error_message(error, why, sizeof why);
-		return err_set(ret_err, ERR_CONFIG, "\"%.200s\" is not a pattern: %s at character %zu", text, (char *)why,
-			       (size_t)offset + 1);
-	}
-	pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, ret_groups);
-	pcre2_code_free(code);
-	return 0;
-}
-
 int check_pattern(const char *text, struct err *ret_err)
 {
-	uint32_t groups;
+	struct pattern *p = NULL;
+	struct err why;
+	int rc = pattern_new(text, &p, &why);
 
-	return compile(text, &groups, ret_err);
-}
-
-int check_group_pattern(const char *text, struct err *ret_err)
-{
-	uint32_t groups = 0;
-	int rc = compile(text, &groups, ret_err);
-
-	if (!rc && !groups)
-		return err_set(ret_err, ERR_CONFIG, "\"%.200s\" has no group: put \"(\" and \")\" around what is the time", text);
-	return rc;
+	pattern_free(p);
+	return rc == ERR_CONFIG ? err_set(ret_err, rc, "\"%.200s\" is not a pattern: %.200s", text, why.text) : rc;
 }
 
 static int no_more(void *arg, const char *text, struct err *ret_err)
@@ -95,19 +64,6 @@ int check_encoding(const char *text, struct err *ret_err)
 		       *hint ? hint : ", `iconv --list` names those that it does");
 }
 
-int check_field(const char *text, struct err *ret_err)
-{
-	for (const char *p = text;; p++) {
-		size_t n = strcspn(p, ".");
-
-		if (!n)
-			return err_set(ret_err, ERR_CONFIG, "\"%.80s\" names no field: it is a name, or names with dots between", text);
-		p += n;
-		if (!*p)
-			return 0;
-	}
-}
-
 static bool topic_glob_byte(char c)
 {
 	const char one[] = { c, 0 };
@@ -132,13 +88,15 @@ int check_unit(const char *text, struct err *ret_err)
 	const char *dot = strrchr(text, '.');
 
 	if (strpbrk(text, "*?["))
-		return err_set(ret_err, ERR_CONFIG, "\"%.80s\" is not the name of one unit: there are no wildcards, list each", text);
+		return err_set(ret_err, ERR_CONFIG, "\"%.80s\" is not the name of one unit: there are no wildcards, list each",
+			       text);
 	if (strpbrk(text, "/ \t"))
 		return err_set(ret_err, ERR_CONFIG, "\"%.80s\" is not the name of a unit", text);
 	for (size_t i = 0; dot && dot > text && kinds[i]; i++)
 		if (!strcmp(dot, kinds[i]))
 			return 0;
-	return err_set(ret_err, ERR_CONFIG, "\"%.80s\" does not say what kind of unit it is (did you mean \"%.60s.service\"?)", text, text);
+	return err_set(ret_err, ERR_CONFIG, "\"%.80s\" does not say what kind of unit it is (did you mean \"%.60s.service\"?)",
+		       text, text);
 }
 
 /* --- times --- */
@@ -159,7 +117,8 @@ int check_time_format(const char *text, struct err *ret_err)
 	}
 	for (; (p = strchr(p, '%')); p += 2)
 		if (!p[1] || !strchr("YymdejHkIlMSfpbBhaAzZsDFRTnt%", p[1]))
-			return err_set(ret_err, ERR_CONFIG, "\"%.80s\": a time has no \"%%%.1s\"; known are %%Y %%y %%m %%d %%e %%j %%H %%k "
-				       "%%I %%l %%M %%S %%f %%p %%b %%B %%h %%a %%A %%z %%Z %%s %%D %%F %%R %%T %%n %%t %%%%", text, p + 1);
+			return err_set(ret_err, ERR_CONFIG, "\"%.80s\": a time has no \"%%%.1s\"; known are %%Y %%y %%m %%d %%e "
+				       "%%j %%H %%k %%I %%l %%M %%S %%f %%p %%b %%B %%h %%a %%A %%z %%Z %%s %%D %%F %%R %%T %%n "
+				       "%%t %%%%", text, p + 1);
 	return 0;
 }

@@ -8,13 +8,11 @@
 #include "agent/base/err.h"
 
 int  check_pattern(const char *text, struct err *ret_err);		/* PCRE2 */
-int  check_group_pattern(const char *text, struct err *ret_err);	/* PCRE2 with at least one group */
 int  check_glob(const char *text, struct err *ret_err);		/* its braces */
 int  check_encoding(const char *text, struct err *ret_err);		/* known to iconv */
-int  check_field(const char *text, struct err *ret_err);		/* a.b.c */
 int  check_time_format(const char *text, struct err *ret_err);	/* a name, or strptime's */
 int  check_topic_glob(const char *text, struct err *ret_err);	/* a topic, with * ? [] */
 int  check_unit(const char *text, struct err *ret_err);		/* nginx.service */
-int  check_listen(const char *text, struct err *ret_err);		/* udp:ADDRESS:PORT, tcp:ADDRESS:PORT, unix:/path; listen.c */
+int  check_listen(const char *text, struct err *ret_err);		/* (udp|tcp):ADDRESS:PORT, unix:/path; listen.c */
 
 #endif

@@ -44,7 +44,8 @@ struct conf_multiline {
 
 struct conf_event_time {
 	char *field;			/* a path into a JSON line, "a.b"; or */
-	char *pattern;			/* PCRE2 whose first group is the time; NULL both: the key is absent */
+	char *pattern;			/* PCRE2 whose first group (without one: all of it) is the time; NULL both: the
+					 * key is absent */
 	char *format;			/* rfc3339, unix, unix_ms, unix_ns, or strptime's */
 };
 

@@ -74,37 +74,69 @@ static void check_type(struct checked *c)
 		if (!key || keys_takes(key, c->in->type))
 			continue;
 		types_of(key, types, sizeof types);
-		load_problem(c->l, at, "\"%s\" is of inputs of type %s, this one is of type %s", key->name, types, type_name(c->in));
+		load_problem(c->l, at, "\"%s\" is of inputs of type %s, this one is of type %s", key->name, types,
+			     type_name(c->in));
 	}
 	for (const struct conf_key *k = keys_input.keys; k->name; k++)
 		if (k->types && k->flags & KEY_REQUIRED && keys_takes(k, c->in->type) && !yaml_get(c->node, k->name))
 			load_missing(c->l, c->node, k->name, c->words);
 }
 
-/* What only a file has. */
-static void check_file_template(struct checked *c, const char *tpl, const struct yaml_node *at)
+static void check_when_full(struct checked *c)
 {
-	static const char *const of_files[] = { "%{path}", "%{file}", "%{dir}", "%{offset}" };
-
-	for (size_t i = 0; tpl && i < sizeof of_files / sizeof of_files[0]; i++)
-		if (strstr(tpl, of_files[i]))
-			load_problem(c->l, at, "\"%s\" is of files, and an input of type %s has none", of_files[i], type_name(c->in));
+	if (c->in->type != CONF_TYPE_FILE && c->in->when_full == CONF_INPUT_WAIT)
+		load_problem(c->l, place(c, "when_full"), "\"when_full: wait\" leaves lines in their file, and an input of type "
+			     "%s has none", type_name(c->in));
 }
 
-static void check_without_file(struct checked *c)
+/* --- templates of what its records never have --- */
+
+static bool has_file(const struct checked *c)
 {
-	const struct conf_input *in = c->in;
+	return c->in->type == CONF_TYPE_FILE;
+}
+
+static bool has_stream(const struct checked *c)
+{
+	const struct yaml_node *v = yaml_get(c->node, "format");
+
+	return v && (v->kind != YAML_SCALAR || strcmp(v->text, "raw"));
+}
+
+static bool has_time(const struct checked *c)
+{
+	return has_stream(c) || yaml_get(c->node, "event_time") || c->in->type == CONF_TYPE_SYSLOG ||
+	       c->in->type == CONF_TYPE_JOURNALD;
+}
+
+static const struct {
+	const char *text;
+	bool (*is_there)(const struct checked *c);
+	const char *words;
+} needs[] = {
+	{ "%{path}", has_file, "is of files, and this input has none" },
+	{ "%{file}", has_file, "is of files, and this input has none" },
+	{ "%{dir}", has_file, "is of files, and this input has none" },
+	{ "%{offset}", has_file, "is of files, and this input has none" },
+	{ "%{stream}", has_stream, "is of containers' lines, which need format: docker, cri or auto" },
+	{ "%{time}", has_time, "needs event_time, or containers' lines (format: docker, cri or auto)" },
+};
+
+static void check_template(struct checked *c, const char *tpl, const struct yaml_node *at)
+{
+	for (size_t i = 0; tpl && i < sizeof needs / sizeof needs[0]; i++)
+		if (strstr(tpl, needs[i].text) && !needs[i].is_there(c))
+			load_problem(c->l, at, "\"%s\" %s", needs[i].text, needs[i].words);
+}
+
+static void check_templates(struct checked *c)
+{
 	const struct yaml_node *headers = yaml_get(c->node, "headers");
 
-	if (in->type == CONF_TYPE_FILE)
-		return;
-	if (in->when_full == CONF_INPUT_WAIT)
-		load_problem(c->l, place(c, "when_full"), "\"when_full: wait\" leaves lines in their file, and an input of type %s has "
-			     "none", type_name(in));
-	check_file_template(c, in->topic, place(c, "topic"));
-	check_file_template(c, in->key, place(c, "key"));
-	for (size_t i = 0; i < in->headers.n; i++)
-		check_file_template(c, in->headers.values[i], yaml_get(headers, in->headers.names[i]));
+	check_template(c, c->in->topic, place(c, "topic"));
+	check_template(c, c->in->key, place(c, "key"));
+	for (size_t i = 0; i < c->in->headers.n; i++)
+		check_template(c, c->in->headers.values[i], yaml_get(headers, c->in->headers.names[i]));
 }
 
 /* --- keys that belong together --- */
@@ -121,8 +153,8 @@ static void check_multiline(struct checked *c)
 	for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
 		any |= yaml_get(m, patterns[i]) != NULL;
 		if (preset && is_written(m, patterns[i]))
-			load_problem(c->l, yaml_get(m, patterns[i]), "\"%s\" and \"preset\": a preset has patterns of its own, only one of "
-				     "them can be there", patterns[i]);
+			load_problem(c->l, yaml_get(m, patterns[i]), "\"%s\" and \"preset\": a preset has patterns of its own, "
+				     "only one of them can be there", patterns[i]);
 	}
 	if (!yaml_get(m, "preset") && !any)
 		load_problem(c->l, m, "\"multiline\" needs a preset (java, python, go, ruby or dotnet), or a pattern: start, "
@@ -138,7 +170,7 @@ static void check_event_time(struct checked *c)
 	if (yaml_get(e, "field") && yaml_get(e, "pattern"))
 		load_problem(c->l, e, "\"event_time\" takes the time from a field or by a pattern, not from both");
 	else if (!yaml_get(e, "field") && !yaml_get(e, "pattern"))
-		load_problem(c->l, e, "\"event_time\" needs a field (of a JSON line) or a pattern (whose first group is the time)");
+		load_problem(c->l, e, "\"event_time\" needs a field (of a JSON line) or a pattern (its first group is the time)");
 	if (headers && yaml_get(headers, "event_time"))
 		load_problem(c->l, yaml_get(headers, "event_time"), "the header \"event_time\" is made by the key \"event_time\"");
 }
@@ -150,8 +182,8 @@ static void check_topic(struct checked *c)
 	bool empty = !allowed || yaml_is_null(allowed) || (allowed->kind == YAML_LIST && !allowed->count);
 
 	if (empty && c->in->topic && template_per_record(c->in->topic, true))
-		load_problem(c->l, place(c, "topic"), "a topic that comes from what lines hold needs \"topics_allowed\", names or globs: "
-			     "whoever writes lines could name any topic");
+		load_problem(c->l, place(c, "topic"), "a topic that comes from what lines hold needs \"topics_allowed\", names or "
+			     "globs: whoever writes lines could name any topic");
 }
 
 /* --- with the inputs before --- */
@@ -179,7 +211,8 @@ static void check_source(struct checked *c)
 static void default_name(struct checked *c)
 {
 	struct conf_input *in = c->in;
-	char **from = in->type == CONF_TYPE_FILE && in->paths.n ? &in->paths.v[0] : in->type == CONF_TYPE_SYSLOG ? &in->listen : NULL;
+	char **from = in->type == CONF_TYPE_FILE && in->paths.n ? &in->paths.v[0] :
+		      in->type == CONF_TYPE_SYSLOG ? &in->listen : NULL;
 	const char *name = from ? *from : in->type == CONF_TYPE_FILE ? NULL : type_name(in);
 
 	if (in->name || !name)
@@ -228,7 +261,8 @@ static void check_input(struct checked *c)
 	if (!type_is_known(c))
 		return;
 	check_type(c);
-	check_without_file(c);
+	check_when_full(c);
+	check_templates(c);
 	default_name(c);
 	if (yaml_get(c->node, "type") && c->in->type != CONF_TYPE_FILE)
 		check_source(c);

@@ -10,6 +10,7 @@
 
 #include "agent/base/err.h"
 #include "conf/check.h"
+#include "conf/template.h"
 
 #define KIB ((int64_t)1024)
 #define GIB (KIB * KIB * KIB)
@@ -70,8 +71,8 @@ static const struct key_section multiline = { .keys = (const struct conf_key[]) 
 } };
 
 static const struct key_section event_time = { .keys = (const struct conf_key[]) {
-	{ .name = "field",   .type = KEY_TEXT, .check = check_field, IN(event_time.field) },
-	{ .name = "pattern", .type = KEY_TEXT, .check = check_group_pattern, IN(event_time.pattern) },
+	{ .name = "field",   .type = KEY_TEXT, .check = template_check_field, IN(event_time.field) },
+	{ .name = "pattern", .type = KEY_TEXT, .check = check_pattern, IN(event_time.pattern) },
 	{ .name = "format",  .type = KEY_TEXT, .flags = KEY_REQUIRED, .check = check_time_format, IN(event_time.format) },
 	{ 0 }
 } };

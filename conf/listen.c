@@ -45,12 +45,13 @@ static int check_address(const char *text, const char *address, struct err *ret_
 	char host[64];
 
 	if (!colon || strchr(colon, ']'))
-		return err_set(ret_err, ERR_CONFIG, "\"listen\": \"%.120s\" has no port (did you mean \"%.120s:514\"?)", text, text);
+		return err_set(ret_err, ERR_CONFIG, "\"listen\": \"%.120s\" has no port (did you mean \"%.120s:514\"?)", text,
+			       text);
 	if (!is_port(colon + 1))
 		return err_set(ret_err, ERR_CONFIG, "\"listen\": a port is a number from 1 to 65535, not \"%.40s\"", colon + 1);
 	if (!n)
-		return err_set(ret_err, ERR_CONFIG, "\"listen\": \"%.120s\" has no address; 0.0.0.0 and [::] are all of this machine",
-			       text);
+		return err_set(ret_err, ERR_CONFIG, "\"listen\": \"%.120s\" has no address; 0.0.0.0 and [::] are all of this "
+			       "machine", text);
 	if (n >= sizeof host)
 		return wrong(text, ret_err);
 	memcpy(host, address, n);

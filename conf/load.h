@@ -1,4 +1,4 @@
-/* load.h - inside conf/: what conf.c (sections), input.c (inputs) and value.c (single keys) share while one file is read. */
+/* load.h - inside conf/: what conf.c (sections), input.c (inputs), value.c and lists.c (keys) share while one file is read. */
 #ifndef SPILLWAY_CONF_LOAD_H
 #define SPILLWAY_CONF_LOAD_H
 
@@ -27,6 +27,9 @@ void load_inputs(struct loader *l, const struct yaml_node *at, const struct yaml
 /* Sets the field of `key` in `base` from a value, or adds a problem. `at` is where the key stands. */
 void load_value(struct loader *l, const struct conf_key *key, void *base, const struct yaml_node *at,
 		struct yaml_node *value);
+/* The same for values of several parts: lists.c. */
+void load_list(struct loader *l, const struct conf_key *key, void *base, const struct yaml_node *at, struct yaml_node *v);
+void load_templates(struct loader *l, const struct conf_key *key, void *base, const struct yaml_node *v);
 /* Sets the field to the key's default; one without default is left alone. */
 void load_default(struct loader *l, const struct conf_key *key, void *base);
 
@@ -40,6 +43,8 @@ bool load_json(struct loader *l, struct yaml_node *v, struct buf *out, bool *ret
 
 void load_problem(struct loader *l, const struct yaml_node *at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* A check of `name` said no, with its words; for a secret value they would show parts of it. Also ERR_NOMEM. */
+void load_refused(struct loader *l, const char *name, const struct yaml_node *v, int rc, const struct err *err);
 /* Remembers that the text of a field is secret. */
 void load_mask(struct loader *l, const void *field);
 bool load_is_masked(const struct conf *c, const void *field);

@@ -90,9 +90,34 @@ producer:
   linger.ms: 5
 """
 
+INPUTS = r"""inputs:
+  - paths: ['/var/log/{a,b/**}/*.log', '{/x,/y/{z,}}/**']
+    topic: 'app-%{field.app}'
+    topics_allowed: ['app-*', '[a-z]?']
+    ignore_older: 7d
+    follow_symlinks: true
+    watch: poll
+    compressed: true
+    encoding: UTF-16
+    long_lines: truncate
+    format: cri
+    multiline: { start: '^\d{4}-', continue: '^\s', end: ';$', timeout: 2s, max_lines: 7, max_bytes: 1KiB }
+    include_lines: ['a"b', \w+]
+    exclude_lines: '^#'
+    headers: { host: "%{host}", "a b": '', p: '%{path}' }
+    value: json
+    event_time: { pattern: '^\[([^]]+)\]', format: '%d/%b/%Y:%H:%M:%S %z' }
+  - { type: stdin, topic: t, multiline: { preset: java }, event_time: { field: a.b, format: unix_ms } }
+  - { type: syslog, topic: t, listen: 'udp:[::1]:514' }
+  - { type: syslog, topic: t, listen: unix:/run/log, max_line: 8KiB }
+  - { type: journald, topic: t, units: [nginx.service] }
+producer: {bootstrap.servers: 'h:1'}
+"""
+
 
 def conf():
     yield "whole", CONF.encode()
+    yield "inputs", INPUTS.encode()
     yield "least", b"inputs: [{paths: [/a], topic: t}]\nproducer: {bootstrap.servers: 'h:1'}\n"
     yield "alias", b"inputs:\n - {paths: &p [/a], topic: &t t, name: a}\n - {paths: *p, topic: *t, name: b}\nproducer: {bootstrap.servers: 'h:1'}\n"
     yield "env", b"inputs: [{paths: [/a], topic: '${env:NO_SUCH:-t}'}]\nproducer: {bootstrap.servers: h:1}\n"

@@ -305,8 +305,8 @@ static inline void remember(struct fixture *f, size_t i, const char *name, int64
 	assert_int_equal(fstat(fd, &st), 0);
 	*row = (struct spool_file){ .id = id, .path = at(f, name), .dev = st.st_dev, .inode = st.st_ino, .size = st.st_size,
 				    .fingerprint_len = (uint32_t)safe, .safe = safe };
-	assert_int_equal(identity_read_head(fd, row->fingerprint_len, &row->fingerprint), 0);
-	assert_int_equal(identity_read_marker(fd, safe, &row->marker), 0);
+	assert_int_equal(identity_read_head(&(struct file){ .fd = fd }, row->fingerprint_len, &row->fingerprint), 0);
+	assert_int_equal(identity_read_marker(&(struct file){ .fd = fd }, safe, &row->marker), 0);
 	close(fd);
 	f->known_count = i + 1;
 	f->next_id = id + 1;

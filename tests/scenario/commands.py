@@ -222,3 +222,55 @@ def wrong_use_of_a_client_command_ends_with_64(t):
                         (["send", "-b", "x:1", "-t", "t", "-H", "x"], "NAME=VALUE")):
         rc, _, err = spillway(t, *argv)
         assert rc == 64 and words in err, (argv, rc, err)
+
+
+CHECKED = """\
+inputs:
+  - {{ name: app, paths: ["{dir}/{{app,web}}/*.log"], topic: app, exclude: ["*.tmp"] }}
+  - {{ name: all, paths: ["{dir}/**/*.log", "{dir}/*.no"], topic: all, exclude: ["secret*"] }}
+  - {{ name: net, type: syslog, listen: "udp:127.0.0.1:5514", topic: net }}
+state_dir: {dir}/state
+producer:
+  bootstrap.servers: 127.0.0.1:1
+  interceptor.classes: [{{ drop: {{ pattern: "^#" }} }}, {{ header: {{ name: dc, value: eu1 }} }}]
+"""
+
+
+def checked(t):
+    """A directory with files and a configuration of them; (path of the configuration, directory)."""
+    root = t.path("tree")
+    os.makedirs(os.path.join(root, "app"))
+    for name, data in (("app/a.log", b"# head\none\ntwo\n"), ("b.log", b"")):
+        with open(os.path.join(root, name), "wb") as f:
+            f.write(data)
+    os.symlink(os.path.join(root, "b.log"), os.path.join(root, "l.log"))
+    return t.file("checked.yaml", CHECKED.format(dir=root).encode()), root
+
+
+@scenario()
+def check_says_what_may_surprise(t):
+    """Files of two inputs, globs without a file, links, a directory that is not there, what is listened to: one line each, exit 0."""
+    config, root = checked(t)
+    lines = good(spillway(t, "check", "-c", config)).splitlines()
+    assert lines[:-1] == [
+        f"input app: {root}/web/*.log: there is no directory {root}/web (yet)",
+        "input app: 1 file",
+        f"input all: {root}/*.no: no file matches (yet)",
+        f"input all: {root}/app/a.log: read by input app, which stands first",
+        f"input all: {root}/l.log: a link, not read: follow_symlinks is false",
+        "input all: 1 file",
+        "input net: listens for syslog on udp:127.0.0.1:5514"], lines
+
+
+@scenario()
+def check_sample_shows_the_first_records(t):
+    """Topic, headers and value of each record, filtered lines with the reason; --json prints one object a line."""
+    config, root = checked(t)
+    out = good(spillway(t, "check", "-c", config, "--sample", f"{root}/app/a.log"))
+    assert f"{root}/app/a.log, read by input app\n" in out and "filtered: bytes 0 to 7, dropped by an interceptor\n" in out, out
+    assert "record 1: bytes 7 to 11\n  topic: app\n  header dc: eu1\n  value: one\n" in out, out
+    rows = [json.loads(line) for line in good(spillway(t, "check", "-c", config, "--sample", f"{root}/app/a.log",
+                                                       "--json")).splitlines()]
+    assert [r.get("value") for r in rows] == ["# head", "one", "two"] and "filtered" in rows[0] and rows[1]["topic"] == "app", rows
+    rc, _, err = spillway(t, "check", "-c", config, "--sample", f"{root}/gone.log")
+    assert rc == 74 and "gone.log" in err, f"{rc}: {err}"

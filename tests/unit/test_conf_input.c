@@ -182,7 +182,8 @@ static void a_wrong_value_comes_with_what_is_right(void **state)
 		{ "value: jsn", "12: \"value\" must be raw or json, not \"jsn\" (did you mean \"json\"?)" },
 		{ "encoding: utf-19", "15: iconv knows no encoding \"utf-19\" (did you mean \"utf-16\"?)" },
 		{ "encoding: none", "15: iconv knows no encoding \"none\", `iconv --list` names those that it does" },
-		{ "encoding: latin1//IGNORE", "15: iconv knows no encoding \"latin1//IGNORE\", `iconv --list` names those that it does" },
+		{ "encoding: latin1//IGNORE", "15: iconv knows no encoding \"latin1//IGNORE\", `iconv --list` names those "
+		    "that it does" },
 		{ "encoding: ''", "15: \"encoding\" must not be empty" },
 		{ "multiline: { preset: jaav }", "26: \"preset\" must be java, python, go, ruby or dotnet, not \"jaav\" "
 		  "(did you mean \"java\"?)" },
@@ -201,12 +202,13 @@ static void a_pattern_that_does_not_compile_is_told_with_its_position(void **sta
 {
 	static const struct fault of[] = {
 		{ "include_lines: ['a(b']", "21: \"a(b\" is not a pattern: missing closing parenthesis at character 4" },
-		{ "exclude_lines: [x, 'a**']", "24: \"a**\" is not a pattern: quantifier does not follow a repeatable item at character 3" },
-		{ "multiline: { start: '[z-a]' }", "25: \"[z-a]\" is not a pattern: range out of order in character class at character 4" },
+		{ "exclude_lines: [x, 'a**']", "24: \"a**\" is not a pattern: quantifier does not follow a repeatable item "
+		    "at character 3" },
+		{ "multiline: { start: '[z-a]' }", "25: \"[z-a]\" is not a pattern: range out of order in character class "
+		    "at character 4" },
 		{ "multiline: { continue: '\\' }", "28: \"\\\" is not a pattern: \\ at end of pattern at character 2" },
 		{ "event_time: { pattern: '(?<a', format: unix }", "28: \"(?<a\" is not a pattern: syntax error in subpattern name "
 		  "(missing terminator?) at character 5" },
-		{ "event_time: { pattern: '^\\S+', format: unix }", "28: \"^\\S+\" has no group: put \"(\" and \")\" around what is the time" },
 	};
 
 	(void)state;
@@ -234,7 +236,7 @@ static void a_secret_in_a_header_is_not_shown(void **state)
 	struct secret s = secret_new("%{hush}", 7);
 
 	(void)state;
-	bad(INPUT("headers: { a: 'x${cred:secret}' }"), "f.yaml:4:19: a bad value (it is secret and not shown)");
+	bad(INPUT("headers: { a: 'x${cred:secret}' }"), "f.yaml:4:19: \"a\" has a bad value (it is secret and not shown)");
 	secret_free(&s);
 }
 
@@ -243,11 +245,14 @@ static void a_secret_in_a_header_is_not_shown(void **state)
 static void a_time_has_a_known_format(void **state)
 {
 	static const struct fault of[] = {
-		{ "event_time: { field: t, format: rfc333 }", "37: \"format\" must be rfc3339, unix, unix_ms, unix_ns or strptime's (such as "
+		{ "event_time: { field: t, format: rfc333 }", "37: \"format\" must be rfc3339, unix, unix_ms, unix_ns or "
+		    "strptime's (such as "
 		  "\"%Y-%m-%d %H:%M:%S\"), not \"rfc333\" (did you mean \"rfc3339\"?)" },
 		{ "event_time: { field: t, format: '%Y %Q' }", "37: \"%Y %Q\": a time has no \"%Q\"; " KNOWN },
 		{ "event_time: { field: t, format: '%Y %' }", "37: \"%Y %\": a time has no \"%\"; " KNOWN },
-		{ "event_time: { field: a..b, format: unix }", "26: \"a..b\" names no field: it is a name, or names with dots between" },
+		{ "event_time: { field: a..b, format: unix }", "26: \"a..b\" does not name a field: names with dots "
+		    "between them, such as "
+		  "user.name; a dot within a name is written \"\\.\"" },
 		{ "event_time: { field: t }", "5: missing key \"format\" in event_time" },
 	};
 
@@ -258,9 +263,11 @@ static void a_time_has_a_known_format(void **state)
 
 static void listening_is_to_an_address_in_numbers_or_a_path(void **state)
 {
-	static const char *const fine[] = { "udp:0.0.0.0:514", "udp:[::]:514", "tcp:127.0.0.1:65535", "tcp:[::1]:1", "unix:/run/log" };
+	static const char *const fine[] = { "udp:0.0.0.0:514", "udp:[::]:514", "tcp:127.0.0.1:65535", "tcp:[::1]:1",
+						    "unix:/run/log" };
 	static const struct fault of[] = {
-		{ "514", "\"listen\" must be udp:ADDRESS:PORT, tcp:ADDRESS:PORT or unix:/path (such as udp:0.0.0.0:514 or tcp:[::1]:514), "
+		{ "514", "\"listen\" must be udp:ADDRESS:PORT, tcp:ADDRESS:PORT or unix:/path (such as udp:0.0.0.0:514 or "
+		    "tcp:[::1]:514), "
 		  "not \"514\"" },
 		{ "udp:127.0.0.1", "\"listen\": \"udp:127.0.0.1\" has no port (did you mean \"udp:127.0.0.1:514\"?)" },
 		{ "udp:[::1]", "\"listen\": \"udp:[::1]\" has no port (did you mean \"udp:[::1]:514\"?)" },
@@ -337,9 +344,10 @@ static void alternatives_have_an_end_and_a_bound(void **state)
 	    "f.yaml:1:57: \"/{y,{z}\" has a \"{\" without its \"}\" (the character itself is \"\\{\")");
 	conf_free(good("inputs: [{topic: t, paths: ['/{0,1,2,3,4,5,6,7,8,9}{0,1,2,3,4,5,6,7,8,9}{0,1,2,3,4,5,6,7,8,9}']}]\n"
 		       "producer: {bootstrap.servers: b}\n"));
-	bad("inputs: [{topic: t, paths: ['/{0,1,2,3,4,5,6,7,8,9}{0,1,2,3,4,5,6,7,8,9}{0,1,2,3,4,5,6,7,8,9,a}']}]\n"
+	bad("inputs: [{topic: t, paths: ['/{x,{0,1,2,3,4,5,6,7,8,9}{0,1,2,3,4,5,6,7,8,9}{0,1,2,3,4,5,6,7,8,9}}']}]\n"
 	    "producer: {bootstrap.servers: b}\n",
-	    "f.yaml:1:29: \"/{0,1,2,3,4,5,6,7,8,9}{0,1,2,3,4,5,6,7,8,9}{0,1,2,3,4,5,6,7,8,9,a}\" stands for more than 1000 patterns");
+	    "f.yaml:1:29: \"/{x,{0,1,2,3,4,5,6,7,8,9}{0,1,2,3,4,5,6,7,8,9}{0,1,2,3,4,5,6,7,8,9}}\" stands for more than 1000 "
+	    "patterns");
 	buf_init(&b, 6000);
 	for (int i = 0; i < 101; i++)
 		buf_puts(&b, "{a}");
@@ -382,7 +390,8 @@ static void keys_of_another_type_are_refused_and_its_own_are_missed(void **state
 static void a_type_that_is_wrong_makes_no_other_key_wrong(void **state)
 {
 	(void)state;
-	bad(OF_TYPE("sylog", "listen: 'udp:127.0.0.1:514'"), "f.yaml:2:12: \"type\" must be file, stdin, syslog or journald, not \"sylog\" "
+	bad(OF_TYPE("sylog", "listen: 'udp:127.0.0.1:514'"), "f.yaml:2:12: \"type\" must be file, stdin, syslog or "
+	    "journald, not \"sylog\" "
 	    "(did you mean \"syslog\"?)");
 }
 
@@ -391,20 +400,36 @@ static void without_a_file_nothing_of_files_is_known(void **state)
 	(void)state;
 	bad(OF_TYPE("stdin", "when_full: wait, key: 'x%{path}', headers: { a: b, f: '%{file}', d: '%{dir}' }"),
 	    "f.yaml:3:16: \"when_full: wait\" leaves lines in their file, and an input of type stdin has none",
-	    "f.yaml:3:27: \"%{path}\" is of files, and an input of type stdin has none",
-	    "f.yaml:3:59: \"%{file}\" is of files, and an input of type stdin has none",
-	    "f.yaml:3:73: \"%{dir}\" is of files, and an input of type stdin has none");
+	    "f.yaml:3:27: \"%{path}\" is of files, and this input has none",
+	    "f.yaml:3:59: \"%{file}\" is of files, and this input has none",
+	    "f.yaml:3:73: \"%{dir}\" is of files, and this input has none");
 	bad("inputs: [{type: journald, topic: 't%{file}'}]\nproducer: {bootstrap.servers: b}\n",
-	    "f.yaml:1:34: \"%{file}\" is of files, and an input of type journald has none");
+	    "f.yaml:1:34: \"%{file}\" is of files, and this input has none");
 	conf_free(good(OF_TYPE("stdin", "key: '%{host}', when_full: spill")));
+}
+
+static void what_no_record_has_is_refused_in_templates(void **state)
+{
+	(void)state;
+	bad(INPUT("key: '%{stream}'\n    headers: { t: '%{time}', s: '%{stream}' }"),
+	    "f.yaml:4:10: \"%{stream}\" is of containers' lines, which need format: docker, cri or auto",
+	    "f.yaml:5:19: \"%{time}\" needs event_time, or containers' lines (format: docker, cri or auto)",
+	    "f.yaml:5:33: \"%{stream}\" is of containers' lines, which need format: docker, cri or auto");
+	conf_free(good(INPUT("key: '%{stream}%{time}'\n    format: auto")));
+	conf_free(good(INPUT("key: '%{time}'\n    event_time: { field: t, format: unix }")));
+	conf_free(good(OF_TYPE("syslog", "listen: 'udp:0.0.0.0:1', key: '%{time}%{field.hostname}'")));
+	/* One mistake is told once. */
+	bad(INPUT("format: k8s\n    key: '%{stream}'"), "f.yaml:4:13: \"format\" must be raw, docker, cri or auto, not \"k8s\"");
 }
 
 static void multiline_is_a_preset_or_patterns(void **state)
 {
 	(void)state;
-	bad(INPUT("multiline: {}"), "f.yaml:4:16: \"multiline\" needs a preset (java, python, go, ruby or dotnet), or a pattern: start, "
+	bad(INPUT("multiline: {}"), "f.yaml:4:16: \"multiline\" needs a preset (java, python, go, ruby or dotnet), or a "
+	    "pattern: start, "
 	    "continue or end");
-	bad(INPUT("multiline: { timeout: 3s }"), "f.yaml:4:16: \"multiline\" needs a preset (java, python, go, ruby or dotnet), or a "
+	bad(INPUT("multiline: { timeout: 3s }"), "f.yaml:4:16: \"multiline\" needs a preset (java, python, go, ruby or "
+	    "dotnet), or a "
 	    "pattern: start, continue or end");
 	bad(INPUT("multiline: { preset: go, start: x, end: y }"),
 	    "f.yaml:4:37: \"start\" and \"preset\": a preset has patterns of its own, only one of them can be there",
@@ -417,8 +442,9 @@ static void multiline_is_a_preset_or_patterns(void **state)
 static void a_time_is_in_a_field_or_found_by_a_pattern(void **state)
 {
 	(void)state;
-	bad(INPUT("event_time: { format: unix }"), "f.yaml:4:17: \"event_time\" needs a field (of a JSON line) or a pattern (whose first "
-	    "group is the time)");
+	bad(INPUT("event_time: { format: unix }"), "f.yaml:4:17: \"event_time\" needs a field (of a JSON line) or a "
+	    "pattern (its first group "
+	    "is the time)");
 	bad(INPUT("event_time: { field: a, pattern: (b), format: unix }"),
 	    "f.yaml:4:17: \"event_time\" takes the time from a field or by a pattern, not from both");
 	bad(INPUT("event_time: { field: a, format: unix }\n    headers: { event_time: x }"),
@@ -432,19 +458,24 @@ static void a_topic_out_of_lines_needs_its_bounds(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(lists); i++) {
-		snprintf(text, sizeof text, "inputs:\n  - paths: [/a.log]\n    topic: 'a-%%{field.app}'%s\nproducer: {bootstrap.servers: b}\n",
+		snprintf(text, sizeof text, "inputs:\n  - paths: [/a.log]\n    topic: 'a-%%{field.app}'%s\nproducer: "
+		    "{bootstrap.servers: b}\n",
 			 lists[i]);
-		bad(text, "f.yaml:3:12: a topic that comes from what lines hold needs \"topics_allowed\", names or globs: whoever writes "
+		bad(text, "f.yaml:3:12: a topic that comes from what lines hold needs \"topics_allowed\", names or globs: "
+		    "whoever writes "
 		    "lines could name any topic");
 	}
 	conf_free(good("inputs: [{paths: /a, topic: '%{field.app}', topics_allowed: ['app-*', 'x[!0-9]?']}]\n"
 		       "producer: {bootstrap.servers: b}\n"));
 	bad(INPUT("topics_allowed: ['app *', 'a/b', '{a,b}']"),
-	    "f.yaml:4:22: \"app *\" can be no topic: topics are made of letters, digits, \".\", \"_\" and \"-\" (and *, ? and [] stand "
+	    "f.yaml:4:22: \"app *\" can be no topic: topics are made of letters, digits, \".\", \"_\" and \"-\" (and *, ? "
+	    "and [] stand "
 	    "for some of them)",
-	    "f.yaml:4:31: \"a/b\" can be no topic: topics are made of letters, digits, \".\", \"_\" and \"-\" (and *, ? and [] stand "
+	    "f.yaml:4:31: \"a/b\" can be no topic: topics are made of letters, digits, \".\", \"_\" and \"-\" (and *, ? "
+	    "and [] stand "
 	    "for some of them)",
-	    "f.yaml:4:38: \"{a,b}\" can be no topic: topics are made of letters, digits, \".\", \"_\" and \"-\" (and *, ? and [] stand "
+	    "f.yaml:4:38: \"{a,b}\" can be no topic: topics are made of letters, digits, \".\", \"_\" and \"-\" (and *, ? "
+	    "and [] stand "
 	    "for some of them)");
 }
 
@@ -486,6 +517,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(keys_of_another_type_are_refused_and_its_own_are_missed),
 	TEST(a_type_that_is_wrong_makes_no_other_key_wrong),
 	TEST(without_a_file_nothing_of_files_is_known),
+	TEST(what_no_record_has_is_refused_in_templates),
 	TEST(multiline_is_a_preset_or_patterns),
 	TEST(a_time_is_in_a_field_or_found_by_a_pattern),
 	TEST(a_topic_out_of_lines_needs_its_bounds),

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/base/err.h"
+#include "agent/file.h"
 #include "agent/identity.h"
 
 static int temp_with(const void *data, size_t n)
@@ -30,11 +31,11 @@ static void the_marker_in_a_buffer_is_that_of_the_file(void **state)
 		data[i] = (char)(i * 7);
 	fd = temp_with(data, sizeof data);
 	for (int64_t at = 0; at <= (int64_t)sizeof data; at++) {
-		assert_int_equal(identity_read_marker(fd, at, &h), 0);
+		assert_int_equal(identity_read_marker(&(struct file){ .fd = fd }, at, &h), 0);
 		assert_true(h == identity_marker((const uint8_t *)data + at, at));
 		assert_true((h == 0) == (at == 0));
 	}
-	assert_int_equal(identity_read_marker(fd, sizeof data + 1, &h), ERR_NOT_FOUND);
+	assert_int_equal(identity_read_marker(&(struct file){ .fd = fd }, sizeof data + 1, &h), ERR_NOT_FOUND);
 	close(fd);
 }
 
@@ -44,10 +45,10 @@ static void appending_changes_neither_fingerprint_nor_marker(void **state)
 	uint64_t head, mark;
 
 	(void)state;
-	assert_int_equal(identity_read_head(fd, 13, &head), 0);
-	assert_int_equal(identity_read_marker(fd, 13, &mark), 0);
+	assert_int_equal(identity_read_head(&(struct file){ .fd = fd }, 13, &head), 0);
+	assert_int_equal(identity_read_marker(&(struct file){ .fd = fd }, 13, &mark), 0);
 	assert_int_equal(write(fd, "more\n", 5), 5);
-	assert_true(identity_fits(fd, 13, head, 13, mark));
+	assert_true(identity_fits(&(struct file){ .fd = fd }, 13, head, 13, mark));
 	close(fd);
 }
 
@@ -60,15 +61,15 @@ static void a_changed_byte_is_seen_in_the_head_and_before_the_offset(void **stat
 	(void)state;
 	memset(data, 'x', sizeof data);
 	fd = temp_with(data, sizeof data);
-	assert_int_equal(identity_read_head(fd, IDENTITY_HEAD, &head), 0);
-	assert_int_equal(identity_read_marker(fd, 1900, &mark), 0);
+	assert_int_equal(identity_read_head(&(struct file){ .fd = fd }, IDENTITY_HEAD, &head), 0);
+	assert_int_equal(identity_read_marker(&(struct file){ .fd = fd }, 1900, &mark), 0);
 	assert_int_equal(pwrite(fd, "y", 1, 1500), 1);
-	assert_true(identity_fits(fd, IDENTITY_HEAD, head, 1900, mark));	/* nobody looked there */
+	assert_true(identity_fits(&(struct file){ .fd = fd }, IDENTITY_HEAD, head, 1900, mark));	/* nobody looked there */
 	assert_int_equal(pwrite(fd, "y", 1, 1899), 1);
-	assert_false(identity_fits(fd, IDENTITY_HEAD, head, 1900, mark));
-	assert_true(identity_fits(fd, IDENTITY_HEAD, head, 1900, 0));		/* an unknown marker vetoes nothing */
+	assert_false(identity_fits(&(struct file){ .fd = fd }, IDENTITY_HEAD, head, 1900, mark));
+	assert_true(identity_fits(&(struct file){ .fd = fd }, IDENTITY_HEAD, head, 1900, 0));		/* an unknown marker vetoes nothing */
 	assert_int_equal(pwrite(fd, "y", 1, 0), 1);
-	assert_false(identity_fits(fd, IDENTITY_HEAD, head, 1900, 0));
+	assert_false(identity_fits(&(struct file){ .fd = fd }, IDENTITY_HEAD, head, 1900, 0));
 	close(fd);
 }
 
@@ -78,10 +79,10 @@ static void a_file_that_is_too_short_does_not_fit(void **state)
 	uint64_t head;
 
 	(void)state;
-	assert_int_equal(identity_read_head(fd, 3, &head), 0);
-	assert_false(identity_fits(fd, 3, head, 4, 0));
-	assert_false(identity_fits(fd, 4, head, 0, 0));
-	assert_true(identity_fits(fd, 3, head, 0, 0));
+	assert_int_equal(identity_read_head(&(struct file){ .fd = fd }, 3, &head), 0);
+	assert_false(identity_fits(&(struct file){ .fd = fd }, 3, head, 4, 0));
+	assert_false(identity_fits(&(struct file){ .fd = fd }, 4, head, 0, 0));
+	assert_true(identity_fits(&(struct file){ .fd = fd }, 3, head, 0, 0));
 	close(fd);
 }
 

@@ -196,6 +196,74 @@ static void headers_of_interceptors_lower_the_longest_line(void **state)
 	bad(text, ":2:5: no line fits: key, headers and overhead alone take max.request.size or a quarter of buffer.memory\n");
 }
 
+/* A group of lines is one record. */
+static void groups_of_lines_fit_a_request_as_lines_do(void **state)
+{
+	struct loaded l = { 0 };
+	struct buf problems;
+
+	(void)state;
+	assert_int_equal(load(INPUT "    multiline: { preset: go }\nproducer: { bootstrap.servers: 'a:1', buffer.memory: "
+	    "1MiB }\n", &l,
+			      &problems), 0);
+	assert_int_equal(l.conf->inputs[0].multiline.max_bytes, 262144 - 512);
+	assert_int_equal(l.conf->inputs[0].max_line, 262144 - 512);
+	buf_release(&problems);
+	loaded_release(&l);
+	assert_int_equal(load(INPUT "    multiline: { preset: go }\nproducer: { bootstrap.servers: 'a:1' }\n", &l, &problems), 0);
+	assert_int_equal(l.conf->inputs[0].multiline.max_bytes, 512 * 1024);
+	buf_release(&problems);
+	loaded_release(&l);
+	bad(INPUT "    multiline: { preset: go, max_bytes: 512KiB }\nproducer: { bootstrap.servers: 'a:1', buffer.memory: 1MiB }\n",
+	    ":2:5: multiline.max_bytes of 524288 bytes does not fit: with key, headers and overhead at most 261632 fit "
+	    "max.request.size "
+	    "and a quarter of buffer.memory\n");
+}
+
+static void key_headers_and_time_of_an_input_take_room_from_its_lines(void **state)
+{
+	struct loaded l = { 0 };
+	struct buf problems;
+
+	(void)state;
+	assert_int_equal(load(INPUT "    key: kkk\n    headers: { ab: 'x%{host}' }\n    event_time: { field: t, format: unix }\n"
+			      "producer: { bootstrap.servers: 'a:1', max.request.size: 100000 }\n", &l, &problems), 0);
+	assert_int_equal(l.conf->inputs[0].max_line, 100000 - 512 - 3 - (2 + 8 + 255 + 10) - 64);
+	buf_release(&problems);
+	loaded_release(&l);
+}
+
+static void patterns_of_one_input_have_a_bound_together(void **state)
+{
+	(void)state;
+	bad("inputs:\n  - topic: t\n    paths: ['/{0,1,2,3,4,5,6,7,8,9}{0,1,2,3,4,5,6,7,8,9}{0,1,2,3,4,5,6,7,8,9}', '/a']\n"
+	    "producer: { bootstrap.servers: 'a:1' }\n",
+	    ":2:5: the paths or the exclude patterns stand for more than 1000, each file is compared with all: make it two "
+	    "inputs\n");
+}
+
+static void an_object_does_not_go_through_a_serializer_of_numbers(void **state)
+{
+	struct loaded l = { 0 };
+	struct buf problems;
+
+	(void)state;
+	bad(INPUT "    value: json\nproducer: { bootstrap.servers: 'a:1', value.serializer: long }\n",
+	    ":2:5: value: json makes objects, which value.serializer: long does not take\n");
+	assert_int_equal(load(INPUT "    value: json\nproducer: { bootstrap.servers: 'a:1', value.serializer: json "
+	    "}\n", &l, &problems), 0);
+	buf_release(&problems);
+	loaded_release(&l);
+}
+
+/* What needs the agent's own readers to be told. */
+static void a_record_that_nobody_can_make_is_a_problem_of_its_input(void **state)
+{
+	(void)state;
+	bad(INPUT "    event_time: { field: t, format: '%H:%M' }\nproducer: { bootstrap.servers: 'a:1' }\n",
+	    ":2:5: event_time: a time without its year cannot be told: the same line must be the same time next year\n");
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup_teardown(every_problem_of_both_parts_is_told_in_one_run, setup, teardown),
 	cmocka_unit_test_setup_teardown(a_key_that_is_refused_is_not_asked_for_too, setup, teardown),
@@ -203,6 +271,11 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup_teardown(interceptors_are_printed_as_yaml_that_reads_back, setup, teardown),
 	cmocka_unit_test_setup_teardown(a_small_memory_lowers_the_longest_line, setup, teardown),
 	cmocka_unit_test_setup_teardown(headers_of_interceptors_lower_the_longest_line, setup, teardown),
+	cmocka_unit_test_setup_teardown(groups_of_lines_fit_a_request_as_lines_do, setup, teardown),
+	cmocka_unit_test_setup_teardown(key_headers_and_time_of_an_input_take_room_from_its_lines, setup, teardown),
+	cmocka_unit_test_setup_teardown(patterns_of_one_input_have_a_bound_together, setup, teardown),
+	cmocka_unit_test_setup_teardown(a_record_that_nobody_can_make_is_a_problem_of_its_input, setup, teardown),
+	cmocka_unit_test_setup_teardown(an_object_does_not_go_through_a_serializer_of_numbers, setup, teardown),
 };
 
 int main(int argc, char **argv) { return test_main(argc, argv, tests, COUNT(tests)); }

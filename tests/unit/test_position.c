@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/file.h"
 #include "agent/identity.h"
 #include "agent/position.h"
 
@@ -42,7 +43,7 @@ static void know(struct fixture *f, int64_t id, int64_t safe)
 	assert_int_equal(fstat(fileno(file), &st), 0);
 	row.dev = st.st_dev + 1;		/* as after a boot */
 	row.inode = st.st_ino;
-	assert_int_equal(identity_read_head(fileno(file), row.fingerprint_len, &row.fingerprint), 0);
+	assert_int_equal(identity_read_head(&(struct file){ .fd = fileno(file) }, row.fingerprint_len, &row.fingerprint), 0);
 	fclose(file);
 	txn(&f->d);
 	assert_int_equal(spool_file_put(f->d.s, &row, NULL), 0);

@@ -180,7 +180,7 @@ static void add_marker(struct fixture *f, const char *name, int64_t offset)
 
 	assert_true(fd >= 0);
 	m->offset = offset;
-	assert_int_equal(identity_read_marker(fd, offset, &m->hash), 0);
+	assert_int_equal(identity_read_marker(&(struct file){ .fd = fd }, offset, &m->hash), 0);
 	close(fd);
 }
 
