@@ -26,9 +26,9 @@ UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
 # Debian's packages: what the program needs to be built, and what its tests need besides.
 DEPS_BUILD := gcc make pkg-config libc6-dev libsqlite3-dev libyaml-dev liblz4-dev libzstd-dev libxxhash-dev \
-	zlib1g-dev libsnappy-dev libssl-dev libjansson-dev libpcre2-dev
+	zlib1g-dev libsnappy-dev libssl-dev libjansson-dev libpcre2-dev libsystemd-dev
 DEPS_TESTS := libcmocka-dev clang libclang-rt-14-dev python3 maven default-jre-headless kcat strace cppcheck openssl librdkafka-dev \
-	logrotate zstd
+	logrotate zstd systemd-journal-remote
 
 # --- Flags ---
 
@@ -64,8 +64,14 @@ endif
 
 # What the producer needs; packaging/libspillway-producer.pc.in says the same to others.
 PRODLIBS := -llz4 -lzstd -lz -lssl -lcrypto -ljansson -lpcre2-8 -lm -ldl -lpthread
-LIBS  := -lsqlite3 -lyaml $(PRODLIBS)
-CCALL := $(CC) -std=gnu11 -I. -g $(WARN) $(FLAGS.$(B)) -D_GNU_SOURCE= -DSPILLWAY_VERSION=\"$(VERSION)\" $(CPPFLAGS) $(CFLAGS)
+# The journal is read where libsystemd is there; JOURNALD=0: without it.
+JOURNALD ?= $(shell pkg-config --exists libsystemd 2>/dev/null && echo 1 || echo 0)
+ifneq ($(JOURNALD),0)
+JOURNALFLAGS := -DHAVE_JOURNALD=
+JOURNALLIBS  := -lsystemd
+endif
+LIBS  := -lsqlite3 -lyaml $(JOURNALLIBS) $(PRODLIBS)
+CCALL := $(CC) -std=gnu11 -I. -g $(WARN) $(FLAGS.$(B)) -D_GNU_SOURCE= $(JOURNALFLAGS) -DSPILLWAY_VERSION=\"$(VERSION)\" $(CPPFLAGS) $(CFLAGS)
 LDALL := $(CC) $(LINK.$(B)) $(CFLAGS) $(LDFLAGS)
 # make check sets WERROR=1. It stays out of the stamp: it changes no object, only whether there is one.
 STRICT := $(if $(WERROR),-Werror)

@@ -1,4 +1,4 @@
-/* pipeline.c - see pipeline.h. Start order: database, producer (restored, not sending), state thread, tailers, sender;
+/* pipeline.c - see pipeline.h. Start order: database, producer (restored, not sending), state thread, intake, tailers, sender;
  * so that nothing new can be read or sent before what an earlier life left is in place. */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -15,6 +15,7 @@
 #include "agent/restore.h"
 
 #define DRAIN_SLICE_MS 100
+#define HURRY_MS 2000		/* what was received finds its place in memory or spool, also where nothing is delivered */
 
 /* --- the tail thread's hooks --- */
 
@@ -87,7 +88,7 @@ static void hook_all_read(void *arg)
 {
 	struct pipeline *p = arg;
 
-	if (p->all_read)
+	if (p->all_read && tail_all_read(p->tail) && intake_all_read(p->intake))
 		p->all_read(p->all_read_arg);
 }
 
@@ -104,17 +105,45 @@ static int open_producer(struct pipeline *p, struct err *ret_err)
 	return state_restore(p->state, p->producer, ret_err);
 }
 
-static int open_tail(struct pipeline *p, const struct restored *r, enum home_change home, bool state_lost, struct err *ret_err)
+static struct tail_hooks hooks_of(struct pipeline *p)
+{
+	return (struct tail_hooks){ p, hook_file_put, hook_file_forget, hook_route_put, hook_finished, hook_rejected,
+				    hook_run_begin, hook_unread, hook_run_end, hook_loss, hook_safe, hook_all_read };
+}
+
+/* Takes the ids that it needs. */
+static int open_intake(struct pipeline *p, struct restored *r, uint32_t *next_route_id, struct err *ret_err)
+{
+	struct intake_conf c = {
+		.conf = p->conf->conf,
+		.key_serializer = producer_config_get(p->conf->producer, "key.serializer"),
+		.producer = p->producer,
+		.hooks = hooks_of(p),
+		.known = r->streams, .known_count = r->stream_count,
+		.routes = r->routes, .route_count = r->route_count,
+		.next_file_id = &r->next_file_id,
+		.next_route_id = next_route_id,
+		.specs = (const char *const *)p->specs,
+		.once = p->once,
+		.hostname = p->hostname,
+	};
+
+	*next_route_id = 1;
+	for (size_t i = 0; i < r->route_count; i++)
+		if (r->routes[i].id >= *next_route_id)
+			*next_route_id = r->routes[i].id + 1;
+	return intake_open(&c, &p->intake, ret_err);
+}
+
+static int open_readers(struct pipeline *p, struct restored *r, enum home_change home, bool state_lost, struct err *ret_err)
 {
 	struct tail_conf c = {
 		.conf = p->conf->conf,
 		.key_serializer = producer_config_get(p->conf->producer, "key.serializer"),
 		.producer = p->producer,
-		.hooks = { p, hook_file_put, hook_file_forget, hook_route_put, hook_finished, hook_rejected, hook_run_begin,
-			   hook_unread, hook_run_end, hook_loss, hook_safe, hook_all_read },
+		.hooks = hooks_of(p),
 		.known = r->files, .known_count = r->file_count,
 		.routes = r->routes, .route_count = r->route_count,
-		.next_file_id = r->next_file_id,
 		.state_lost = state_lost,
 		.once = p->once,
 		.other_boot = home == HOME_OTHER_BOOT || home == HOME_OTHER_MACHINE,
@@ -123,9 +152,14 @@ static int open_tail(struct pipeline *p, const struct restored *r, enum home_cha
 
 	int rc = recipe_specs(p->conf->producer, p->conf->conf, p->hostname, &p->specs, ret_err);
 
+	if (rc == 0)
+		rc = open_intake(p, r, &c.next_route_id, ret_err);
 	if (rc < 0)
 		return rc;
+	c.next_file_id = r->next_file_id;
 	c.specs = (const char *const *)p->specs;
+	c.reread = p->intake ? intake_reread : NULL;
+	c.reread_arg = p->intake;
 	return tail_open(&c, &p->tail, ret_err);
 }
 
@@ -168,7 +202,7 @@ static int open_all(struct pipeline *p, struct spool *s, struct err *ret_err)
 		return rc;
 	rc = was_state_lost(s, &restored, &lost, ret_err);
 	if (rc >= 0)
-		rc = open_tail(p, &restored, home, lost, ret_err);
+		rc = open_readers(p, &restored, home, lost, ret_err);
 	restored_release(&restored);
 	if (rc >= 0)
 		state_set_tail(p->state, p->tail);
@@ -214,6 +248,9 @@ int pipeline_start(struct pipeline *p, struct err *ret_err)
 	rc = tail_start(p->tail);
 	if (rc < 0)
 		return err_set(ret_err, rc, "cannot start the tail thread: %s", err_text(rc));
+	rc = intake_start(p->intake);
+	if (rc < 0)
+		return err_set(ret_err, rc, "cannot start the intake thread: %s", err_text(rc));
 	rc = producer_start(p->producer, &e);
 	return rc < 0 ? err_set(ret_err, load_producer_error(rc), "%s", e.text) : 0;
 }
@@ -225,16 +262,17 @@ bool pipeline_delivered(struct pipeline *p, int64_t timeout_ms)
 	if (!producer_drain(p->producer, timeout_ms, false))
 		return false;
 	books_snapshot(&p->books, &b);
-	return b.in_memory == 0 && b.spooled == 0 && tail_all_read(p->tail);
+	return b.in_memory == 0 && b.spooled == 0 && tail_all_read(p->tail) && intake_all_read(p->intake);
 }
 
-/* Whether a batch must outlive the process because no matched file holds its lines any more. */
+/* Whether a batch must outlive the process because no matched file holds its lines any more, or never did. */
 static bool keep(void *arg, const struct batch *b)
 {
 	struct pipeline *p = arg;
 
 	for (uint32_t i = 0; i < b->range_count; i++)
-		if (tail_file_vanishing(p->tail, b->ranges[i].file_id))
+		if (intake_is_stream(p->intake, b->ranges[i].file_id) ||
+		    tail_file_vanishing(p->tail, b->ranges[i].file_id))
 			return true;
 	return false;
 }
@@ -244,6 +282,7 @@ void pipeline_stop(struct pipeline *p, bool deliver)
 	int64_t until = clock_mono_ms() + p->conf->conf->shutdown_timeout_ms;
 
 	atomic_store(&p->stopping, true);
+	intake_stop(p->intake, deliver ? p->conf->conf->shutdown_timeout_ms : HURRY_MS);
 	tail_stop(p->tail);
 	while (deliver && !atomic_load(&p->hurry) && clock_mono_ms() < until) {
 		int64_t t0 = clock_mono_ms();
@@ -252,6 +291,7 @@ void pipeline_stop(struct pipeline *p, bool deliver)
 			break;			/* done, or no broker is up */
 	}
 	producer_stop(p->producer, keep, p);
+	intake_settle(p->intake);
 	state_stop(p->state);
 	atomic_store(&p->stopped, true);
 }
@@ -267,6 +307,7 @@ void pipeline_close(struct pipeline *p)
 		state_stop(p->state);
 	producer_close(p->producer, 0);
 	tail_close(p->tail);
+	intake_close(p->intake);
 	state_close(p->state);
 	books_release(&p->books);
 	recipe_specs_free(p->conf->conf, p->specs);

@@ -15,6 +15,7 @@
 
 #include "agent/base/err.h"
 #include "agent/books.h"
+#include "agent/intake.h"
 #include "agent/load.h"
 #include "agent/state.h"
 #include "agent/tail.h"
@@ -33,6 +34,7 @@ struct pipeline {
 	struct state    *state;
 	struct producer *producer;
 	struct tail     *tail;
+	struct intake   *intake;	/* NULL: every input is of files */
 	_Atomic bool     stopping, hurry, stopped;
 };
 

@@ -8,6 +8,8 @@
 struct restored {
 	struct tail_known  *files;
 	size_t              file_count;
+	struct tail_known  *streams;		/* what is no file (intake.h) */
+	size_t              stream_count;
 	struct spool_route *routes;
 	size_t              route_count;
 	int64_t             next_file_id;

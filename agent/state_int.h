@@ -29,7 +29,7 @@ struct note {
 	};
 	char *text;		/* owns file.path, route.topic, rejected.record.topic, loss.topic, a topic */
 	char *origin;		/* owns file.origin, route.spec, rejected.record.message, loss.path */
-	void *key;		/* owns route.key, rejected.record.bytes */
+	void *key;		/* owns route.key, rejected.record.bytes, file.cursor */
 };
 
 /* Bytes that the sender wants back. */

@@ -36,9 +36,11 @@ void state_file_put(struct state *st, const struct spool_file *f)
 	n->file = *f;
 	n->text = mem_strdup(f->path);
 	n->origin = mem_strdup(f->origin ? f->origin : f->path);
-	ASSERT(n->text && n->origin);
+	n->key = f->cursor ? mem_strdup(f->cursor) : NULL;
+	ASSERT(n->text && n->origin && (n->key || !f->cursor));
 	n->file.path = n->text;
 	n->file.origin = n->origin;
+	n->file.cursor = n->key;
 	state_push(st, &st->in.notes, &n->node);
 }
 

@@ -43,16 +43,13 @@ static void gather_spool(void *arg, struct spool *spool)
 
 /* --- from a running agent --- */
 
-static int gather_files(struct pipeline *p, struct status *s)
+static int take_files(struct pipeline *p, struct status *s, struct tail_file_info *f, size_t n)
 {
-	struct tail_file_info *f;
-	size_t n;
-	int rc = tail_files(p->tail, &f, &n);
+	void *v = mem_realloc(s->files, (s->file_count + n + 1) * sizeof *s->files);
 
-	if (rc < 0)
-		return rc;
-	s->files = mem_array(struct status_file, n ? n : 1);
-	for (size_t i = 0; i < n && s->files; i++) {
+	if (v)
+		s->files = v;
+	for (size_t i = 0; i < n && v; i++) {
 		struct status_file *to = &s->files[s->file_count++];
 		int64_t safe = state_safe(p->state, f[i].file_id);
 
@@ -60,10 +57,23 @@ static int gather_files(struct pipeline *p, struct status *s)
 			safe < 0 ? 0 : safe, "", f[i].waits };
 		memcpy(to->state, f[i].state, sizeof to->state);
 	}
-	for (size_t i = s->file_count; i < n; i++)
+	for (size_t i = 0; i < n && !v; i++)
 		mem_free(f[i].path);
 	mem_free(f);
-	return s->files ? 0 : ERR_NOMEM;
+	return v ? 0 : ERR_NOMEM;
+}
+
+static int gather_files(struct pipeline *p, struct status *s)
+{
+	struct tail_file_info *f;
+	size_t n;
+	int rc = tail_files(p->tail, &f, &n);
+
+	if (rc >= 0)
+		rc = take_files(p, s, f, n);
+	if (rc >= 0)
+		rc = intake_files(p->intake, &f, &n);
+	return rc < 0 ? rc : take_files(p, s, f, n);
 }
 
 static bool any_waiting(const struct status *s)
@@ -90,10 +100,22 @@ static const char *live_state(const struct pipeline *p, const struct status *s)
 	return acking ? "draining" : "spilling";
 }
 
+/* Of text with a line for each; frees it. */
+static void add_reasons(struct status *s, char *lines)
+{
+	for (char *line = lines, *end; line && *line; line = end) {
+		end = line + strcspn(line, "\n");
+		if (*end)
+			*end++ = '\0';
+		add_reason(s, line);
+	}
+	mem_free(lines);
+}
+
 static void gather_reasons(struct pipeline *p, struct status *s)
 {
 	struct buf text;
-	char trouble[480], *from_tail = tail_reasons(p->tail);
+	char trouble[480];
 
 	buf_init(&text, 4096);
 	for (size_t i = 0; i < s->producer.lane_count; i++) {
@@ -113,13 +135,8 @@ static void gather_reasons(struct pipeline *p, struct status *s)
 	}
 	add_reason(s, s->producer.security_note);
 	buf_release(&text);
-	for (char *line = from_tail, *end; line && *line; line = end) {
-		end = line + strcspn(line, "\n");
-		if (*end)
-			*end++ = '\0';
-		add_reason(s, line);
-	}
-	mem_free(from_tail);
+	add_reasons(s, tail_reasons(p->tail));
+	add_reasons(s, intake_reasons(p->intake));
 	if (!books_balanced(&s->books))
 		add_reason(s, "the books do not balance; this is a bug of spillway, please report it");
 	state_trouble(p->state, trouble, sizeof trouble);
@@ -169,6 +186,14 @@ size_t status_input_of(const struct conf *c, const char *path)
 	return SIZE_MAX;
 }
 
+static size_t input_named(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->input_count; i++)
+		if (!strcmp(c->inputs[i].name, name))
+			return i;
+	return SIZE_MAX;
+}
+
 static int gather_known(void *arg, const struct spool_file *f)
 {
 	struct status *s = arg;
@@ -177,7 +202,8 @@ static int gather_known(void *arg, const struct spool_file *f)
 	if (!v)
 		return ERR_NOMEM;
 	s->files = v;
-	v[s->file_count++] = (struct status_file){ mem_strdup(f->path), status_input_of(s->conf, f->path), f->dev, f->inode,
+	v[s->file_count++] = (struct status_file){ mem_strdup(f->path), f->cursor ? input_named(s->conf, f->origin) :
+		status_input_of(s->conf, f->path), f->dev, f->inode,
 		f->size > f->safe ? f->size : f->safe, f->safe, f->safe, "done", false };
 	if (f->size > f->safe)
 		memcpy(v[s->file_count - 1].state, "waiting", 8);

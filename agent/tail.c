@@ -243,7 +243,7 @@ int tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_er
 	t->hooks = &t->conf.hooks;
 	t->pace = default_pace;
 	t->next_file_id = c->next_file_id;
-	t->next_route_id = 1;
+	t->next_route_id = c->next_route_id ? c->next_route_id : 1;
 	t->first_start = c->known_count == 0 && !c->state_lost;
 	init_tables(t);
 	pthread_mutex_init(&t->mu, NULL);

@@ -69,6 +69,11 @@ struct tail_known {
  * matched: a file that was renamed out of the globs is searched from there. */
 const char *tail_state_name(uint8_t state);
 
+/* The records of a range that is no file's, again, in order: put is called for each. 0; what put said; ERR_NOT_FOUND: it is a
+ * file's; ERR_BAD_DATA: nobody has them any more; ERR_UNAVAILABLE, ERR_NOMEM, -errno: not now. */
+typedef int tail_put_fn(void *arg, const struct lane_record *record);
+typedef int tail_reread_fn(void *arg, const struct source_range *s, tail_put_fn *put, void *put_arg);
+
 struct tail_conf {
 	const struct conf *conf;
 	struct producer   *producer;
@@ -76,6 +81,8 @@ struct tail_conf {
 	const struct tail_known *known; size_t known_count;	/* copied */
 	const struct spool_route *routes; size_t route_count;	/* of earlier lives, copied: what tail_rebuild needs */
 	int64_t next_file_id;
+	uint32_t next_route_id;		/* or a greater one, of the routes above */
+	tail_reread_fn *reread; void *reread_arg;	/* NULL: every range is a file's */
 	bool state_lost;			/* the state database was salvaged: files that are not known are read whole */
 	bool    other_boot;		/* `known` is of another boot: device numbers may mean other file systems now, and files
 					 * may have been cut by a power loss */

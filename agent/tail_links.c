@@ -80,10 +80,9 @@ static void clean(char *path)
 /* Replaces the link's name by what it leads to. false: it is no link, or leads nowhere that can be named. */
 static bool next_hop(char *name)
 {
-	char target[PATH_MAX], dir[PATH_MAX];
+	char target[PATH_MAX], dir[PATH_MAX], real[PATH_MAX];
 	ssize_t n = readlink(name, target, sizeof target - 1);
 	size_t len = (size_t)(strrchr(name, '/') - name);
-	char *real;
 
 	if (n <= 0)
 		return false;
@@ -92,14 +91,12 @@ static bool next_hop(char *name)
 		memcpy(dir, name, len);
 		dir[len] = 0;
 		/* ".." means the directory above the real one. */
-		real = len ? realpath(dir, NULL) : NULL;
-		len = real ? strlen(real) : 0;
-		if (len + 1 + (size_t)n < PATH_MAX) {
-			memcpy(name, real ? real : "", len);
-			name[len] = '/';
-			memcpy(name + len + 1, target, (size_t)n + 1);
-		}
-		free(real);
+		len = len && realpath(dir, real) ? strlen(real) : 0;
+		if (len + 1 + (size_t)n >= PATH_MAX)
+			return false;
+		memcpy(name, real, len);
+		name[len] = '/';
+		memcpy(name + len + 1, target, (size_t)n + 1);
 	} else {
 		memcpy(name, target, (size_t)n + 1);
 	}

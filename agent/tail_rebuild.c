@@ -119,12 +119,24 @@ static int lay_from(struct rebuilding *r, const struct source_range *s, const st
 	return rc == 0 && r->prove && !ends_as_it_did(s, f) ? ERR_BAD_DATA : rc;
 }
 
+static int lay_record(void *arg, const struct lane_record *record)
+{
+	struct rebuilding *r = arg;
+
+	return batch_append(r->b, r->m, BUDGET_REFILL, r->now_ms, record->key, record->key_len, record->value,
+			    record->value_len, record->headers, record->header_count, -1);
+}
+
 static int lay_range(struct rebuilding *r, const struct source_range *s)
 {
+	const struct tail_conf *c = &r->t->conf;
 	struct file *f = files_by_id(r->t, s->file_id);
 	struct file other;
-	int rc;
+	int rc = f || !c->reread ? ERR_NOT_FOUND :
+		 c->reread(c->reread_arg, s, lay_record, r);
 
+	if (rc != ERR_NOT_FOUND)
+		return rc;
 	if (!f)
 		f = known_heir(r->t, s->file_id);	/* the checksum will tell */
 	if (f && f->parked && !fds_wake(r->t, f))

@@ -4,6 +4,8 @@
  * Threads: tail. Failure: a file that cannot be found is said loudly, once.
  */
 #include <dirent.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -75,6 +77,28 @@ static bool not_open_yet(const struct tail *t, const struct known *k)
 	return f && f->inode == k->row.inode && f->fd < 0;
 }
 
+/* Where its path, a link, leads now: what a link is turned away from is most often beside what it is turned to. */
+static void search_target(struct tail *t, const struct known *k)
+{
+	char real[PATH_MAX], *slash;
+
+	if (!find_follows(t, k->row.path) || !realpath(k->row.path, real))
+		return;
+	slash = strrchr(real, '/');
+	slash[slash == real] = 0;
+	search_dir(t, k, real, false, &(bool){ false });
+}
+
+/* It is there, and ignore_older keeps it closed. */
+static bool is_ignored(struct tail *t, const struct known *k)
+{
+	size_t input = find_input(t, k->row.path, NULL);
+	struct stat st;
+
+	return input != SIZE_MAX && find_stat(t, k->row.path, input, &st) && st.st_ino == k->row.inode &&
+	       (st.st_dev == k->row.dev || k->other_boot) && find_ignored(t, input, &st);
+}
+
 void known_search(struct tail *t)
 {
 	int64_t id = INT64_MIN;
@@ -90,7 +114,7 @@ void known_search(struct tail *t)
 				 KI("finished", k->row.safe), KI("last_size", k->row.size));
 			continue;
 		}
-		if (not_open_yet(t, k))
+		if (not_open_yet(t, k) || is_ignored(t, k))
 			continue;
 		blind = false;
 		dir = mem_strdup(k->row.path);
@@ -98,6 +122,8 @@ void known_search(struct tail *t)
 		if (slash) {
 			*slash = 0;
 			search_dir(t, k, *dir ? dir : "/", true, &blind);
+			if (!files_by_id(t, id))
+				search_target(t, k);
 		}
 		mem_free(dir);
 		/* Still there: either it was not found, or it was found and did not fit. */

@@ -76,6 +76,7 @@ struct conf_input {
 	struct conf_event_time event_time;
 	char   *listen;			/* syslog: udp:ADDRESS:PORT, tcp:ADDRESS:PORT, unix:/path; else NULL */
 	struct conf_strings units;	/* journald */
+	char   *directory;		/* journald: of its files; NULL: the system's journal */
 	int     line, column;		/* where the input begins, for later messages */
 };
 

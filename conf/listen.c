@@ -32,9 +32,9 @@ static int check_path(const char *path, struct err *ret_err)
 static bool is_port(const char *s)
 {
 	size_t n = strspn(s, "0123456789");
-	long port = n && n <= 5 && !s[n] ? strtol(s, NULL, 10) : 0;
+	long port = n && n <= 5 && !s[n] ? strtol(s, NULL, 10) : -1;
 
-	return port > 0 && port <= 65535;
+	return port >= 0 && port <= 65535;		/* 0: any that is free; `status` shows it */
 }
 
 static int check_address(const char *text, const char *address, struct err *ret_err)
@@ -48,7 +48,7 @@ static int check_address(const char *text, const char *address, struct err *ret_
 		return err_set(ret_err, ERR_CONFIG, "\"listen\": \"%.120s\" has no port (did you mean \"%.120s:514\"?)", text,
 			       text);
 	if (!is_port(colon + 1))
-		return err_set(ret_err, ERR_CONFIG, "\"listen\": a port is a number from 1 to 65535, not \"%.40s\"", colon + 1);
+		return err_set(ret_err, ERR_CONFIG, "\"listen\": a port is a number from 0 to 65535, not \"%.40s\"", colon + 1);
 	if (!n)
 		return err_set(ret_err, ERR_CONFIG, "\"listen\": \"%.120s\" has no address; 0.0.0.0 and [::] are all of this "
 			       "machine", text);
