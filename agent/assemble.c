@@ -9,7 +9,7 @@
  * A call of assembly_next gives one message; what is left to do with the same line is found out anew by the next, from the state.
  *
  * Memory: what is open (joined, max_bytes), one line, spans. A message of one line is not copied unless it stays open.
- * See tests/unit/test_assemble.c, which has all of it once more, naively.
+ * See tests/unit/test_assemble_random.c, which has all of it once more, naively.
  */
 #include "agent/assemble.h"
 
@@ -17,6 +17,7 @@
 
 #include "agent/assemble_int.h"
 #include "agent/base/mem.h"
+#include "agent/base/pattern.h"
 
 #define ROOM_MAX ((size_t)1 << 31)
 #define SPANS_FIRST 8
@@ -161,8 +162,8 @@ static int group_take(struct assembly *a, struct message *ret)
 	struct entry *e = &a->entry;
 	struct stream *s = &a->streams[e->stream];
 	struct opened *g = &s->group;
-	enum multiline_is is;
 	unsigned state;
+	int is;
 
 	if (!r->multiline)
 		return give_entry(e, ret);
@@ -170,6 +171,10 @@ static int group_take(struct assembly *a, struct message *ret)
 	if (g->active && g->value.len + 1 + e->len > multiline_bytes(r->multiline))
 		return give_group(a, s, ret);
 	is = multiline_line(r->multiline, a->room, &state, e->value, e->len);
+	if (is < 0) {
+		a->failed = true;
+		return 0;
+	}
 	if (g->active && is == MULTILINE_OTHER)
 		return give_group(a, s, ret);
 	if (!g->active) {
@@ -396,7 +401,7 @@ struct assembly *assembly_new(void)
 		buf_init(&a->streams[i].chain.value, ROOM_MAX);
 		buf_init(&a->streams[i].group.value, ROOM_MAX);
 	}
-	a->room = multiline_room_new();
+	a->room = pattern_room_new();
 	if (!a->room) {
 		assembly_free(a);
 		return NULL;
@@ -418,7 +423,7 @@ void assembly_free(struct assembly *a)
 		mem_free(s->lost.v);
 	}
 	mem_free(a->lost.v);
-	multiline_room_free(a->room);
+	pattern_room_free(a->room);
 	converter_release(&a->converter);
 	buf_release(&a->json);
 	buf_release(&a->text);

@@ -86,7 +86,7 @@ struct assembly {
 	bool failed;			/* out of memory, until the next stretch */
 
 	struct converter converter;
-	struct multiline_room *room;
+	struct pattern_room *room;
 	struct buf text, json;
 };
 

@@ -4,27 +4,18 @@
  * FRESH is the state before a group. A preset's rows that no other text looks like also begin one: what is left of a trace that
  * reached max_lines stays together.
  *
- * Why limits and not trust: patterns come from users, and lines from whoever can write a log. Steps are bounded per line and
- * fewer the longer the line, as an unanchored pattern begins anew at each byte; steps within a repeated class are not counted
- * by PCRE2, so the line is cut for it too.
+ * Patterns come from users, and lines from whoever can write a log: what bounds their steps is in agent/base/pattern.h. Out of
+ * steps is no match, the same each time; out of memory is no verdict, so it is an error.
  */
-#define PCRE2_CODE_UNIT_WIDTH 8
-
 #include "agent/multiline.h"
 
 #include <jansson.h>
-#include <pcre2.h>
 #include <string.h>
 
 #include "agent/base/mem.h"
+#include "agent/base/pattern.h"
 
 #define ROWS_MAX 24
-#define STEPS_TOTAL 50000000u
-#define STEPS_MIN 3000u
-#define STEPS_MAX 1000000u
-#define STACK_MIN 32768
-#define STACK_MAX 524288
-
 #define IN(state) (1u << (state))
 enum { FRESH = 0, NEW = 30, END = 31 };		/* states that follow: it begins another group, it is the last line */
 
@@ -48,7 +39,8 @@ static const struct row java[] = {
 
 static const struct row dotnet[] = {
 	{ IN(FRESH) | ANY_TRACE | IN(INNER), EXCEPTION, "^\\s*---> " },
-	{ IN(FRESH) | ANY_TRACE | IN(INNER), FRAMES, "^\\s*--- End of (?:inner exception stack trace|stack trace from previous location)" },
+	{ IN(FRESH) | ANY_TRACE | IN(INNER), FRAMES,
+	  "^\\s*--- End of (?:inner exception stack trace|stack trace from previous location)" },
 	{ ANY_TRACE, INNER, "<---\\s*$" },
 	{ IN(FRESH) | ANY_TRACE, FRAMES, "^\\s+at \\S.*[(\\])]" },
 	{ IN(EXCEPTION) | IN(INNER), INNER, "^\\s*$" },
@@ -77,7 +69,8 @@ static const struct row go[] = {
 	{ IN(FRESH) | GO_ANY, GO_FRAMES, "^goroutine \\d+ .*\\[.*\\]:\\s*$" },
 	{ IN(FRESH) | GO_ANY, GO_FRAMES, "^runtime stack:\\s*$" },
 	{ IN(FRESH) | GO_ANY, GO_FRAMES, "^created by \\S+" },
-	{ IN(GO_PANIC) | IN(GO_GAP), GO_PANIC, "^(?:\\[signal |PC=0x|r\\w{1,6}\\s+0x[0-9a-f]+|[cfg]s\\s+0x[0-9a-f]+|fatal error: |panic: )" },
+	{ IN(GO_PANIC) | IN(GO_GAP), GO_PANIC,
+	  "^(?:\\[signal |PC=0x|r\\w{1,6}\\s+0x[0-9a-f]+|[cfg]s\\s+0x[0-9a-f]+|fatal error: |panic: )" },
 	{ IN(GO_FRAMES), GO_FRAMES, "^(?:panic|[^\\s()]+\\.\\S*)\\(.*\\)\\s*$" },
 	{ IN(GO_FRAMES), GO_FRAMES, "^(?:\\.\\.\\.|\\[originating from )" },
 	{ GO_ANY, GO_GAP, "^\\s*$" },
@@ -107,7 +100,7 @@ static const struct { const char *name; const struct row *rows; size_t n; } pres
 	{ "dotnet", dotnet, sizeof dotnet / sizeof dotnet[0] },
 };
 
-struct step { unsigned from, to; pcre2_code *code; };	/* code NULL: any line */
+struct step { unsigned from, to; struct pattern *pattern; };	/* pattern NULL: any line */
 
 struct multiline {
 	struct step steps[ROWS_MAX];
@@ -116,45 +109,18 @@ struct multiline {
 	size_t bytes;
 };
 
-struct multiline_room {
-	pcre2_match_data *match;
-	pcre2_match_context *context;
-	pcre2_jit_stack *stack;
-};
-
 /* --- made of a spec --- */
-
-static bool is_ascii(const char *s)
-{
-	while (*s && !((unsigned char)*s & 0x80))
-		s++;
-	return !*s;
-}
-
-/* Bytes unless the pattern has a character that is several: looking at each line whether it is UTF-8 takes its time. */
-static int compile(const char *key, const char *pattern, pcre2_code **ret, struct err *ret_err)
-{
-	uint32_t options = is_ascii(pattern) ? 0 : PCRE2_UTF | PCRE2_MATCH_INVALID_UTF;
-	PCRE2_UCHAR why[120] = "";
-	PCRE2_SIZE offset;
-	int code;
-
-	*ret = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, options | PCRE2_DOLLAR_ENDONLY, &code, &offset, NULL);
-	if (!*ret) {
-		pcre2_get_error_message(code, why, sizeof why);
-		return err_set(ret_err, ERR_CONFIG, "multiline: %s: %s at character %zu", key, (char *)why, (size_t)offset + 1);
-	}
-	/* Without a JIT it is slower, not wrong. */
-	code = pcre2_jit_compile(*ret, PCRE2_JIT_COMPLETE);
-	return code == PCRE2_ERROR_NOMEMORY ? err_set(ret_err, ERR_NOMEM, "out of memory") : 0;
-}
 
 static int add(struct multiline *m, unsigned from, unsigned to, const char *key, const char *pattern, struct err *ret_err)
 {
 	struct step *s = &m->steps[m->count++];
+	int rc;
 
 	*s = (struct step){ .from = from, .to = to };
-	return pattern ? compile(key, pattern, &s->code, ret_err) : 0;
+	rc = pattern ? pattern_new(pattern, &s->pattern, ret_err) : 0;
+	if (rc == ERR_CONFIG)
+		err_prefix(ret_err, "multiline: %s: ", key);
+	return rc;
 }
 
 enum { OPEN = 1 };
@@ -230,75 +196,41 @@ int multiline_new(const void *spec, struct multiline **ret, struct err *ret_err)
 void multiline_free(struct multiline *m)
 {
 	for (size_t i = 0; m && i < m->count; i++)
-		pcre2_code_free(m->steps[i].code);
+		pattern_free(m->steps[i].pattern);
 	mem_free(m);
 }
 
 uint32_t multiline_lines(const struct multiline *m) { return m->lines; }
 size_t multiline_bytes(const struct multiline *m) { return m->bytes; }
 
-/* --- a thread's --- */
+/* --- lines --- */
 
-struct multiline_room *multiline_room_new(void)
+/* 1, 0, ERR_NOMEM. */
+static int matches(const struct step *s, struct pattern_room *room, const void *p, size_t n)
 {
-	struct multiline_room *room = mem_new(struct multiline_room);
+	int rc = s->pattern ? pattern_find(s->pattern, room, p, n, NULL, NULL, NULL) : 1;
 
-	if (!room)
-		return NULL;
-	room->match = pcre2_match_data_create(1, NULL);
-	room->context = pcre2_match_context_create(NULL);
-	room->stack = pcre2_jit_stack_create(STACK_MIN, STACK_MAX, NULL);
-	if (!room->match || !room->context || !room->stack) {
-		multiline_room_free(room);
-		return NULL;
+	return rc == ERR_BAD_DATA ? 0 : rc;
+}
+
+int multiline_line(const struct multiline *m, struct pattern_room *room, unsigned *state, const void *p, size_t n)
+{
+	bool fresh = *state == FRESH;
+	unsigned to = NEW;
+	int rc = 0;
+
+	/* The first row of the state that matches. */
+	for (size_t i = 0; i < m->count && rc == 0; i++) {
+		if (m->steps[i].from & IN(*state))
+			rc = matches(&m->steps[i], room, p, n);
+		to = rc > 0 ? m->steps[i].to : NEW;
 	}
-	pcre2_jit_stack_assign(room->context, NULL, room->stack);
-	return room;
-}
-
-void multiline_room_free(struct multiline_room *room)
-{
-	if (!room)
-		return;
-	pcre2_jit_stack_free(room->stack);
-	pcre2_match_context_free(room->context);
-	pcre2_match_data_free(room->match);
-	mem_free(room);
-}
-
-static bool matches(const struct step *s, struct multiline_room *room, const void *p, size_t n, bool cut)
-{
-	return !s->code || pcre2_match(s->code, p, n, 0, cut ? PCRE2_NOTEOL : 0, room->match, room->context) >= 0;
-}
-
-static void set_limit(struct multiline_room *room, size_t n)
-{
-	size_t steps = STEPS_TOTAL / (n + 1);
-
-	pcre2_set_match_limit(room->context, steps > STEPS_MAX ? STEPS_MAX : (uint32_t)(steps < STEPS_MIN ? STEPS_MIN : steps));
-}
-
-/* The first row of a state that matches. */
-static const struct step *find(const struct multiline *m, struct multiline_room *room, unsigned state, const void *p, size_t n, bool cut)
-{
-	for (size_t i = 0; i < m->count; i++)
-		if ((m->steps[i].from & IN(state)) && matches(&m->steps[i], room, p, n, cut))
-			return &m->steps[i];
-	return NULL;
-}
-
-enum multiline_is multiline_line(const struct multiline *m, struct multiline_room *room, unsigned *state, const void *p, size_t n)
-{
-	bool cut = n > MULTILINE_SEEN, fresh = *state == FRESH;
-	const struct step *s;
-
-	n = cut ? MULTILINE_SEEN : n;
-	set_limit(room, n);
-	s = find(m, room, *state, p, n, cut);
-	if (!s || s->to == NEW)
+	if (rc < 0)
+		return rc;
+	if (to == NEW)
 		return fresh ? MULTILINE_ALONE : MULTILINE_OTHER;
-	if (s->to == END)
+	if (to == END)
 		return fresh ? MULTILINE_ALONE : MULTILINE_LAST;
-	*state = s->to;
+	*state = to;
 	return fresh ? MULTILINE_FIRST : MULTILINE_MORE;
 }

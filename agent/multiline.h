@@ -7,8 +7,8 @@
  *	Given start or end without continue, all lines belong to a group until the next start or the end. A line that may neither
  *	begin a group nor goes on with one is a message of its own. Where several match: start, then end, then continue.
  * Presets:	stack traces of a language, with their causes. Lines that are no part of one are messages of their own, at once.
- * Patterns see the first MULTILINE_SEEN bytes of a line. One that takes too many steps does not match.
- * Threads: a multiline is read-only once made; a room is one thread's.
+ * A pattern that takes too many steps (agent/base/pattern.h) does not match.
+ * Threads: a multiline is read-only once made.
  */
 #ifndef SPILLWAY_MULTILINE_H
 #define SPILLWAY_MULTILINE_H
@@ -19,12 +19,11 @@
 
 #include "agent/base/err.h"
 
-#define MULTILINE_SEEN 16384
 #define MULTILINE_LINES 500
 #define MULTILINE_BYTES 524288
 
 struct multiline;
-struct multiline_room;
+struct pattern_room;
 
 /* What a line is without a group (state 0), or to the group before it (what it left in *state). */
 enum multiline_is {
@@ -41,9 +40,7 @@ void multiline_free(struct multiline *m);
 uint32_t multiline_lines(const struct multiline *m);
 size_t   multiline_bytes(const struct multiline *m);
 
-struct multiline_room *multiline_room_new(void);	/* NULL: out of memory */
-void multiline_room_free(struct multiline_room *room);
-
-enum multiline_is multiline_line(const struct multiline *m, struct multiline_room *room, unsigned *state, const void *p, size_t n);
+/* enum multiline_is, or ERR_NOMEM. */
+int multiline_line(const struct multiline *m, struct pattern_room *room, unsigned *state, const void *p, size_t n);
 
 #endif

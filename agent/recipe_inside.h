@@ -14,6 +14,7 @@ struct recipe_header { char *name, *value; };	/* value: a template */
 
 struct recipe {
 	struct assemble_rules *rules;		/* NULL: none */
+	int64_t max_line;			/* theirs; 0: not given */
 	int64_t timeout_ms;			/* -1: none */
 	struct filter filter;
 	char *topic;				/* a template; NULL: the route's */

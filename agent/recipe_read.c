@@ -38,16 +38,26 @@ static int read_template(const json_t *v, char **ret, struct err *ret_err)
 	return rc == 0 ? template_check(*ret, false, ret_err) : rc;
 }
 
-static int read_read(struct recipe *r, const json_t *v, struct err *ret_err)
-{
-	(void)r;
-	return json_is_object(v) ? 0 : other_version(ret_err);
-}
-
 static int read_max_line(struct recipe *r, const json_t *v, struct err *ret_err)
 {
-	(void)r;
-	return json_is_integer(v) && json_integer_value(v) > 0 ? 0 : other_version(ret_err);
+	r->max_line = json_integer_value(v);
+	return json_is_integer(v) && r->max_line > 0 ? 0 : other_version(ret_err);
+}
+
+/* Behind max_line. */
+static int read_read(struct recipe *r, const json_t *v, struct err *ret_err)
+{
+	struct buf text;
+	int rc;
+
+	if (!json_is_object(v) || !r->max_line)
+		return other_version(ret_err);
+	buf_init(&text, SPEC_MAX);
+	rc = json_put_value(&text, v, DUMP);
+	if (rc == 0)
+		rc = assemble_rules_new(text.data, r->max_line, &r->rules, ret_err);
+	buf_release(&text);
+	return rc;
 }
 
 static int read_timeout(struct recipe *r, const json_t *v, struct err *ret_err)
@@ -166,6 +176,8 @@ static int read_chain(struct recipe *r, const json_t *array, struct err *ret_err
 	struct buf text;
 	int rc;
 
+	if (!json_is_array(array))
+		return other_version(ret_err);
 	buf_init(&text, SPEC_MAX);
 	rc = json_put_value(&text, array, DUMP);
 	if (rc == 0 && (rc = intercept_new(text.data, &r->chain, &e)) < 0)
@@ -184,7 +196,7 @@ static int read_value(struct recipe *r, const json_t *v, struct err *ret_err)
 }
 
 static const struct { const char *name; int (*read)(struct recipe *r, const json_t *v, struct err *ret_err); } members[] = {
-	{ "read", read_read }, { "max_line", read_max_line }, { "read_timeout_ms", read_timeout }, { "include", read_include },
+	{ "max_line", read_max_line }, { "read", read_read }, { "read_timeout_ms", read_timeout }, { "include", read_include },
 	{ "exclude", read_exclude }, { "topic", read_topic }, { "topics_allowed", read_topics_allowed }, { "key", read_key },
 	{ "key_serializer", read_key_serializer }, { "headers", read_headers }, { "envelope", read_envelope },
 	{ "host", read_host }, { "event_time", read_event_time }, { "interceptors", read_chain }, { "value", read_value },
@@ -268,6 +280,7 @@ void recipe_free(struct recipe *r)
 {
 	if (!r)
 		return;
+	assemble_rules_free(r->rules);
 	filter_release(&r->filter);
 	glob_strings_release(&r->topics_allowed);
 	for (size_t i = 0; i < r->header_count; i++) {

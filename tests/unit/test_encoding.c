@@ -56,7 +56,8 @@ static void an_encoding_that_nobody_knows_is_refused_with_words(void **state)
 	assert_int_equal(encoding_init(&e, "utf-17", &err), ERR_CONFIG);
 	assert_non_null(strstr(err.text, "utf-17"));
 	assert_int_equal(encoding_init(&e, "ascii//translit", &err), ERR_CONFIG);
-	assert_int_equal(encoding_init(&e, "an-encoding-whose-name-is-longer-than-any-name-of-an-encoding-that-there-is", &err), ERR_CONFIG);
+	assert_int_equal(encoding_init(&e,
+			 "an-encoding-whose-name-is-longer-than-any-name-of-an-encoding-that-there-is", &err), ERR_CONFIG);
 }
 
 static void a_byte_order_mark_says_which_of_a_family_it_is(void **state)

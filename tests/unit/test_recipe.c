@@ -121,6 +121,26 @@ static void how_bytes_become_messages_is_in_the_spec(void **state)
 	assert_spec_of(*state, &in, "{\"max_line\":1000,\"read\":{\"multiline\":{\"preset\":\"java\"}}}");
 }
 
+static void the_rules_are_those_of_the_spec(void **state)
+{
+	struct recipe *r;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(recipe_new("{\"max_line\":9,\"read\":{\"format\":\"cri\",\"multiline\":{\"preset\":\"java\"}},"
+				    "\"read_timeout_ms\":7}", &r, &e), 0);
+	assert_true(assemble_groups(recipe_rules(r)) && assemble_streams(recipe_rules(r)));
+	assert_int_equal(recipe_timeout_ms(r), 7);
+	recipe_free(r);
+	assert_int_equal(recipe_new("{\"value\":\"json\"}", &r, &e), 0);
+	assert_null(recipe_rules(r));
+	assert_int_equal(recipe_timeout_ms(r), -1);
+	recipe_free(r);
+	assert_null(recipe_rules(NULL));
+	assert_int_equal(recipe_new("{\"max_line\":9,\"read\":{\"encoding\":\"no-such\"}}", &r, &e), ERR_CONFIG);
+	assert_int_equal(recipe_new("{\"read\":{\"format\":\"cri\"}}", &r, &e), ERR_CONFIG);
+}
+
 static void a_byte_order_mark_changes_the_encoding_alone(void **state)
 {
 	struct buf spec;
@@ -169,6 +189,7 @@ static void short_memory_makes_no_other_spec(void **state)
 	char *include[] = { text("a") }, *topics[] = { text("{a,b}") }, *names[] = { text("h") }, *values[] = { text("%{file}") };
 	const struct conf_input in = {
 		.name = text("i"), .topic = text("%{field.a}"), .topics_allowed = { topics, 1 }, .key = text("%{offset}"),
+		.max_line = 1000, .multiline = { .set = true, .start = text("^a") },
 		.include_lines = { include, 1 }, .headers = { names, values, 1 }, .value = CONF_VALUE_JSON,
 		.event_time = { .pattern = text("a"), .format = text("unix") },
 	};
@@ -192,7 +213,7 @@ static void short_memory_makes_no_other_spec(void **state)
 static void a_spec_of_another_version_is_refused(void **state)
 {
 	static const char *const wrong[] = { "{", "[]", "{\"x\":1}", "{\"value\":1}", "{\"value\":\"avro\"}",
-					     "{\"interceptors\":{}}",
+					     "{\"interceptors\":{}}", "{\"interceptors\":\"a\"}",
 					     "{\"value\":\"json\",\"more\":true}", "{\"interceptors\":[{\"later\":{}}]}",
 					     "{\"envelope\":false}", "{\"include\":\"a\"}", "{\"include\":[1]}",
 					     "{\"include\":[\"(\"]}",
@@ -223,6 +244,7 @@ static const struct CMUnitTest tests[] = {
 	T(what_is_the_same_for_all_lines_of_a_file_is_the_routes),
 	T(what_records_have_of_their_own_is_in_the_spec),
 	T(how_bytes_become_messages_is_in_the_spec),
+	T(the_rules_are_those_of_the_spec),
 	T(a_byte_order_mark_changes_the_encoding_alone),
 	T(what_is_wrong_with_an_input_is_said_at_the_start),
 	T(short_memory_makes_no_other_spec),
