@@ -127,8 +127,9 @@ int file_open(struct file *f)
 bool file_is_at(const struct file *f, const char *path)
 {
 	struct stat st;
+	int rc = f->follow ? stat(path, &st) : lstat(path, &st);
 
-	return (f->follow ? stat : lstat)(path, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->inode;
+	return rc == 0 && st.st_dev == f->dev && st.st_ino == f->inode;
 }
 
 void file_close(struct file *f)

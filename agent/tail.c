@@ -79,7 +79,9 @@ static void on_slow(struct loop_timer *timer)
 {
 	struct tail *t = container_of(timer, struct tail, slow);
 
-	find_walk(t);
+	/* Where network file systems answer, the walk is made then. */
+	if (!gates_ask(t))
+		find_walk(t);
 	wait_for_watch(t);
 	arm_slow(t);
 }
@@ -129,6 +131,8 @@ static void on_wake(void *arg)
 	calls_answer(t);
 	answer_rebuilds(t);
 	unread_answer(t);
+	if (gates_answered(t))
+		find_walk(t);
 	if (atomic_exchange(&t->nudged, false))
 		read_retry(t, true);
 }
@@ -155,6 +159,7 @@ static void *run(void *arg)
 	int rc;
 
 	t->first_walk = true;
+	gates_wait(t);
 	find_walk(t);
 	known_search(t);
 	packed_settle(t, false);
@@ -194,6 +199,8 @@ static int expand_inputs(struct tail *t, struct err *ret_err)
 			rc = glob_expand(in->conf->paths.v[j], t->cwd, &in->paths);
 		for (size_t j = 0; j < in->conf->exclude.n && rc == 0; j++)
 			rc = glob_expand_exclude(in->conf->exclude.v[j], t->cwd, &in->exclude);
+		for (size_t j = 0; j < in->paths.n && rc == 0 && !t->conf.once; j++)
+			gates_add(t, in->paths.v[j]);
 		if (rc < 0)
 			return err_set(ret_err, rc, "input %s: %s", in->conf->name,
 				       rc == ERR_NOMEM ? "out of memory" : "a pattern is too long or has too many alternatives");
@@ -219,7 +226,7 @@ static int load_known(struct tail *t, const struct tail_conf *c, struct err *ret
 static void init_tables(struct tail *t)
 {
 	struct list *lists[] = { &t->files, &t->away, &t->ready, &t->dests, &t->known, &t->looks, &t->calls, &t->notes,
-				 &t->live, &t->packed, &t->put_off, &t->copies };
+				 &t->live, &t->packed, &t->put_off, &t->copies, &t->gates };
 	struct map *maps[] = { &t->by_path, &t->by_home, &t->by_inode, &t->by_id, &t->known_by_inode, &t->routes_by_id,
 			       &t->routes_by_text, &t->dests_by_name, &t->looks_by_path, &t->recipes,
 			       &t->hops };
@@ -295,7 +302,7 @@ static void put_all(struct tail *t)
 	list_each(it, &t->files) {
 		struct file *f = list_entry(it, struct file, node);
 
-		if (f->fd < 0 || fstat(f->fd, &st) < 0)
+		if (f->fd < 0 || (f->remote && !gates_pass(t, f->path)) || fstat(f->fd, &st) < 0)
 			continue;
 		file_changed(f, &st, clock_mono_ms());
 		files_put(t, f, 0);
@@ -328,6 +335,7 @@ void tail_close(struct tail *t)
 	find_release(t);
 	links_clear(t);
 	notes_release(t);
+	gates_release(t);
 	known_release(t);
 	packed_release(t);
 	route_release(t);

@@ -110,7 +110,8 @@ static bool park_one(struct tail *t, bool (*may)(const struct tail *t, const str
 		if (!scan--)
 			return false;
 		/* Its name must lead to it, or nothing ever will. */
-		if (!may(t, f) || files_by_path(t, f->path) != f || !file_is_at(f, f->path))
+		if (!may(t, f) || files_by_path(t, f->path) != f ||
+		    (f->remote && !gates_pass(t, f->path)) || !file_is_at(f, f->path))
 			continue;
 		park(t, f);
 		return true;
@@ -141,6 +142,8 @@ bool fds_wake(struct tail *t, struct file *f)
 {
 	int rc;
 
+	if (f->remote && !gates_pass(t, f->path))
+		return false;
 	if (f->fd >= 0) {
 		list_remove(&f->used);
 		list_push_back(&t->used, &f->used);

@@ -443,6 +443,8 @@ void files_away(struct tail *t)
 	list_each_safe(it, &t->away) {
 		struct file *f = list_entry(it, struct file, away);
 
+		if (f->remote && !gates_pass(t, f->path))
+			continue;
 		if (f->parked && !file_is_at(f, f->path))
 			files_detach(t, f);
 		else if (fds_wake(t, f) && (!f->unpack || f->end >= 0))

@@ -364,12 +364,18 @@ static void walk_inputs(struct tail *t)
 	watch_begin(t->watch);
 	links_clear(t);
 	t->polling = false;
-	for (size_t i = 0; i < t->conf.conf->input_count; i++)
-		t->inputs[i].matched = t->inputs[i].links = 0;
 	for (size_t i = 0; i < t->conf.conf->input_count; i++) {
-		t->walking = &t->inputs[i];
-		for (size_t j = 0; j < t->inputs[i].paths.n; j++)
-			glob_walk(t->inputs[i].paths.v[j], &v);
+		struct tail_input *in = &t->inputs[i];
+		bool pass[2] = { false, false };
+
+		for (size_t j = 0; j < in->paths.n; j++)
+			pass[gates_pass(t, in->paths.v[j])] = true;
+		if (!pass[false])
+			in->matched = in->links = 0;
+		t->walking = in;
+		for (size_t j = 0; j < in->paths.n; j++)
+			if (gates_pass(t, in->paths.v[j]))
+				glob_walk(in->paths.v[j], &v);
 	}
 	t->walking = NULL;
 	watch_end(t->watch);
@@ -396,12 +402,13 @@ void find_walk(struct tail *t)
 	list_each_safe(it, &t->files) {
 		struct file *f = list_entry(it, struct file, node);
 
-		if (f->round != t->round && files_by_path(t, f->path) == f)
+		if (f->round != t->round && files_by_path(t, f->path) == f && gates_pass(t, f->path))
 			look(t, f->path, NULL);
 	}
 	if (!t->first_walk)
 		packed_settle(t, true);
 	say_links(t);
+	gates_say(t);
 	notes_end(t);
 	say_limit(t);
 	known_expire(t);

@@ -9,6 +9,7 @@
  *	tail_links.c	 where links lead that are followed
  *	tail_notes.c	 what is wrong with names
  *	tail_fds.c	 which files are open, when there are more than descriptors
+ *	tail_gates.c	 whether network file systems answer
  *	tail_remote.c	 files on network file systems
  *	tail_search.c	 files of an earlier life that are not at their path
  *	tail_cut.c	 files that a power loss shortened
@@ -118,6 +119,7 @@ struct tail {
 	unsigned live_run;		/* turns of those since the last one of the others */
 	struct list used;		/* open files, the least recently used first */
 	size_t open_count, max_open;
+	struct list gates;		/* directories of patterns */
 	struct map hops;		/* names that matched links lead over */
 	const struct tail_input *walking;	/* within a walk */
 	bool polling;			/* some directory is looked at instead of watched */
@@ -190,6 +192,17 @@ void fds_close(struct tail *t, struct file *f);
 bool fds_wake(struct tail *t, struct file *f);
 struct file *fds_by_id(struct tail *t, int64_t id);	/* files_by_id, and awake if that can be */
 void fds_gone(struct tail *t, struct file *f);		/* parked, and nowhere: follows it no longer, and frees it */
+
+/* --- tail_gates.c --- */
+void gates_add(struct tail *t, const char *pattern);
+/* Whether what is below this path may be touched now; if not, it is asked for, and a walk follows when that is answered. */
+bool gates_pass(const struct tail *t, const char *path);
+bool gates_pass_soon(const struct tail *t, const char *path);	/* waits for some milliseconds */
+bool gates_ask(struct tail *t);		/* whether there are some and all will answer soon, as far as is known */
+bool gates_answered(struct tail *t);	/* whether one has: a walk may go there now */
+void gates_wait(struct tail *t);	/* before the first walk */
+void gates_say(struct tail *t);		/* within a walk */
+void gates_release(struct tail *t);
 
 /* --- tail_remote.c --- */
 void remote_stale(struct tail *t, struct file *f);	/* ESTALE */

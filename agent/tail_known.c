@@ -313,6 +313,8 @@ int known_open(const struct tail *t, int64_t id, struct file *ret)
 
 	if (!k || !k->match)
 		return rc;
+	if (!gates_pass_soon(t, k->row.path))
+		return ERR_UNAVAILABLE;
 	*ret = (struct file){ .fd = -1, .id = id, .path = (char *)k->row.path, .dev = k->row.dev, .inode = k->row.inode,
 			      .follow = find_follows(t, k->row.path), .unpacks = packed_unpacks(t, k->row.path) };
 	if (k->other_boot && (ret->follow ? stat : lstat)(ret->path, &st) == 0)
@@ -329,9 +331,10 @@ int known_open(const struct tail *t, int64_t id, struct file *ret)
 
 bool known_unread(const struct tail *t, const struct stat *st)
 {
-	const struct known *k = map_get(&t->known_by_inode, &(uint64_t){ st->st_ino }, sizeof(uint64_t));
+	const uint64_t inode = st->st_ino;
+	const struct known *k;
 
-	for (; k; k = k->same_inode)
+	for (k = map_get(&t->known_by_inode, &inode, sizeof inode); k; k = k->same_inode)
 		if (k->match && (k->row.dev == st->st_dev || k->other_boot) && k->row.safe != st->st_size)
 			return true;
 	return false;

@@ -413,8 +413,10 @@ static void take_turn(struct tail *t, struct file *f)
 		list_push_back(&d->waiting, &f->turn);
 		return;
 	}
-	if (!fds_wake(t, f))
+	if (!fds_wake(t, f)) {
+		f->at_end = false;		/* the next walk tries again */
 		return;
+	}
 	f->started = true;
 	end = turn(t, f);
 	if (!d->dry)

@@ -139,7 +139,7 @@ static int lay_range(struct rebuilding *r, const struct source_range *s)
 		return rc;
 	if (!f)
 		f = known_heir(r->t, s->file_id);	/* the checksum will tell */
-	if (f && f->parked && !fds_wake(r->t, f))
+	if (f && ((f->remote && !gates_pass_soon(r->t, f->path)) || (f->parked && !fds_wake(r->t, f))))
 		return ERR_UNAVAILABLE;
 	if (f)
 		return lay_from(r, s, f);

@@ -114,7 +114,7 @@ void known_search(struct tail *t)
 				 KI("finished", k->row.safe), KI("last_size", k->row.size));
 			continue;
 		}
-		if (not_open_yet(t, k) || is_ignored(t, k))
+		if (!gates_pass(t, k->row.path) || not_open_yet(t, k) || is_ignored(t, k))
 			continue;
 		blind = false;
 		dir = mem_strdup(k->row.path);

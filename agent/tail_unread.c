@@ -60,7 +60,7 @@ static void go_back(struct tail *t, struct file *f, int64_t to)
 	f->offset = to;
 	f->scanned = 0;
 	f->at_end = f->flush = f->blocked = f->done = false;
-	if (identity_read_marker(f, to, &f->mark) < 0)
+	if ((f->remote && !gates_pass_soon(t, f->path)) || identity_read_marker(f, to, &f->mark) < 0)
 		f->mark = 0;
 	t->window.file_id = 0;
 	atomic_store(&t->all_read, false);
@@ -71,7 +71,7 @@ static void unread_range(struct tail *t, const struct batch *b, const struct sou
 {
 	struct file *f = fds_by_id(t, r->file_id);
 
-	if (!f || f->fd < 0) {
+	if (!f || !file_followed(f)) {
 		lost(t, b, r);
 		return;
 	}

@@ -125,3 +125,30 @@ def without_inotify_watches_files_are_polled_and_it_is_said(t):
     agent.stop()
     assert agent.log_text().count("inotify limit reached") == 1, agent.log_text()
     t.expect_all(kafka, topic)
+
+
+@scenario()
+def a_network_file_system_that_hangs_holds_up_no_local_file(t):
+    """The server answers nothing any more: local lines arrive, rotations are followed, `status` answers and says so; when the server is
+    back its files go on where they were. Then it hangs again, and the agent ends all the same."""
+    kafka, topic, net, remote, agent = prepared(t)
+    local = t.writer("local")
+    local.write(200)
+    remote.write(500)
+    agent.start()
+    agent.until_acked(700)
+    net.behave("hang")
+    time.sleep(3)                       # longer than between two questions
+    remote.write(500)
+    for _ in range(3):
+        local.write(300)
+        local.rotate()
+    agent.until_acked(1600, 20)
+    agent.until(lambda s: any("does not answer" in r for r in s["reasons"]), 20, "it is a reason")
+    net.behave("")
+    agent.until_acked(2100, 30)
+    agent.until(lambda s: not any("does not answer" in r for r in s["reasons"]), 20, "it is none any more")
+    net.behave("hang")
+    time.sleep(3)
+    agent.stop(30)
+    t.expect_all(kafka, topic)

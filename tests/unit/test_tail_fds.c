@@ -173,6 +173,34 @@ static void a_closed_file_that_was_rewritten_is_read_from_its_beginning(void **s
 	expect(f, "<a1><b1><anew1><anew2>");
 }
 
+/* Only its beginning tells: before the position is what was there. */
+static void a_closed_file_with_another_beginning_is_another_one(void **state)
+{
+	struct fixture *f = *state;
+	char old[128], new[128], want[512];
+	int fd;
+
+	snprintf(old, sizeof old, "old%080d", 7);
+	snprintf(new, sizeof new, "new%080d", 7);
+	append(f, "a.log", old);
+	append(f, "a.log", "\n");
+	start_with(f, 1);
+	snprintf(want, sizeof want, "<%s>", old);
+	expect(f, want);
+	append(f, "b.log", "b1\n");
+	snprintf(want, sizeof want, "<%s><b1>", old);
+	expect(f, want);
+	expect_parked(f, "a.log");
+	pause_thread(f);
+	fd = open(at(f, "a.log"), O_WRONLY | O_TRUNC);
+	put(fd, new);
+	put(fd, "\nmore\n");
+	close(fd);
+	resume_thread(f);
+	snprintf(want, sizeof want, "<%s><b1><%s><more>", old, new);
+	expect(f, want);
+}
+
 static bool lost_one(struct producer *p, void *arg)
 {
 	(void)arg;
@@ -264,6 +292,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_closed_file_that_is_rotated_is_read_before_its_successor),
 	TEST(a_closed_file_that_was_rotated_unseen_is_found_in_its_directory),
 	TEST(a_closed_file_that_was_rewritten_is_read_from_its_beginning),
+	TEST(a_closed_file_with_another_beginning_is_another_one),
 	TEST(a_finished_file_that_is_deleted_while_closed_is_no_loss),
 	TEST(what_is_known_unread_of_a_file_that_vanishes_while_closed_is_entered_in_the_losses),
 	TEST(a_batch_of_a_closed_file_is_built_again),

@@ -84,6 +84,8 @@ static void a_link_to_an_absolute_path_over_another_name_of_its_directory_is_fol
 	expect(f, "<1>");
 	append(f, "data/a", "2\n");
 	expect(f, "<1><2>");
+	append(f, "data/b.log", "3\n");		/* matched by the other name */
+	expect(f, "<1><2><3>");
 }
 
 static void a_retargeted_link_is_read_on_both_files_the_old_one_first(void **state)

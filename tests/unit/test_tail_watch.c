@@ -14,6 +14,8 @@
 static atomic_int no_instances, no_watches, watches_added;
 static atomic_bool network;
 static atomic_llong stale_size = -1;		/* what fstat says of files, if not negative */
+static atomic_bool hang, hung;			/* the next question of a probe, and then whatever touches "/net/" */
+static atomic_bool touched;			/* by anybody else, meanwhile */
 static atomic_int stale_handles;		/* so many reads are answered with ESTALE */
 
 int inotify_init1(int flags)
@@ -35,11 +37,45 @@ int inotify_add_watch(int fd, const char *path, uint32_t mask)
 	return (int)syscall(SYS_inotify_add_watch, fd, path, mask);
 }
 
+static bool is_net(const char *path)
+{
+	return strstr(path, "/net") != NULL;
+}
+
+static void touch(const char *path)
+{
+	char name[16] = "";
+
+	if (!is_net(path) || !(hang || hung))
+		return;
+	pthread_getname_np(pthread_self(), name, sizeof name);
+	if (strcmp(name, "probe")) {
+		touched = touched || hung;
+		return;
+	}
+	hung = true;
+	while (hang)
+		usleep(1000);
+	hung = false;
+}
+
+static const char *path_of(int fd)
+{
+	static _Thread_local char path[512];
+	char link[64];
+	ssize_t n;
+
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof path - 1);
+	path[n > 0 ? n : 0] = 0;
+	return path;
+}
+
 int fstatfs(int fd, struct statfs *st)
 {
 	long rc = syscall(SYS_fstatfs, fd, st);
 
-	if (rc == 0 && network)
+	if (rc == 0 && (network || is_net(path_of(fd))))
 		st->f_type = 0x6969;
 	return (int)rc;
 }
@@ -48,7 +84,8 @@ int statfs(const char *path, struct statfs *st)
 {
 	long rc = syscall(SYS_statfs, path, st);
 
-	if (rc == 0 && network)
+	touch(path);
+	if (rc == 0 && (network || is_net(path)))
 		st->f_type = 0x6969;
 	return (int)rc;
 }
@@ -57,13 +94,21 @@ int fstat(int fd, struct stat *st)
 {
 	long rc = syscall(SYS_newfstatat, fd, "", st, AT_EMPTY_PATH);
 
+	touch(path_of(fd));
 	if (rc == 0 && network && stale_size >= 0 && S_ISREG(st->st_mode))
 		st->st_size = stale_size;
 	return (int)rc;
 }
 
+int lstat(const char *path, struct stat *st)
+{
+	touch(path);
+	return (int)syscall(SYS_newfstatat, AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
+}
+
 ssize_t pread(int fd, void *p, size_t n, off_t at)
 {
+	touch(path_of(fd));
 	if (stale_handles > 0) {
 		stale_handles--;
 		errno = ESTALE;
@@ -75,7 +120,7 @@ ssize_t pread(int fd, void *p, size_t n, off_t at)
 static int setup_watch(void **state)
 {
 	no_instances = no_watches = watches_added = stale_handles = 0;
-	network = false;
+	network = hang = touched = false;
 	stale_size = -1;
 	return setup(state);
 }
@@ -243,6 +288,77 @@ static void a_stale_handle_is_opened_again(void **state)
 	assert_int_equal(stale_handles, 0);
 }
 
+static void expect_hung(bool is)
+{
+	for (int64_t until = clock_mono_ms() + 20000; clock_mono_ms() < until; usleep(1000))
+		if (hung == is)
+			return;
+	fail_msg("%s", is ? "nobody asks" : "hangs for ever");
+}
+
+static void start_beside_network(struct fixture *f)
+{
+	assert_int_equal(mkdir(at(f, "net"), 0755), 0);
+	f->conf.input_count = 2;
+	snprintf(f->paths[1], 256, "%s/net/*.log", f->dir);
+	append(f, "a.log", "1\n");
+	start(f);
+	expect(f, "<1>");
+	append(f, "net/r.log", "r1\n");
+	expect(f, "<1><r1>");
+}
+
+static void a_server_that_hangs_holds_up_its_own_files_only(void **state)
+{
+	struct fixture *f = *state;
+
+	start_beside_network(f);
+	hang = true;
+	expect_hung(true);
+	append(f, "net/r.log", "r2\n");
+	append(f, "a.log", "2\n");
+	expect(f, "<1><r1><2>");
+	expect_reason(f, "does not answer", true);
+	append(f, "b.log", "3\n");
+	expect(f, "<1><r1><2><3>");
+	assert_false(touched);
+	hang = false;
+	expect(f, "<1><r1><2><3><r2>");
+	expect_reason(f, "does not answer", false);
+}
+
+static void a_server_that_hangs_does_not_hold_up_the_end(void **state)
+{
+	struct fixture *f = *state;
+
+	start_beside_network(f);
+	hang = true;
+	expect_hung(true);
+	stop(f);
+	assert_false(touched);
+	hang = false;
+	expect_hung(false);
+}
+
+static void a_server_that_hangs_at_the_start_is_waited_for_by_its_own_files_only(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(mkdir(at(f, "net"), 0755), 0);
+	append(f, "net/r.log", "1\n2\n");
+	remember(f, 0, "net/r.log", 7, 2);
+	f->conf.input_count = 2;
+	snprintf(f->paths[1], 256, "%s/net/*.log", f->dir);
+	append(f, "a.log", "a\n");
+	hang = true;
+	start(f);
+	expect(f, "<a>");
+	assert_false(touched);
+	hang = false;
+	expect(f, "<a><2>");			/* it was not given up meanwhile */
+	check_ranges(f->p, 7, 2);
+}
+
 /* --- old files --- */
 
 static void make_old(struct fixture *f, const char *name)
@@ -382,33 +498,60 @@ static void a_fifo_that_matches_holds_nothing_up(void **state)
 
 /* --- turns --- */
 
+/* On the tail thread, between two rounds: `backlog` files (b0 ...) and then `live` ones (l0 ...) have something to read. */
+struct round { struct fixture *f; int backlog, live; };
+
+static void make_ready(struct fixture *f, const char *kind, int i, bool at_end)
+{
+	char name[32], line[32];
+	struct file *file;
+
+	snprintf(name, sizeof name, "%s%d.log", kind, i);
+	snprintf(line, sizeof line, "%s%d\n", kind, i);
+	append(f, name, line);
+	file = files_by_path(f->t, at(f, name));
+	assert_non_null(file);
+	file->at_end = at_end;
+	files_ready(f->t, file);
+}
+
+static void begin_round(struct tail *t, void *arg)
+{
+	const struct round *r = arg;
+
+	(void)t;
+	for (int i = 0; i < r->backlog; i++)
+		make_ready(r->f, "b", i, false);
+	for (int i = 0; i < r->live; i++)
+		make_ready(r->f, "l", i, true);
+}
+
+static void play_round(struct fixture *f, int backlog, int live, const char *want)
+{
+	struct round r = { f, backlog, live };
+	char name[32];
+
+	for (int i = 0; i < backlog + live; i++) {
+		snprintf(name, sizeof name, i < backlog ? "b%d.log" : "l%d.log", i < backlog ? i : i - backlog);
+		append(f, name, "");
+	}
+	start(f);
+	for (int i = 0; i < backlog + live; i++) {
+		snprintf(name, sizeof name, i < backlog ? "b%d.log" : "l%d.log", i < backlog ? i : i - backlog);
+		expect_seen(f, name);
+	}
+	calls_do(f->t, begin_round, &r);
+	expect(f, want);
+}
+
 static void what_is_written_to_a_quiet_file_does_not_wait_for_a_backlog(void **state)
 {
-	struct fixture *f = *state;
-	char name[32];
-	size_t n = 1;
+	play_round(*state, 4, 2, "<l0><l1><b0><b1><b2><b3>");
+}
 
-	append(f, "quiet.log", "q1\n");
-	start(f);
-	expect(f, "<q1>");
-	pause_thread(f);
-	for (int i = 0; i < 20; i++) {
-		FILE *o;
-
-		snprintf(name, sizeof name, "big%d.log", i);
-		o = fopen(at(f, name), "w");
-		assert_non_null(o);
-		for (int k = 0; k < 400; k++)
-			fprintf(o, "%0900d\n", k);
-		fclose(o);
-	}
-	append(f, "quiet.log", "q2\n");
-	resume_thread(f);
-	n = 20 * 400 + 2;
-	assert_true(double_wait(f->p, has_records, &n));
-	for (n = 1; strcmp(f->p->records[n].value, "q2"); n++)
-		;
-	assert_true(n < 400);			/* at most a turn of one of them came before */
+static void a_backlog_goes_on_beside_many_live_files(void **state)
+{
+	play_round(*state, 2, 18, "<l0><l1><l2><l3><l4><l5><l6><l7><b0><l8><l9><l10><l11><l12><l13><l14><l15><b1><l16><l17>");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_watch, teardown)
@@ -421,6 +564,9 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_size_that_shrinks_for_a_moment_is_not_believed_on_a_network_file_system),
 	TEST(a_file_that_stays_smaller_on_a_network_file_system_was_truncated),
 	TEST(a_stale_handle_is_opened_again),
+	TEST(a_server_that_hangs_holds_up_its_own_files_only),
+	TEST(a_server_that_hangs_does_not_hold_up_the_end),
+	TEST(a_server_that_hangs_at_the_start_is_waited_for_by_its_own_files_only),
 	TEST(an_old_file_is_not_read_until_it_is_written_again),
 	TEST(an_old_file_that_is_known_goes_on_where_it_was),
 	TEST(what_is_known_to_be_unread_of_an_old_file_is_read),
@@ -430,6 +576,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_name_with_control_bytes_is_read_and_makes_no_line_of_its_own),
 	TEST(a_fifo_that_matches_holds_nothing_up),
 	TEST(what_is_written_to_a_quiet_file_does_not_wait_for_a_backlog),
+	TEST(a_backlog_goes_on_beside_many_live_files),
 };
 
 int main(int argc, char **argv) { return test_main(argc, argv, tests, COUNT(tests)); }
