@@ -330,6 +330,13 @@ static int flush_step(struct assembly *a, struct message *ret)
 	return 0;
 }
 
+static int give_chain_lost(struct assembly *a, struct message *ret)
+{
+	give_lost(a->lost.v[a->lost_at], ret);
+	ret->lost_more = a->lost_at++ > 0;
+	return 1;
+}
+
 static int take_step(struct assembly *a, struct message *ret)
 {
 	struct message_span lost;
@@ -365,7 +372,7 @@ static int step(struct assembly *a, struct message *ret)
 	if (a->entry.full)
 		return group_take(a, ret);
 	if (a->lost_at < a->lost.n)
-		return give_lost(a->lost.v[a->lost_at++], ret);
+		return give_chain_lost(a, ret);
 	a->lost.n = a->lost_at = 0;
 	if (a->flush) {
 		int rc = flush_step(a, ret);

@@ -69,6 +69,7 @@ struct message {
 	/* value NULL: no message, but bytes that are lost to long_lines; of a long line they come in several. What is lost of a line
 	 * in parts comes right behind what is left of it. */
 	struct message_span lost;	/* from == to: none */
+	bool     lost_more;		/* of the same line in parts as the lost bytes before */
 };
 
 struct assembly;

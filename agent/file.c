@@ -38,6 +38,7 @@ struct file *file_new(const char *path, const char *home)
 	list_init(&f->packed);
 	list_init(&f->heirs);
 	list_init(&f->heir);
+	list_init(&f->group);
 	f->leading = true;
 	f->end = -1;
 	f->path = mem_strdup(path);
@@ -177,15 +178,6 @@ int64_t file_size(const struct file *f, const struct stat *st)
 	return known + (left > 0 ? left : 1);		/* never less than there is, so that it is not taken for finished */
 }
 
-bool file_ends_at(const struct file *f, int64_t size)
-{
-	uint8_t p[4];
-
-	/* gzip's last four bytes; a file of several members is read to see. */
-	return f->unpack && unpack_kind(f->fd) == UNPACK_GZIP && pread(f->fd, p, sizeof p, f->packed_size - 4) == sizeof p &&
-	       (p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24) == (uint32_t)size;
-}
-
 bool file_shrank(const struct file *f)
 {
 	return f->unpack ? f->packed_size < unpack_packed(f->unpack) : f->size < f->offset;
@@ -196,7 +188,6 @@ void file_unpack_anew(struct file *f)
 	if (f->unpack)
 		unpack_anew(f->unpack);
 	f->end = -1;
-	f->told = false;
 }
 
 bool file_changed(struct file *f, const struct stat *st, int64_t now_ms)
@@ -246,13 +237,17 @@ void file_restart(struct file *f, int64_t id)
 	f->mark = f->scan_mark = 0;
 	f->skip_count = f->skip_next = 0;
 	f->end = -1;
+	f->told = f->twice = false;
 	f->leading = true;
-	f->at_end = f->flush = f->blocked = false;
+	f->at_end = f->flush = f->blocked = f->encoded = f->grouped = f->end_group = false;
+	f->inside_at = 0;
+	f->inside = false;
 }
 
 bool file_passed(const struct file *f, int64_t size)
 {
-	return !file_followed(f) || f->done || f->offset >= size || f->scanned >= size || (f->end >= 0 && f->offset >= f->end);
+	return !file_followed(f) || f->done || f->offset >= size || (f->scanned >= size && !f->grouped) ||
+	        (f->end >= 0 && f->offset >= f->end);
 }
 
 void file_row(const struct file *f, struct spool_file *ret)

@@ -49,6 +49,11 @@ struct file {
 	bool     blocked;		/* a line that no request can hold; tried again at every reconcile */
 	bool     long_lines;		/* has had one: said once */
 	bool     flush;			/* the unfinished line is to be sent if the size is still `flush_size` */
+	bool     encoded;		/* its byte order mark was looked for (tail_message.c, as what follows) */
+	bool     grouped;		/* what is open at its end are whole lines: time ends them, successors wait for that */
+	bool     end_group;		/* it does now, if the size is still `end_size` */
+	bool     inside;		/* inside_at is in the rest of a line that was cut */
+	struct list group;		/* of those that are grouped */
 	uint32_t round;			/* the last walk that saw it */
 	size_t   input;
 	struct route *route;		/* how lines become records */
@@ -74,7 +79,7 @@ struct file {
 	 * known to hold no LF. */
 	int64_t  offset, scanned;
 	uint64_t mark, scan_mark;	/* markers of both */
-	int64_t  flush_size;
+	int64_t  flush_size, end_size, inside_at;
 	struct tail_skip *skips;
 	size_t   skip_count, skip_next;
 
@@ -99,8 +104,6 @@ void file_close(struct file *f);
 ssize_t file_pread(const struct file *f, void *buf, size_t n, int64_t at);
 /* The content's size. Of a compressed file whose end was not seen: what is known of it, and the rest as it is on the disk. */
 int64_t file_size(const struct file *f, const struct stat *st);
-/* A compressed file says itself that it holds so much: true without looking at all of it. */
-bool file_ends_at(const struct file *f, int64_t size);
 /* It holds less than was read of it. */
 bool file_shrank(const struct file *f);
 /* A compressed file may hold anything now: it is read anew, its position stays. */

@@ -241,7 +241,7 @@ static const struct tail_known *find_known(const struct intake_conf *c, const st
 	const struct tail_known *found = NULL;
 
 	for (size_t k = 0; k < c->known_count; k++)	/* the newest, if there are several */
-		if (!strcmp(c->known[k].file.origin, in->name) && (!found || c->known[k].file.id > found->file.id))
+		if (!strcmp(c->known[k].file.origin, in->name) && !strcmp(c->known[k].file.path, intake_path(in)) && (!found || c->known[k].file.id > found->file.id))
 			found = &c->known[k];
 	return found;
 }
@@ -420,10 +420,11 @@ int intake_files(struct intake *i, struct tail_file_info **ret, size_t *ret_n)
 		struct intake_input *in = i->inputs[k];
 		struct tail_file_info *f = &(*ret)[k];
 		int64_t read = atomic_load(&in->read);
+		int is = atomic_load(&in->state);
 
 		*f = (struct tail_file_info){ .path = mem_strdup(in->shown), .input = in->index, .file_id = in->row.id,
-					      .size = read, .read = read };
-		snprintf(f->state, sizeof f->state, "%s", names[atomic_load(&in->state)]);
+					      .size = read, .read = read, .waits = is == INTAKE_WAITING };
+		snprintf(f->state, sizeof f->state, "%s", names[is]);
 		pthread_mutex_lock(&i->mu);
 		memcpy(f->reason, in->reason, sizeof f->reason - 1);
 		pthread_mutex_unlock(&i->mu);

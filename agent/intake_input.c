@@ -24,7 +24,7 @@ void intake_put_row(struct intake_input *in)
 	in->owner->hooks->file_put(in->owner->hooks->arg, &f);
 }
 
-static const char *path_of(const struct conf_input *in)
+const char *intake_path(const struct conf_input *in)
 {
 	return in->type == CONF_TYPE_STDIN ? "stdin" : in->type == CONF_TYPE_JOURNALD ? "journal" : in->listen;
 }
@@ -42,10 +42,10 @@ static int open_row(struct intake_input *in, const struct tail_known *known)
 		in->row = known->file;
 	else
 		in->row.id = (*in->owner->conf.next_file_id)++;
-	in->row.path = mem_strdup(path_of(in->conf));
+	in->row.path = mem_strdup(intake_path(in->conf));
 	in->row.origin = mem_strdup(in->conf->name);
 	in->row.cursor = mem_strdup(known && in->kind->keeps ? known->file.cursor : "");
-	in->shown = mem_strdup(path_of(in->conf));
+	in->shown = mem_strdup(intake_path(in->conf));
 	in->from = at;
 	atomic_store(&in->read, at);
 	if (!in->row.path || !in->row.origin || !in->row.cursor || !in->shown)

@@ -102,6 +102,8 @@ void intake_say(struct intake_input *in, enum intake_state state, const char *fm
 /* --- intake_input.c --- */
 /* Everything but what its kind does. known: its row of an earlier life, or NULL. */
 int  intake_input_open(struct intake_input *in, const struct tail_known *known, struct err *ret_err);
+/* "stdin", "journal", or what it listens to: with its name that is what it is known by in another life. */
+const char *intake_path(const struct conf_input *in);
 void intake_input_close(struct intake_input *in);
 void intake_put_row(struct intake_input *in);
 
@@ -129,8 +131,7 @@ void intake_run_end(struct intake *i);
 
 /* A stream of frames. */
 struct intake_frames { struct frame f; uint64_t lost; };
-/* Takes what is complete of the n bytes at p; syslog: they are messages of that. Returns bytes used up; less than there is complete:
- * the input is dry. */
+/* Takes what is complete of the n bytes at p. Returns bytes used up; fewer than are complete: the input is dry. */
 size_t intake_frames(struct intake_input *in, struct intake_frames *s, const struct frame_rules *r, const uint8_t *p, size_t n,
 		     bool final);
 

@@ -40,6 +40,11 @@ static void hook_finished(void *arg, const struct spool_range *r)
 	state_finished(((struct pipeline *)arg)->state, r);
 }
 
+static void hook_finished_all(void *arg, const struct spool_range *r, size_t n)
+{
+	state_finished_all(((struct pipeline *)arg)->state, r, n);
+}
+
 static int hook_rejected(void *arg, const struct spool_rejected *r)
 {
 	return state_rejected(((struct pipeline *)arg)->state, r);
@@ -108,7 +113,8 @@ static int open_producer(struct pipeline *p, struct err *ret_err)
 static struct tail_hooks hooks_of(struct pipeline *p)
 {
 	return (struct tail_hooks){ p, hook_file_put, hook_file_forget, hook_route_put, hook_finished, hook_rejected,
-				    hook_run_begin, hook_unread, hook_run_end, hook_loss, hook_safe, hook_all_read };
+				    hook_run_begin, hook_unread, hook_run_end, hook_loss, hook_safe, hook_all_read,
+				    hook_finished_all };
 }
 
 /* Takes the ids that it needs. */

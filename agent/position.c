@@ -154,7 +154,8 @@ static int64_t content_size(const struct file *f, int64_t size)
 	return f->unpack ? at : size;
 }
 
-static int set_open(struct spool *s, const struct known *k, struct file *f, int64_t offset, char *words, size_t n, struct err *ret_err)
+static int set_open(struct spool *s, const struct known *k, struct file *f, int64_t offset, char *words, size_t n,
+		    struct err *ret_err)
 {
 	int64_t from = k->file.safe, size, to, skipped;
 	const char *why;

@@ -49,8 +49,9 @@ void state_file_put(struct state *st, const struct spool_file *f);
 void state_file_forget(struct state *st, int64_t file_id);
 void state_route_put(struct state *st, const struct spool_route *r);
 void state_finished(struct state *st, const struct spool_range *r);
+void state_finished_all(struct state *st, const struct spool_range *r, size_t n);	/* in one transaction */
 void state_loss(struct state *st, const struct spool_loss *l);
-/* One range. 0; ERR_AGAIN: too many are not recorded yet; ERR_SPOOL_FULL: what came before found no room, it is tried again
+/* 0; ERR_AGAIN: too many are not recorded yet; ERR_SPOOL_FULL: what came before found no room, it is tried again
  * each second. */
 int  state_rejected(struct state *st, const struct spool_rejected *r);
 /* The last committed position of a file, without waiting for the thread. -1: unknown. */

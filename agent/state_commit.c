@@ -23,7 +23,7 @@ static int set_aside(struct spool *s, const struct note *n, struct err *e)
 	struct spool_rejected r = n->rejected.record;
 	int rc = spool_reject(s, &r, e);
 
-	return rc < 0 ? rc : spool_finish(s, &n->rejected.range, 1, SPOOL_REJECTED, 0, e);
+	return rc < 0 ? rc : spool_finish(s, r.ranges, r.range_count, SPOOL_REJECTED, 0, e);
 }
 
 static int apply_note(struct spool *s, const struct note *n, struct err *e)
@@ -243,7 +243,7 @@ static uint64_t notes_done(struct state *st, int64_t now)
 		if (n->kind == NOTE_REJECTED) {
 			unread++;
 			atomic_fetch_sub(&st->rejected_bytes, n->rejected.record.size);
-			state_publish_file(st, n->rejected.range.file_id);
+			state_publish_file(st, n->rejected.ranges->file_id);
 		}
 		if (n->kind == NOTE_LOSS && strcmp(n->loss.reason, SPOOL_LOSS_UNCERTAIN))
 			unread += n->loss.records;

@@ -25,7 +25,7 @@ struct note {
 		struct spool_range range;
 		struct spool_loss loss;
 		int32_t partitions;
-		struct { struct spool_rejected record; struct spool_range range; } rejected;
+		struct { struct spool_rejected record; struct spool_range *ranges; } rejected;	/* ranges: the record's */
 	};
 	char *text;		/* owns file.path, route.topic, rejected.record.topic, loss.topic, a topic */
 	char *origin;		/* owns file.origin, route.spec, rejected.record.message, loss.path */

@@ -13,6 +13,8 @@
 
 void state_note_free(struct note *n)
 {
+	if (n->kind == NOTE_REJECTED)
+		mem_free(n->rejected.ranges);
 	mem_free(n->text);
 	mem_free(n->origin);
 	mem_free(n->key);
@@ -80,6 +82,21 @@ void state_finished(struct state *st, const struct spool_range *r)
 	state_push(st, &st->in.notes, &n->node);
 }
 
+void state_finished_all(struct state *st, const struct spool_range *r, size_t count)
+{
+	struct list notes;
+
+	list_init(&notes);
+	for (size_t i = 0; i < count; i++) {
+		struct note *n = note_new();
+
+		n->kind = NOTE_FINISHED;
+		n->range = r[i];
+		list_push_back(&notes, &n->node);
+	}
+	state_push_all(st, &st->in.notes, &notes);
+}
+
 void state_loss(struct state *st, const struct spool_loss *l)
 {
 	struct note *n = note_new();
@@ -98,7 +115,7 @@ int state_rejected(struct state *st, const struct spool_rejected *r)
 {
 	struct note *n;
 
-	ASSERT(r->range_count == 1);
+	ASSERT(r->range_count >= 1);
 	if (atomic_load(&st->rejected_full))
 		return ERR_SPOOL_FULL;
 	if (atomic_load(&st->rejected_bytes) > REJECTED_MAX)
@@ -106,19 +123,20 @@ int state_rejected(struct state *st, const struct spool_rejected *r)
 	n = note_new();
 	n->kind = NOTE_REJECTED;
 	n->rejected.record = *r;
-	n->rejected.range = r->ranges[0];
+	n->rejected.ranges = mem_array(struct spool_range, r->range_count);
 	n->text = mem_strdup(r->topic);
 	n->origin = mem_strdup(r->message ? r->message : "");
 	n->key = mem_alloc(r->size);
-	if (!n->text || !n->origin || !n->key) {
+	if (!n->text || !n->origin || !n->key || !n->rejected.ranges) {
 		state_note_free(n);
 		return ERR_AGAIN;
 	}
 	memcpy(n->key, r->bytes, r->size);
+	memcpy(n->rejected.ranges, r->ranges, r->range_count * sizeof *r->ranges);
 	n->rejected.record.topic = n->text;
 	n->rejected.record.message = n->origin;
 	n->rejected.record.bytes = n->key;
-	n->rejected.record.ranges = &n->rejected.range;
+	n->rejected.record.ranges = n->rejected.ranges;
 	atomic_fetch_add(&st->rejected_bytes, r->size);
 	state_push(st, &st->in.notes, &n->node);
 	return 0;

@@ -226,7 +226,8 @@ static int load_known(struct tail *t, const struct tail_conf *c, struct err *ret
 static void init_tables(struct tail *t)
 {
 	struct list *lists[] = { &t->files, &t->away, &t->ready, &t->dests, &t->known, &t->looks, &t->calls, &t->notes,
-				 &t->live, &t->packed, &t->put_off, &t->copies, &t->gates };
+				 &t->live, &t->packed, &t->put_off, &t->copies, &t->gates,
+				 &t->groups };
 	struct map *maps[] = { &t->by_path, &t->by_home, &t->by_inode, &t->by_id, &t->known_by_inode, &t->routes_by_id,
 			       &t->routes_by_text, &t->dests_by_name, &t->looks_by_path, &t->recipes,
 			       &t->hops };
@@ -259,6 +260,7 @@ int tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_er
 	t->slow.fn = on_slow;
 	t->away_timer.fn = on_away;
 	t->retry_timer.fn = on_retry;
+	t->group_timer.fn = message_time;
 	t->watch_fd.fd = -1;
 	list_init(&t->waiter.node);
 	t->waiter.fn = nudge;
@@ -340,6 +342,7 @@ void tail_close(struct tail *t)
 	packed_release(t);
 	route_release(t);
 	recipe_release(t);
+	assembly_free(t->assembly);
 	for (size_t i = 0; t->inputs && i < t->conf.conf->input_count; i++) {
 		glob_strings_release(&t->inputs[i].paths);
 		glob_strings_release(&t->inputs[i].exclude);

@@ -41,8 +41,8 @@ struct tail_hooks {
 	void (*route_put)(void *arg, const struct spool_route *r);
 	/* Bytes that make no record (NULs at offset 0, dropped lines without a record behind them): finished as FILTERED. */
 	void (*finished)(void *arg, const struct spool_range *r);
-	/* A line that makes no record (one range, its own): set aside and finished as REJECTED. Copied. 0; ERR_AGAIN: too many
-	 * are not recorded yet; ERR_SPOOL_FULL: there is no room for them. */
+	/* A message that makes no record (its own ranges, the last counts it): set aside and finished as REJECTED. Copied. 0;
+	 * ERR_AGAIN: too many are not recorded yet; ERR_SPOOL_FULL: there is no room for them. */
 	int (*rejected)(void *arg, const struct spool_rejected *r);
 	/* Records go to lane `l` from lane_begin to lane_end through these, so that read and in_memory move together. */
 	void (*run_begin)(void *arg, struct lane *l, int64_t now_ms, int64_t wall_ms);
@@ -55,6 +55,8 @@ struct tail_hooks {
 	int64_t (*safe)(void *arg, int64_t file_id);
 	/* --once: every file was read to its end and handed over. Again when some of it had to be read again. */
 	void (*all_read)(void *arg);
+	/* `finished` for n ranges, in one transaction: the bytes of one message lie apart. */
+	void (*finished_all)(void *arg, const struct spool_range *r, size_t n);
 };
 
 /* A file that the state database knows from before, with what is to be skipped above `safe`. */

@@ -217,6 +217,7 @@ void files_drop(struct tail *t, struct file *f)
 	list_remove(&f->turn);
 	list_remove(&f->away);
 	list_remove(&f->packed);
+	list_remove(&f->group);
 	if (f->pred)
 		heir_free(f);
 	fds_close(t, f);

@@ -20,7 +20,9 @@
  *	tail_packed.c	 compressed files: their turn, their end, their damage
  *	tail_repacked.c compressed files that hold what was read before it was compressed
  *	tail_route.c	 topic, key, lane of a file
- *	tail_recipe.c	 lines that are changed or dropped on their way into records
+ *	tail_recipe.c	 recipes; lines that go through one
+ *	tail_message.c	 messages out of lines: groups, containers' frames, encodings
+ *	tail_hand.c	 messages become records of lanes, or are dropped, or set aside
  *	tail_rebuild.c	 an absent batch out of its ranges
  *	tail_show.c	 what people see: rows, reasons, check
  */
@@ -65,13 +67,15 @@ struct dest {
 	bool         dry;
 	bool         held;		/* dry because the lane is held: only it waits */
 	bool         owed;		/* memory came too soon after the last try */
+	bool         mixed;		/* of files whose records have topics of their own, among others */
 	bool         vanishing;		/* within one look at files that are away */
 	int64_t      tried_ms;
 	struct list  waiting;		/* files */
 };
 
-/* How lines of a file become records. The twin says the same under another id: what follows a record that time ended
- * (a last line without LF) must not join its range, or splitting the range again would give other records. */
+/* How lines of a file become records. Where each record has a topic of its own, row.topic is "". The twin says the same under
+ * another id: what follows a record that time ended (a last line without LF, a group) must not join its range, or splitting the
+ * range again would give other records. */
 struct route {
 	struct spool_route row;		/* topic, key and spec are ours */
 	const struct recipe *recipe;	/* NULL: lines as they are */
@@ -130,6 +134,10 @@ struct tail {
 	struct map routes_by_id, routes_by_text, dests_by_name;
 	struct map recipes;		/* by spec */
 	struct recipe_room *room;	/* from the first recipe on */
+	struct tray *tray;		/* the same */
+	struct assembly *assembly;	/* from the first file with messages on */
+	struct list groups;		/* files with an open group at their end */
+	struct loop_timer group_timer;
 	struct seldom { int64_t said_ms; uint64_t count; } step_failures, refusals;	/* of lines; count: not said yet */
 	struct list looks;		/* names to look at, in the order of events */
 	struct map  looks_by_path;
@@ -279,9 +287,11 @@ void packed_resume(struct file *f, const struct spool_file *row);
 void packed_follow(struct tail *t, struct file *f);
 /* It is compressed, and finished, or others are before it. */
 bool packed_waits(struct tail *t, struct file *f);
+/* Its position is within reach. false: a turn went into getting nearer. */
+bool packed_near(struct file *f);
 void packed_at_end(struct tail *t, struct file *f);
 void packed_tick(struct tail *t);		/* packed_look and packed_wait_over are called after a while */
-void packed_look(struct tail *t);		/* unfinished ones: changed, or unchanged for so long that their end is their end? */
+void packed_look(struct tail *t);		/* unfinished ones: changed, or is their end their end? */
 /* Whether compressed files of this path are read so. */
 bool packed_unpacks(const struct tail *t, const char *path);
 
@@ -305,12 +315,70 @@ void read_moved_to(struct file *f, int64_t offset, const uint8_t *end);
 /* So many pieces of long lines were cut, the first one at that offset. */
 void read_count_pieces(struct tail *t, struct file *f, int64_t first, uint64_t pieces);
 
+enum turn_end {
+	TURN_MORE,		/* there is more to read */
+	TURN_IDLE,		/* at the end */
+	TURN_OUT,		/* waits for its lane, or failed, or begins anew: it was put where it belongs */
+};
+enum turn_end turn_failed(struct tail *t, struct file *f, int rc);
+/* What f->dest, or whatever else is needed, answered to the next record. */
+enum turn_end turn_refused(struct tail *t, struct file *f, int rc);
+/* Everything was seen. */
+enum turn_end turn_at_end(struct tail *t, struct file *f);
+/* Nothing will follow the file's present end. */
+bool wants_rest(const struct tail *t, const struct file *f);
+/* The `rest` bytes before `end`, which begin at f's offset, are open. */
+void remember_rest(struct file *f, const uint8_t *end, size_t rest);
+/* After a record that time ended: what follows gets ranges of its own. */
+void end_range(struct tail *t, struct file *f);
+/* Whole NULs of `unit` bytes at the very beginning: what copytruncate leaves under a writer that does not append. Returns how many
+ * bytes. */
+size_t skip_nuls(struct tail *t, struct file *f, const uint8_t *p, size_t n, size_t unit);
+
+/* --- tail_message.c --- */
+/* A turn of a file whose lines are not its records. */
+enum turn_end message_turn(struct tail *t, struct file *f);
+/* Groups whose files have been quiet long enough are ended. */
+void message_time(struct loop_timer *timer);
+
+/* --- tail_hand.c --- */
+/* One turn's way from messages to lanes. */
+struct hand {
+	struct tail *t;
+	struct file *f;
+	const struct route *route;
+	bool    streams;		/* spans lie apart: what was handed over is noted in `given` */
+	bool    inside;			/* behind what was lost last, the line goes on */
+	int     rc;			/* what refused a record: nothing is taken any more */
+	int64_t back;			/* the first byte of what was not taken then; else INT64_MAX */
+	struct tail_skip *given; size_t given_count;
+	struct spool_range dropped;	/* filtered: messages that wait for a record behind them */
+	struct spool_loss lost;		/* bytes: of lines that were too long */
+	uint64_t lost_mark;
+	uint64_t pieces;		/* of long lines */
+	int64_t first_piece, next_ms;
+	struct dest *dest;		/* of the last record, if each has a topic of its own, */
+	char topic_text[256];		/* which was this */
+};
+void hand_begin(struct hand *h, struct tail *t, struct file *f);
+/* m: a message or lost bytes. 0, or what refused it or one before it. */
+int  hand_message(struct hand *h, const struct message *m);
+/* Nothing is taken any more, because of rc. Returns what refused a record. */
+int  hand_refused(struct hand *h, int rc);
+/* Everything that was given is handed over; as hand_message. */
+int  hand_end(struct hand *h);
+/* The marker of an offset of f, out of the window if it is there. */
+uint64_t hand_marker(const struct tail *t, const struct file *f, int64_t to);
+
 /* --- tail_unread.c --- */
 void unread_answer(struct tail *t);
 
 /* --- tail_route.c --- */
-/* 0, f->route and f->dest; ERR_BAD_DATA: no legal topic, or a key that its serializer does not take; ERR_NOMEM. */
+/* 0, f->route and f->dest (NULL where each record has a topic of its own); ERR_BAD_DATA: no legal topic, or a key that its
+ * serializer does not take; ERR_NOMEM. */
 int  route_file(struct tail *t, struct file *f);
+/* Where the records of f for this topic go. 0; ERR_BAD_DATA: no legal name; ERR_LANES; ERR_NOMEM. */
+int  route_dest(struct tail *t, const struct file *f, const struct recipe *recipe, const char *topic, struct dest **ret);
 struct route *route_twin(struct tail *t, struct route *r);	/* NULL: out of memory */
 const struct spool_route *route_by_id(const struct tail *t, uint32_t id);
 int  route_load(struct tail *t, const struct spool_route *r);
@@ -319,8 +387,9 @@ void route_release(struct tail *t);
 /* --- tail_recipe.c --- */
 /* The recipe of a spec, made once; t->room is there then. *ret NULL: of the empty one. 0, ERR_CONFIG (said once), ERR_NOMEM. */
 int  recipe_of(struct tail *t, const char *spec, const struct recipe **ret);
-/* Hands over what is complete in the n bytes at p, for a route with a recipe. 0; 1: there is more, but others wait too;
- * what lane_append said; ERR_NOMEM; ERR_SPOOL_FULL: the next line makes no record, and there is no room to set it aside. */
+/* Hands over what is complete in the n bytes at p, for a route with a recipe whose messages are lines. 0; 1: there is more, but
+ * others wait too; what refused a record: as lane_append; ERR_NOMEM; ERR_LANES; ERR_SPOOL_FULL: the next line makes no record, and
+ * there is no room to set it aside. */
 int  recipe_lines(struct tail *t, struct file *f, const uint8_t *p, size_t n, bool final);
 void recipe_release(struct tail *t);
 

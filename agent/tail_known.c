@@ -31,14 +31,17 @@ static void known_free(struct known *k)
 static struct known *known_new(const struct spool_file *row, const struct tail_skip *skips, size_t n)
 {
 	struct known *k = mem_new(struct known);
+	size_t room = 1;
 
 	if (!k)
 		return NULL;
+	while (room <= n)		/* as mem_grow would have: a file adds to them */
+		room *= 2;
 	list_init(&k->node);
 	k->row = *row;
 	k->row.path = mem_strdup(row->path);
 	k->row.origin = mem_strdup(row->origin ? row->origin : row->path);
-	k->skips = mem_array(struct tail_skip, n + 1);
+	k->skips = mem_array(struct tail_skip, room);
 	if (!k->row.path || !k->row.origin || !k->skips) {
 		known_free(k);
 		return NULL;
@@ -134,9 +137,10 @@ static bool fits(const struct known *k, const struct file *f)
 {
 	int64_t end = k->skip_count ? k->skips[k->skip_count - 1].to : 0;
 
-	if (f->unpack && k->row.state == FILE_DONE && file_ends_at(f, k->row.safe))
+	/* The way to a compressed file's position may be long: the first read there compares what lies before it. */
+	if (f->unpack)
 		return identity_fits(f, k->row.fingerprint_len, k->row.fingerprint, 0, 0);
-	return (f->unpack || (f->size >= k->row.safe && f->size >= end)) &&
+	return f->size >= k->row.safe && f->size >= end &&
 	       identity_fits(f, k->row.fingerprint_len, k->row.fingerprint, k->row.safe, k->row.marker);
 }
 
@@ -315,7 +319,8 @@ int known_open(const struct tail *t, int64_t id, struct file *ret)
 		return rc;
 	if (!gates_pass_soon(t, k->row.path))
 		return ERR_UNAVAILABLE;
-	*ret = (struct file){ .fd = -1, .id = id, .path = (char *)k->row.path, .dev = k->row.dev, .inode = k->row.inode,
+	*ret = (struct file){ .fd = -1, .id = id, .path = (char *)k->row.path, .origin = (char *)k->row.origin,
+			      .dev = k->row.dev, .inode = k->row.inode,
 			      .follow = find_follows(t, k->row.path), .unpacks = packed_unpacks(t, k->row.path) };
 	if (k->other_boot && (ret->follow ? stat : lstat)(ret->path, &st) == 0)
 		ret->dev = st.st_dev;

@@ -18,6 +18,8 @@
 #include "agent/tail_inside.h"
 #include "agent/unpack.h"
 
+#define SLICE (1 << 20)		/* unpacked in a turn, on the way to a position: others wait meanwhile */
+
 bool packed_unpacks(const struct tail *t, const char *path)
 {
 	size_t input = find_input(t, path, NULL);
@@ -63,15 +65,12 @@ void packed_begin(struct file *f)
 
 void packed_resume(struct file *f, const struct spool_file *row)
 {
-	char c;
-
 	if (!f->unpack || row->state != FILE_DONE)
 		return;
-	/* It was said already what is wrong behind its end, if anything. */
-	if (!f->offset || file_ends_at(f, f->offset) || file_pread(f, &c, 1, f->offset) == 0) {
+	/* Where the file says nothing of its size, its end is looked for. What is wrong there, if anything, was said. */
+	if (!f->offset || unpack_claims(f->unpack, f->offset))
 		f->end = f->size = f->offset;
-		f->told = true;
-	}
+	f->told = true;
 }
 
 /* Older files first. */
@@ -107,6 +106,11 @@ void packed_follow(struct tail *t, struct file *f)
 
 /* --- its turn --- */
 
+bool packed_near(struct file *f)
+{
+	return !f->unpack || unpack_seek(f->unpack, f->offset, SLICE);
+}
+
 static bool changed(const struct file *f)
 {
 	struct file copy = *f;
@@ -129,7 +133,7 @@ bool packed_waits(struct tail *t, struct file *f)
 		return true;
 	if (finished(f)) {
 		file_unpack_anew(f);
-		f->twice = false;
+		f->told = f->twice = false;
 		packed_follow(t, f);
 	} else if (f->end >= 0) {
 		f->end = -1;			/* its last lines are to be read again */

@@ -20,6 +20,7 @@
 #include "agent/identity.h"
 #include "agent/line.h"
 #include "agent/tail_inside.h"
+#include "agent/unpack.h"
 
 #define ROUND_NS 2000000		/* turns between two looks at events */
 #define LONG_LINE 16384			/* unfinished lines up to here are simply read again */
@@ -123,8 +124,7 @@ void read_moved_to(struct file *f, int64_t offset, const uint8_t *end)
 	f->scanned = 0;
 }
 
-/* NULs at the very beginning: what copytruncate leaves under a writer that does not append. Returns how many. */
-static size_t skip_nuls(struct tail *t, struct file *f, const uint8_t *p, size_t n)
+size_t skip_nuls(struct tail *t, struct file *f, const uint8_t *p, size_t n, size_t unit)
 {
 	struct spool_range r = { .file_id = f->id, .from = f->offset, .route = f->route->row.id };
 	size_t k = 0;
@@ -132,6 +132,7 @@ static size_t skip_nuls(struct tail *t, struct file *f, const uint8_t *p, size_t
 	while (k < n && p[k] == 0)
 		k++;
 	f->leading = k == n;
+	k -= k % unit;
 	if (!k)
 		return 0;
 	read_moved_to(f, f->offset + (int64_t)k, p + k);
@@ -144,13 +145,19 @@ static size_t skip_nuls(struct tail *t, struct file *f, const uint8_t *p, size_t
 
 void read_count_pieces(struct tail *t, struct file *f, int64_t first, uint64_t pieces)
 {
+	static const char *const words[] = {
+		[CONF_LONG_SPLIT] = "line is longer than max_line, such lines are split",
+		[CONF_LONG_TRUNCATE] = "line is longer than max_line, such lines are cut there, the rest is entered in the losses",
+		[CONF_LONG_SKIP] = "line is longer than max_line, such lines are skipped and entered in the losses",
+	};
+
 	if (!pieces)
 		return;
 	t->split_lines += pieces;
 	if (f->long_lines)
 		return;
 	f->long_lines = true;
-	log_warn("line is longer than max_line, such lines are split", KS("path", f->path), KI("offset", first),
+	log_warn(words[t->inputs[f->input].conf->long_lines], KS("path", f->path), KI("offset", first),
 		 KI("max_line", f->route->row.max_line));
 }
 
@@ -195,14 +202,7 @@ static int append_lines(struct tail *t, struct file *f, const uint8_t *p, size_t
 
 /* --- a turn --- */
 
-enum turn_end {
-	TURN_MORE,		/* there is more to read */
-	TURN_IDLE,		/* at the end */
-	TURN_OUT,		/* waits for its lane, or failed, or begins anew: it was put where it belongs */
-};
-
-/* Everything was seen; `rest` bytes are an unfinished line. */
-static enum turn_end at_end(struct tail *t, struct file *f)
+enum turn_end turn_at_end(struct tail *t, struct file *f)
 {
 	f->at_end = true;
 	f->flush = false;
@@ -213,12 +213,12 @@ static enum turn_end at_end(struct tail *t, struct file *f)
 	return TURN_IDLE;
 }
 
-static bool wants_rest(const struct tail *t, const struct file *f)
+bool wants_rest(const struct tail *t, const struct file *f)
 {
 	return t->conf.once || (f->flush && f->size == f->flush_size);
 }
 
-static enum turn_end failed(struct tail *t, struct file *f, int rc)
+enum turn_end turn_failed(struct tail *t, struct file *f, int rc)
 {
 	if (rc == ERR_BAD_DATA && remote_doubt(t, f))
 		return TURN_OUT;
@@ -231,34 +231,43 @@ static enum turn_end failed(struct tail *t, struct file *f, int rc)
 	return TURN_OUT;
 }
 
-static enum turn_end refused(struct tail *t, struct file *f, int rc)
+static void block(struct file *f, int rc, const char *why)
 {
-	if (rc == ERR_TOO_LARGE) {
-		if (!f->error)
-			log_error("a line fits no request (max.request.size, buffer.memory), the file waits",
-				  KS("path", f->path), KI("offset", f->offset));
-		f->error = rc;
-		f->blocked = true;
-	} else if (rc == ERR_SPOOL_FULL) {
-		if (!f->error)
-			log_error("a line is not what value.serializer takes and there is no room to set it aside, the file waits",
-				  KS("path", f->path), KI("offset", f->offset));
-		f->error = rc;
-		f->blocked = true;
-	} else {
-		wait_for_lane(t, f, f->dest, rc == ERR_LANE_FULL);
+	if (f->error != rc)
+		log_error(why, KS("path", f->path), KI("offset", f->offset));
+	f->error = rc;
+	f->blocked = true;
+}
+
+enum turn_end turn_refused(struct tail *t, struct file *f, int rc)
+{
+	switch (rc) {
+	case ERR_TOO_LARGE:
+		block(f, rc, "a line fits no request (max.request.size, buffer.memory), the file waits");
+		return TURN_OUT;
+	case ERR_SPOOL_FULL:
+		block(f, rc, "a line is not what value.serializer takes and there is no room to set it aside, the file waits");
+		return TURN_OUT;
+	case ERR_LANES:
+		block(f, rc, "too many topics (max_lanes), the next line would need one more, the file waits");
+		return TURN_OUT;
 	}
+	if (!f->dest)			/* no lane to wait for yet: want of something small */
+		return TURN_MORE;
+	if (f->dest->dry)
+		list_push_back(&f->dest->waiting, &f->turn);
+	else
+		wait_for_lane(t, f, f->dest, rc == ERR_LANE_FULL);
 	return TURN_OUT;
 }
 
-static void remember_rest(struct file *f, const uint8_t *end, size_t rest)
+void remember_rest(struct file *f, const uint8_t *end, size_t rest)
 {
 	f->scanned = rest ? f->offset + (int64_t)rest : 0;
 	f->scan_mark = rest ? identity_marker(end, f->scanned) : 0;
 }
 
-/* After a line that time ended: what follows gets ranges of its own. */
-static void end_range(struct tail *t, struct file *f)
+void end_range(struct tail *t, struct file *f)
 {
 	struct route *twin = route_twin(t, f->route);
 
@@ -278,7 +287,7 @@ static enum turn_end read_lines(struct tail *t, struct file *f, size_t need)
 
 	rc = window_read(w, f, f->offset, need > WINDOW_BYTES ? need : WINDOW_BYTES, f->mark);
 	if (rc < 0)
-		return failed(t, f, rc);
+		return turn_failed(t, f, rc);
 	n = window_len(w, f->offset);
 	p = window_at(w, f->offset);
 	eof = w->eof;
@@ -290,11 +299,11 @@ static enum turn_end read_lines(struct tail *t, struct file *f, size_t need)
 	}
 	end = p + n;
 	if (f->leading)
-		p += skip_nuls(t, f, p, n);
+		p += skip_nuls(t, f, p, n, 1);
 	if (p < end)
 		rc = (f->route->recipe ? recipe_lines : append_lines)(t, f, p, (size_t)(end - p), final);
 	if (rc < 0)
-		return refused(t, f, rc);
+		return turn_refused(t, f, rc);
 	if (rc > 0)
 		return TURN_MORE;
 	rest = (size_t)(end - window_at(w, f->offset));
@@ -302,7 +311,7 @@ static enum turn_end read_lines(struct tail *t, struct file *f, size_t need)
 		end_range(t, f);
 	/* Cut by the window it is read again anyway, as the first of the next one. */
 	remember_rest(f, end, eof || f->offset == began ? rest : 0);
-	return eof ? at_end(t, f) : TURN_MORE;
+	return eof ? turn_at_end(t, f) : TURN_MORE;
 }
 
 /* Looks only behind what was searched before. Returns how many bytes the line takes, or 0: there is no reason yet to read
@@ -320,7 +329,7 @@ static size_t look_behind(struct tail *t, struct file *f, enum turn_end *ret)
 		return WINDOW_BYTES;
 	}
 	if (rc < 0) {
-		*ret = failed(t, f, rc);
+		*ret = turn_failed(t, f, rc);
 		return 0;
 	}
 	n = window_len(w, f->scanned);
@@ -332,7 +341,7 @@ static size_t look_behind(struct tail *t, struct file *f, enum turn_end *ret)
 	if (lf || (w->eof && wants_rest(t, f)))
 		return have;
 	remember_rest(f, p + n, have);
-	*ret = w->eof ? at_end(t, f) : TURN_MORE;
+	*ret = w->eof ? turn_at_end(t, f) : TURN_MORE;
 	return 0;
 }
 
@@ -345,38 +354,21 @@ static bool is_long(const struct file *f)
 /* A backlog is read once: its pages are not to push those of others out of the cache. */
 static void drop_pages(struct file *f, enum turn_end end)
 {
-	int64_t n = f->offset - f->cached;
+	int64_t at = f->unpack ? unpack_packed(f->unpack) : f->offset, n = at - f->cached;
 
 	if (end != TURN_MORE || n < 0 || n > 2 * DROP_BYTES) {
-		f->cached = f->offset;
+		f->cached = at;
 	} else if (n >= DROP_BYTES) {
 		posix_fadvise(f->fd, f->cached, n, POSIX_FADV_DONTNEED);
-		f->cached = f->offset;
+		f->cached = at;
 	}
 }
 
-static enum turn_end turn(struct tail *t, struct file *f)
+static enum turn_end lines_turn(struct tail *t, struct file *f)
 {
 	enum turn_end end = TURN_OUT;
 	size_t need = 0;
-	struct stat st;
-	int rc;
 
-	if (fstat(f->fd, &st) < 0)
-		return failed(t, f, -errno);
-	file_changed(f, &st, t->loop.now_ms);
-	if (file_shrank(f)) {
-		if (remote_doubt(t, f))
-			return TURN_OUT;
-		read_restart(t, f, "file was truncated, reading it from its beginning");
-		return TURN_OUT;
-	}
-	if (f->at_end && (rc = file_check_head(f)) < 0)
-		return failed(t, f, rc);
-	f->at_end = false;
-	rc = jump_skips(f);
-	if (rc < 0)
-		return failed(t, f, rc == ERR_NOT_FOUND ? ERR_BAD_DATA : rc);
 	if (is_long(f)) {
 		need = look_behind(t, f, &end);
 		t->window.file_id = 0;
@@ -385,7 +377,33 @@ static enum turn_end turn(struct tail *t, struct file *f)
 	} else if (read_limit(f) != INT64_MAX) {
 		need = line_need((size_t)f->route->row.max_line);
 	}
-	end = read_lines(t, f, need);
+	return read_lines(t, f, need);
+}
+
+static enum turn_end turn(struct tail *t, struct file *f)
+{
+	enum turn_end end;
+	struct stat st;
+	int rc;
+
+	if (fstat(f->fd, &st) < 0)
+		return turn_failed(t, f, -errno);
+	file_changed(f, &st, t->loop.now_ms);
+	if (file_shrank(f)) {
+		if (remote_doubt(t, f))
+			return TURN_OUT;
+		read_restart(t, f, "file was truncated, reading it from its beginning");
+		return TURN_OUT;
+	}
+	if (f->at_end && (rc = file_check_head(f)) < 0)
+		return turn_failed(t, f, rc);
+	f->at_end = false;
+	rc = jump_skips(f);
+	if (rc < 0)
+		return turn_failed(t, f, rc == ERR_NOT_FOUND ? ERR_BAD_DATA : rc);
+	if (!packed_near(f))
+		return TURN_MORE;
+	end = (f->route->recipe && recipe_rules(f->route->recipe) ? message_turn : lines_turn)(t, f);
 	if (end != TURN_OUT)
 		f->doubt_ms = 0;
 	/* A size that other machines made is seen before the bytes are. */
@@ -409,7 +427,7 @@ static void take_turn(struct tail *t, struct file *f)
 	list_remove(&f->turn);
 	if (packed_waits(t, f))
 		return;
-	if (d->dry) {
+	if (d && d->dry) {
 		list_push_back(&d->waiting, &f->turn);
 		return;
 	}
@@ -419,7 +437,7 @@ static void take_turn(struct tail *t, struct file *f)
 	}
 	f->started = true;
 	end = turn(t, f);
-	if (!d->dry)
+	if (!f->dest || !f->dest->dry)
 		window_drop(&t->window);
 	if (end == TURN_MORE && f->state == FILE_DELETED)
 		list_push_front(&t->ready, &f->turn);		/* nobody else has it: before all others */

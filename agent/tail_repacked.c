@@ -23,6 +23,7 @@
 #include "agent/tail_inside.h"
 #include "agent/unpack.h"
 
+#define LONG (16 << 20)
 #define STRONG 256		/* so many equal first bytes prove something by themselves; fewer need a name that fits */
 
 /* A compressed file that nobody follows. */
@@ -117,7 +118,7 @@ struct content {
 	const struct copy *c;
 	uint8_t head[IDENTITY_HEAD];
 	size_t  len;
-	bool    growing;		/* it ends in the middle, and changed not long ago */
+	bool    growing;		/* its end was not seen, and it changed not long ago */
 };
 
 static void look_inside(struct tail *t, struct content *x)
@@ -147,13 +148,19 @@ static bool head_fits(const struct content *x, uint32_t len, uint64_t hash, cons
 	return len && len <= x->len && identity_hash(x->head, len) == hash && (len >= STRONG || name_fits(x->c->path, origin));
 }
 
+/* Its first KiB was compared, and it says of itself that it is just so long: where it would take long to unpack, enough. */
+static bool ends_at(const struct content *x, int64_t size)
+{
+	return size >= LONG && x->len == IDENTITY_HEAD && unpack_claims(x->f->unpack, size);
+}
+
 /* 1: the bytes before `offset` hash to this; 0: they do not; -1: it holds less; -2: as far as known by now. */
 static int mark_fits(const struct content *x, int64_t offset, uint64_t mark)
 {
 	uint64_t h;
 	int rc;
 
-	if (!offset)
+	if (!offset || ends_at(x, offset))
 		return 1;
 	rc = identity_read_marker(x->f, offset, &h);
 	if (rc == 0)
@@ -181,6 +188,13 @@ static bool ends_within(const struct content *x, const struct file *g)
 	return identity_read_marker(x->f, end, &mine) == 0 && identity_read_marker(g, end, &its) == 0 && mine == its;
 }
 
+static bool is_as_long(const struct content *x, const struct file *g)
+{
+	struct stat st;
+
+	return !g->unpack && fstat(g->fd, &st) == 0 && ends_at(x, st.st_size);
+}
+
 /* A copy of g never holds more than g does. */
 static bool is_longer(const struct content *x, const struct file *g)
 {
@@ -196,6 +210,12 @@ static bool is_of(const struct content *x, const struct file *g, bool *ret_sure)
 
 	if (g->fd < 0 || (g->head_len ? !head_fits(x, g->head_len, g->head, g->origin) : !same_bytes(x, g)))
 		return false;
+	*ret_sure = false;
+	if (x->growing && x->len == IDENTITY_HEAD)
+		return true;		/* as it is being written it would be unpacked again and again; g is read anyway */
+	*ret_sure = true;
+	if (is_as_long(x, g))
+		return true;
 	fits = mark_fits(x, g->offset, g->mark);
 	if (fits == 0 || (fits == -1 && !ends_within(x, g)) || is_longer(x, g))
 		return false;
@@ -326,8 +346,8 @@ static bool take_over(struct tail *t, const struct copy *c, struct known *k)
 {
 	if (k->row.inode == c->inode && k->row.dev == c->dev)
 		return adopt(t, c);		/* its own, under another name */
-	log_info("compressed file holds what was read of another one, it goes on there", KS("path", c->path), KS("was", k->row.path),
-		 KI("file", k->row.id), KI("finished", k->row.safe));
+	log_info("compressed file holds what was read of another one, it goes on there", KS("path", c->path),
+		 KS("was", k->row.path), KI("file", k->row.id), KI("finished", k->row.safe));
 	return known_retag(t, k, c->path, c->dev, c->inode) == 0 && adopt(t, c);
 }
 
@@ -385,7 +405,7 @@ void packed_wait_over(struct tail *t)
 	list_each(it, &t->copies) {
 		struct copy *c = list_entry(it, struct copy, node);
 
-		if (c->asked || c->file_id || t->loop.now_ms - c->seen_ms < t->pace.flush)
+		if (c->asked || c->sure || t->loop.now_ms - c->seen_ms < t->pace.flush)
 			continue;
 		c->asked = true;
 		t->rewalk = true;

@@ -18,12 +18,12 @@ static void hurry(struct tail *t, struct file *f)
 	if (f->state != FILE_DELETED || list_empty(&f->turn))
 		return;
 	list_remove(&f->turn);
-	list_push_front(f->dest->dry ? &f->dest->waiting : &t->ready, &f->turn);
+	list_push_front(f->dest && f->dest->dry ? &f->dest->waiting : &t->ready, &f->turn);
 }
 
 void rescue_away(struct tail *t)
 {
-	bool tight = budget_tight_since(producer_budget(t->conf.producer)) >= 0, starving = false;
+	bool tight = budget_tight_since(producer_budget(t->conf.producer)) >= 0, starving = false, mixed = false;
 
 	list_each(it, &t->away) {
 		struct file *f = list_entry(it, struct file, away);
@@ -31,14 +31,17 @@ void rescue_away(struct tail *t)
 		if (f->fd < 0 || finished(t, f))
 			continue;
 		hurry(t, f);
-		starving |= tight && f->dest->dry && !f->dest->held && !list_empty(&f->turn);
-		f->dest->vanishing = true;
+		starving |= tight && f->dest && f->dest->dry && !f->dest->held && !list_empty(&f->turn);
+		if (*f->route->row.topic)
+			f->dest->vanishing = true;
+		else
+			mixed = true;
 	}
 	/* What such a file waits for may be memory that other lanes hold. */
 	list_each(it, &t->dests) {
 		struct dest *d = list_entry(it, struct dest, node);
 
-		if (d->vanishing || starving)
+		if (d->vanishing || (mixed && d->mixed) || starving)
 			lane_rescue(d->lane);
 		d->vanishing = false;
 	}

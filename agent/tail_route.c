@@ -13,6 +13,7 @@
 #include "agent/tail_inside.h"
 #include "conf/template.h"
 
+#define MARK_BYTES 4			/* the longest byte order mark */
 #define ROUTE_TEXT_MAX (4u << 20)	/* a configuration's list takes 1 MiB at most */
 
 static int dest_new(struct tail *t, const char *name, const char *topic, const struct conf_input *in, struct dest **ret_d)
@@ -165,7 +166,7 @@ static int expand_key(const struct tail *t, const struct file *f, const struct t
 		      struct buf *key)
 {
 	const struct conf_input *in = t->inputs[f->input].conf;
-	int rc = in->key ? template_expand(in->key, v, key) : 0;
+	int rc = in->key && !template_per_record(in->key, false) ? template_expand(in->key, v, key) : 0;
 	struct err e;
 
 	if (rc < 0 || !key->len)
@@ -186,12 +187,22 @@ static int find_dest(struct tail *t, const struct file *f, const struct recipe *
 	return template_topic_legal(to) ? dest_get(t, to, t->inputs[f->input].conf, ret) : ERR_BAD_DATA;
 }
 
+int route_dest(struct tail *t, const struct file *f, const struct recipe *recipe, const char *topic, struct dest **ret)
+{
+	int rc = find_dest(t, f, recipe, topic, ret);
+
+	if (rc == 0)
+		(*ret)->mixed = true;
+	return rc;
+}
+
 static int set_route(struct tail *t, struct file *f, const struct spool_route *want)
 {
 	const struct recipe *recipe;
 	int rc = recipe_of(t, want->spec, &recipe);
 
-	if (rc == 0)
+	f->dest = NULL;
+	if (rc == 0 && *want->topic)
 		rc = find_dest(t, f, recipe, want->topic, &f->dest);
 	if (rc < 0)
 		return rc;
@@ -204,17 +215,50 @@ static int set_route(struct tail *t, struct file *f, const struct spool_route *w
 	return 0;
 }
 
+/* The spec of f's input, or the same with the encoding that its byte order mark says. 1: f stays on its route. */
+static int spec_of(struct tail *t, struct file *f, struct buf *room, const char **ret)
+{
+	const char *encoding = t->inputs[f->input].conf->encoding, *found;
+	struct window *w = &t->window;
+	size_t n, skip;
+	int rc;
+
+	*ret = t->conf.specs && t->conf.specs[f->input] ? t->conf.specs[f->input] : "";
+	f->encoded = true;
+	if (!encoding)
+		return 0;
+	w->file_id = 0;
+	rc = window_read(w, f, 0, MARK_BYTES, 0);
+	w->file_id = 0;
+	if (rc < 0)
+		return rc;
+	n = window_len(w, 0);
+	f->encoded = n == MARK_BYTES;
+	found = assemble_resolve(encoding, window_at(w, 0), n, &skip);
+	if (found) {
+		rc = recipe_set_encoding(*ret, found, room);
+		*ret = room->data;
+	} else if (f->route && n && !window_at(w, 0)[0] && !window_at(w, 0)[n - 1]) {
+		rc = 1;			/* a hole: what is behind it is written as before */
+	}
+	return rc;
+}
+
 int route_file(struct tail *t, struct file *f)
 {
 	const struct tail_input *in = &t->inputs[f->input];
 	struct template_values v = { .path = f->home, .host = t->conf.hostname, .input = in->conf->name };
-	struct spool_route want = { .max_line = in->conf->max_line, .spec = t->conf.specs ? t->conf.specs[f->input] : "" };
-	struct buf topic, key;
+	struct spool_route want = { .max_line = in->conf->max_line };
+	struct buf topic, key, spec;
 	int rc;
 
 	buf_init(&topic, 4096);
 	buf_init(&key, 65536);
-	rc = template_expand_topic(in->conf->topic, &v, &topic);
+	buf_init(&spec, ROUTE_TEXT_MAX);
+	rc = spec_of(t, f, &spec, &want.spec);
+	buf_puts(&topic, "");
+	if (rc == 0 && !template_per_record(in->conf->topic, false))
+		rc = template_expand_topic(in->conf->topic, &v, &topic);
 	if (rc == 0)
 		rc = expand_key(t, f, &v, topic.data, &key);
 	if (rc == 0) {
@@ -226,7 +270,8 @@ int route_file(struct tail *t, struct file *f)
 	}
 	buf_release(&topic);
 	buf_release(&key);
-	return rc;
+	buf_release(&spec);
+	return rc == 1 ? 0 : rc;
 }
 
 int route_load(struct tail *t, const struct spool_route *row)

@@ -28,6 +28,8 @@ static void say_reason(const struct file *f, char *buf, size_t n)
 	if (f->blocked && f->error == ERR_SPOOL_FULL)
 		snprintf(buf, n, "the line at offset %lld is not what value.serializer takes, no room to set it aside",
 			 (long long)f->offset);
+	else if (f->blocked && f->error == ERR_LANES)
+		snprintf(buf, n, "the line at offset %lld would need one topic more than max_lanes", (long long)f->offset);
 	else if (f->blocked)
 		snprintf(buf, n, "a line at offset %lld fits no request", (long long)f->offset);
 	else if (f->state == FILE_FAILED && f->error == ERR_CONFIG)

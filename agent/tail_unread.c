@@ -78,6 +78,7 @@ static void unread_range(struct tail *t, const struct batch *b, const struct sou
 	if (r->from < f->offset)
 		go_back(t, f, r->from);
 	ASSERT(skip_cut(&f->skips, &f->skip_count, r->from, r->to) == 0);
+	f->scanned = 0;			/* it may lie above what is open */
 	files_ready(t, f);
 }
 

@@ -15,7 +15,9 @@
 #include "agent/unpack.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <zlib.h>
@@ -284,7 +286,7 @@ static ssize_t fill(struct unpack *u)
 static int damaged(struct unpack *u, const char *what)
 {
 	u->bad_at = u->out;
-	strncpy(u->trouble, what, sizeof u->trouble - 1);
+	snprintf(u->trouble, sizeof u->trouble, "%s", what);
 	return ERR_BAD_DATA;
 }
 
@@ -435,6 +437,37 @@ static int advance(struct unpack *u)
 		u->packed = u->in_at + (int64_t)u->in_pos;
 	}
 	return n;
+}
+
+bool unpack_seek(struct unpack *u, int64_t at, int64_t most)
+{
+	int64_t until;
+
+	if (at < (int64_t)u->head_len || (u->bad_at >= 0 && at >= u->bad_at))
+		return true;
+	if (!u->work && make_work(u) < 0)
+		return true;		/* the read will tell */
+	if (at < u->back_from && go_back(u, at) < 0)
+		return true;
+	until = u->out + most;
+	while (u->out < at && u->out < until)
+		if (advance(u) <= 0)
+			return true;
+	return u->out >= at;
+}
+
+bool unpack_claims(const struct unpack *u, int64_t size)
+{
+	uint8_t p[18];		/* the longest header of a zstd frame */
+	struct stat st;
+	ssize_t n;
+
+	if (u->kind == UNPACK_ZSTD) {
+		n = pread(u->fd, p, sizeof p, 0);
+		return n > 0 && ZSTD_getFrameContentSize(p, (size_t)n) == (unsigned long long)size;
+	}
+	return fstat(u->fd, &st) == 0 && st.st_size > 18 && pread(u->fd, p, 4, st.st_size - 4) == 4 &&
+	       (p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24) == (uint32_t)size;
 }
 
 ssize_t unpack_pread(struct unpack *u, void *buf, size_t n, int64_t at)

@@ -28,6 +28,11 @@ void unpack_free(struct unpack *u);
  * ERR_BAD_DATA: it is damaged from here on (what lies before was given); ERR_AGAIN: the file ends in the middle, and may be
  * still growing. */
 ssize_t unpack_pread(struct unpack *u, void *buf, size_t n, int64_t at);
+/* Goes towards `at` by about `most` bytes of content. true: a read there begins at once, or ends; false: call it again. */
+bool unpack_seek(struct unpack *u, int64_t at, int64_t most);
+/* What the file itself says of its content's size, if it is of one member or frame: a hint, but one that can be had without
+ * reading it. gzip's is modulo 2^32. */
+bool unpack_claims(const struct unpack *u, int64_t size);
 /* How many bytes of the compressed file were used for what was read furthest, and how far that was. */
 int64_t unpack_packed(const struct unpack *u);
 int64_t unpack_reached(const struct unpack *u);

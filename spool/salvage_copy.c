@@ -89,11 +89,13 @@ static int copy_file(struct salvage_copying *c, sqlite3_stmt *q)
 	if (f.id <= 0 || !f.path || (f.path[0] != '/' && !f.cursor) || f.fingerprint_len > 1024)
 		return 0;
 	placed = read_position(c, &f, &done);
-	if (!placed)
-		f.safe = 0, f.marker = 0;
+	if (!placed) {		/* what is no file goes on where it was, if anyone knows that */
+		f.safe = !f.cursor ? 0 : *f.cursor ? f.cursor_at : f.size;
+		f.marker = 0;
+	}
 	rc = spool_file_put(c->to, &f, c->ret_err);
 	if (rc == 0)
-		rc = placed ? put_done(c, f.id, &done) : note_doubled(c, &f);
+		rc = placed ? put_done(c, f.id, &done) : f.cursor && !*f.cursor ? 0 : note_doubled(c, &f);
 	range_set_release(&done);
 	c->got->files++;
 	return rc < 0 ? rc : salvage_step(c, 256);

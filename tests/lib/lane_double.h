@@ -17,7 +17,7 @@
 #include "agent/base/mem.h"
 #include "agent/tail.h"
 
-struct lane { char topic[250]; int32_t partition; bool waits; uint32_t seals, rescues, asked; int run; bool full; };
+struct lane { char topic[250]; int32_t partition; bool waits, streams; uint32_t seals, rescues, asked; int run; bool full; };
 
 struct double_record {
 	const struct lane *lane;
@@ -25,6 +25,7 @@ struct double_record {
 	char   key[64]; bool key_null;
 	struct producer_header headers[4]; size_t header_count;
 	struct source_range source;
+	struct source_range parts[32]; uint32_t part_count;
 	char   place[256];
 };
 
@@ -157,6 +158,11 @@ struct lane *producer_waiting_lane(struct producer *p, const char *topic, int32_
 	return l;
 }
 
+void lane_has_streams(struct lane *l)
+{
+	l->streams = true;
+}
+
 const char *lane_topic(const struct lane *l)
 {
 	return l->topic;
@@ -227,6 +233,10 @@ static inline int double_keep(struct producer *p, struct lane *l, const struct l
 		r->headers[i] = (struct producer_header){ strdup(in->headers[i].name), strdup(in->headers[i].value),
 							  in->headers[i].value_len };
 	p->filtered += in->source->filtered;
+	r->part_count = in->parts;
+	if (in->parts > sizeof r->parts / sizeof r->parts[0])
+		abort();
+	memcpy(r->parts, in->source - in->parts, in->parts * sizeof r->parts[0]);
 	snprintf(r->place, sizeof r->place, "%.*s", (int)in->place_len, (const char *)in->place);
 	r->value = malloc(in->value_len + 1);
 	if (!r->value)
@@ -345,6 +355,12 @@ static inline void double_finished(void *arg, const struct spool_range *r)
 	pthread_mutex_unlock(&p->mu);
 }
 
+static inline void double_finished_all(void *arg, const struct spool_range *r, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		double_finished(arg, &r[i]);
+}
+
 static inline void double_loss(void *arg, const struct spool_loss *l)
 {
 	struct producer *p = arg;
@@ -449,7 +465,7 @@ static inline struct tail_hooks double_hooks(struct producer *p)
 				    .route_put = double_route_put, .finished = double_finished,
 				    .rejected = double_rejected, .run_begin = double_run_begin,
 				    .unread = double_unread, .run_end = double_run_end, .loss = double_loss, .safe = double_safe,
-				    .all_read = double_all_read };
+				    .all_read = double_all_read, .finished_all = double_finished_all };
 }
 
 /* Waits until fn says true, at most 20 s. fn is called with the lock held. */

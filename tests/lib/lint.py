@@ -31,7 +31,7 @@ LAYERS = {
 OWNERS = [
     (r"sqlite3\.h", r"spool/"),
     (r"yaml\.h", r"conf/"),
-    (r"(lz4|lz4hc|lz4frame|zstd|zstd_errors|zlib|snappy-c)\.h", r"producer/codec|agent/cmd_version"),
+    (r"(lz4|lz4hc|lz4frame|zstd|zstd_errors|zlib|snappy-c)\.h", r"producer/codec|agent/unpack|agent/cmd_version"),
     (r"xxhash\.h", r"agent/[a-z_]+\.[ch]$"),
     (r"sys/inotify\.h", r"agent/[a-z_]+\.[ch]$"),
     (r"(sys/socket|netinet/.*|arpa/.*|netdb)\.h", r"producer/(conn|sender|names)|conf/listen\.c$|agent/[a-z_]+\.[ch]$"),

@@ -92,6 +92,7 @@ def a_damaged_compressed_file_is_read_as_far_as_it_goes(t):
     agent.stop()
     agent.start()
     t.writer("end").write(100)
+    agent.until(lambda s: is_done(agent, cut) and is_done(agent, bad), 60, "both are done again")
     s = nothing_more(agent, 6100)
     assert s["losses"]["events"] == 2, s["losses"]
     agent.stop()

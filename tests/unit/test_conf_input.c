@@ -371,7 +371,7 @@ static void keys_of_another_type_are_refused_and_its_own_are_missed(void **state
 		    "    watch: poll, compressed: true, listen: 'udp:127.0.0.1:1', units: []"),
 	    "f.yaml:3:5: \"paths\" is of inputs of type file, this one is of type stdin",
 	    "f.yaml:3:16: \"exclude\" is of inputs of type file, this one is of type stdin",
-	    "f.yaml:3:28: \"read_from\" is of inputs of type file, this one is of type stdin",
+	    "f.yaml:3:28: \"read_from\" is of inputs of type file and journald, this one is of type stdin",
 	    "f.yaml:3:44: \"ignore_older\" is of inputs of type file, this one is of type stdin",
 	    "f.yaml:3:63: \"follow_symlinks\" is of inputs of type file, this one is of type stdin",
 	    "f.yaml:4:5: \"watch\" is of inputs of type file, this one is of type stdin",

@@ -45,7 +45,8 @@ static void take(struct stream *s, const uint8_t *p, size_t n, bool final)
 	struct frame_piece piece;
 	size_t at = 0;
 
-	memcpy(s->kept + s->n, p, n);
+	if (n)
+		memcpy(s->kept + s->n, p, n);
 	s->n += n;
 	for (;;) {
 		uint8_t *exact = malloc(s->n - at + 1);

@@ -382,6 +382,33 @@ static void batches_are_built_again_out_of_the_compressed_file(void **state)
 	batch_free(b, f->p->budget);
 }
 
+/* The second life knows a damaged file that was read as far as it went. */
+static void damage_is_told_once_in_all_lives(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_file *row = &f->known[0].file;
+	struct packed p = pack(UNPACK_ZSTD, "one\n", 4);
+	struct stat st;
+
+	pack_add(&p, pack(UNPACK_ZSTD, "two\n", 4));		/* so that its head does not say how long it is */
+	pack_add_bytes(&p, "rubbish", 7);
+	put_packed(f, "a.zst", p.data, p.n);
+	free(p.data);
+	start(f);
+	expect_file(f, "a.zst", "done", NULL);
+	assert_int_equal(f->p->loss_count, 1);
+	stop(f);
+	assert_int_equal(stat(at(f, "a.zst"), &st), 0);
+	*row = (struct spool_file){ .id = 1, .path = at(f, "a.zst"), .dev = st.st_dev, .inode = st.st_ino, .size = 8, .safe = 8,
+				    .fingerprint_len = 8, .fingerprint = identity_hash("one\ntwo\n", 8),
+				    .marker = f->p->records[1].source.marker, .state = FILE_DONE };
+	f->known_count = 1;
+	start(f);
+	expect_file(f, "a.zst", "done", NULL);
+	assert_int_equal(f->p->loss_count, 1);
+	assert_int_equal(f->p->record_count, 2);
+}
+
 static void a_file_that_is_written_anew_is_read_anew(void **state)
 {
 	struct fixture *f = *state;
@@ -422,6 +449,7 @@ int main(int argc, char **argv)
 		T(another_file_with_the_same_beginning_is_read),
 		T(a_known_compressed_file_goes_on),
 		T(batches_are_built_again_out_of_the_compressed_file),
+		T(damage_is_told_once_in_all_lives),
 		T(a_file_that_is_written_anew_is_read_anew),
 	};
 

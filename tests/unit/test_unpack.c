@@ -15,7 +15,7 @@
 #include "agent/unpack.h"
 #include "tests/lib/packed.h"
 
-#define BIG (6u << 20)
+#define BIG (10u << 20)		/* more points on the way than are kept */
 
 /* Lines that differ and do not compress to nothing. */
 static char *text_of(size_t n)
@@ -132,6 +132,30 @@ static void any_offset_is_read_in_any_order(void **state)
 		close(fd);
 		free(p.data);
 	}
+	free(text);
+}
+
+/* Overwritten meanwhile, the file can give them no more: they are kept. */
+static void what_was_read_last_is_not_read_again_from_the_file(void **state)
+{
+	char *text = text_of(BIG), *zeros = calloc(1, BIG);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(kinds); i++) {
+		struct packed p = pack(kinds[i], text, BIG);
+		int fd = file_of(p.data, p.n);
+		struct unpack *u = opened(fd);
+
+		for (int64_t at = 0; at < 5000000; at += 250000)
+			expect_text(u, text, 250000, at);
+		assert_int_equal(pwrite(fd, zeros, p.n / 4, 0), p.n / 4);
+		expect_text(u, text, 270000, 5000000 - 270000);
+		expect_text(u, text, 1024, 0);
+		unpack_free(u);
+		close(fd);
+		free(p.data);
+	}
+	free(zeros);
 	free(text);
 }
 
@@ -377,6 +401,31 @@ static void a_window_larger_than_allowed_is_damage(void **state)
 	close(fd);
 }
 
+static void a_far_offset_is_reached_in_slices(void **state)
+{
+	char *text = text_of(BIG);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(kinds); i++) {
+		struct packed p = pack(kinds[i], text, BIG);
+		int fd = file_of(p.data, p.n), n = 0;
+		struct unpack *u = opened(fd);
+
+		for (; !unpack_seek(u, 5 << 20, 1 << 20); n++)
+			assert_true(unpack_reached(u) <= (int64_t)(n + 1) * ((1 << 20) + 65536));
+		assert_true(n >= 3 && n <= 5);
+		assert_true(unpack_reached(u) <= (5 << 20) + 65536);
+		expect_text(u, text, 1000, 5 << 20);
+		assert_true(unpack_seek(u, BIG + 1, 2 * BIG));		/* there is no such place: no reason to ask again */
+		assert_true(unpack_claims(u, BIG));
+		assert_false(unpack_claims(u, BIG - 1));
+		unpack_free(u);
+		close(fd);
+		free(p.data);
+	}
+	free(text);
+}
+
 static void plain_files_are_of_no_kind(void **state)
 {
 	static const struct { const char *s; size_t n; int want; } v[] = {
@@ -431,6 +480,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(content_is_read_whole_and_its_size_is_known_then),
 		cmocka_unit_test(any_offset_is_read_in_any_order),
+		cmocka_unit_test(what_was_read_last_is_not_read_again_from_the_file),
 		cmocka_unit_test(members_and_frames_are_one_content),
 		cmocka_unit_test(skippable_frames_hold_nothing),
 		cmocka_unit_test(zeros_behind_the_end_are_padding_and_other_bytes_are_damage),
@@ -439,6 +489,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(no_flipped_bit_is_read_as_good),
 		cmocka_unit_test(what_lies_before_damage_reads_the_same_ever_after),
 		cmocka_unit_test(a_window_larger_than_allowed_is_damage),
+		cmocka_unit_test(a_far_offset_is_reached_in_slices),
 		cmocka_unit_test(plain_files_are_of_no_kind),
 		cmocka_unit_test(without_memory_nothing_is_lost),
 	};
