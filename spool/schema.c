@@ -78,8 +78,7 @@ const char *const schema_migrations[SCHEMA_VERSION] = {
 	"CREATE TABLE home (one INTEGER PRIMARY KEY, machine TEXT, boot TEXT, dev INTEGER, inode INTEGER);"
 	"CREATE TABLE partitions (topic TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;",
 
-	"ALTER TABLE files ADD COLUMN cursor TEXT;"
-	"ALTER TABLE files ADD COLUMN cursor_at INTEGER;",
+	"ALTER TABLE files ADD COLUMN cursor TEXT; ALTER TABLE files ADD COLUMN cursor_at INTEGER;",
 };
 
 int (*const schema_steps[SCHEMA_VERSION])(struct db *, struct err *) = { [2] = schema_split_losses };
