@@ -39,6 +39,8 @@ struct file *file_new(const char *path, const char *home)
 	list_init(&f->heirs);
 	list_init(&f->heir);
 	list_init(&f->group);
+	list_init(&f->head_at);
+	list_init(&f->twin);
 	f->leading = true;
 	f->end = -1;
 	f->path = mem_strdup(path);
@@ -198,6 +200,11 @@ bool file_changed(struct file *f, const struct stat *st, int64_t now_ms)
 	f->size = file_size(f, st);
 	if (size == st->st_size && f->mtime_ns == mtime_ns(st))
 		return false;
+	if (!f->unpack) {
+		if (size > f->was || !f->shrunk)
+			f->was = size;
+		f->shrunk |= st->st_size < size;
+	}
 	f->mtime_ns = mtime_ns(st);
 	f->changed_ms = now_ms;
 	return true;
@@ -236,6 +243,9 @@ void file_restart(struct file *f, int64_t id)
 	f->offset = f->scanned = 0;
 	f->mark = f->scan_mark = 0;
 	f->skip_count = f->skip_next = 0;
+	f->was = 0;
+	f->shrunk = f->suspect = false;
+	memset(f->trail, 0, sizeof f->trail);
 	f->end = -1;
 	f->told = f->twice = false;
 	f->leading = true;
@@ -247,7 +257,7 @@ void file_restart(struct file *f, int64_t id)
 bool file_passed(const struct file *f, int64_t size)
 {
 	return !file_followed(f) || f->done || f->offset >= size || (f->scanned >= size && !f->grouped) ||
-	        (f->end >= 0 && f->offset >= f->end);
+	       (f->end >= 0 && f->offset >= f->end);
 }
 
 void file_row(const struct file *f, struct spool_file *ret)

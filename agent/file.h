@@ -90,6 +90,17 @@ struct file {
 	int64_t  cached;		/* pages of the backlog up to here were given back */
 	int      error;			/* why failed: -errno */
 	char    *note;			/* what people should know of it, or NULL */
+
+	/* Copies (tail_twin.c). */
+	struct list head_at;		/* among those with this fingerprint; of so many bytes */
+	uint32_t head_at_len;
+	struct list twin;		/* nothing of it is read until it is known whose copy it is */
+	bool     own;			/* it is nobody's copy */
+	int64_t  copy_of;		/* the id whose bytes it repeats and whose file is gone; 0: none */
+	bool     suspect;		/* it seems truncated: one more look at names before that is believed */
+	int64_t  was;			/* its size before it last changed; the largest, once it shrank */
+	bool     shrunk;
+	struct spool_marker trail[4];	/* where it was read to of late, newest first */
 };
 
 struct file *file_new(const char *path, const char *home);

@@ -31,7 +31,7 @@
 
 static const struct tail_pace default_pace = {
 	.flush = 5000, .rotated_idle = 60000, .deleted_idle = 5000, .away = 500, .reconcile = 10000, .poll = 1000,
-	.retry = 100, .keep_rows = 7 * 86400000LL, .doubt = 10000,
+	.retry = 100, .keep_rows = 7 * 86400000LL, .doubt = 10000, .twin = 2000,
 };
 
 /* --- rounds --- */
@@ -150,6 +150,7 @@ static void on_round(void *arg)
 		else if (!timer_armed(&t->slow) || t->slow.at_ms > next)
 			timer_set(&t->loop, &t->slow, next, t->slow.fn);
 	}
+	twin_round(t);
 	read_turns(t);
 }
 
@@ -162,7 +163,9 @@ static void *run(void *arg)
 	gates_wait(t);
 	find_walk(t);
 	known_search(t);
+	copy_settle(t);
 	packed_settle(t, false);
+	missed_look(t, true);
 	t->first_walk = false;
 	t->walk_ms = 0;			/* it opened everything: no measure for the next ones */
 	if (!t->conf.once) {
@@ -226,8 +229,7 @@ static int load_known(struct tail *t, const struct tail_conf *c, struct err *ret
 static void init_tables(struct tail *t)
 {
 	struct list *lists[] = { &t->files, &t->away, &t->ready, &t->dests, &t->known, &t->looks, &t->calls, &t->notes,
-				 &t->live, &t->packed, &t->put_off, &t->copies, &t->gates,
-				 &t->groups };
+				 &t->live, &t->packed, &t->put_off, &t->copies, &t->gates, &t->groups, &t->twins, &t->suspects };
 	struct map *maps[] = { &t->by_path, &t->by_home, &t->by_inode, &t->by_id, &t->known_by_inode, &t->routes_by_id,
 			       &t->routes_by_text, &t->dests_by_name, &t->looks_by_path, &t->recipes,
 			       &t->hops };
@@ -236,6 +238,10 @@ static void init_tables(struct tail *t)
 		list_init(lists[i]);
 	for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)
 		map_init(maps[i]);
+	for (size_t i = 0; i < TWIN_HEADS; i++) {
+		list_init(&t->heads[i]);
+		list_init(&t->known_heads[i]);
+	}
 }
 
 int tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_err)
@@ -251,6 +257,8 @@ int tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_er
 	t->hooks = &t->conf.hooks;
 	t->pace = default_pace;
 	t->next_file_id = c->next_file_id;
+	t->began_ms = clock_mono_ms();
+	t->began_wall_ms = clock_wall_ms();
 	t->next_route_id = c->next_route_id ? c->next_route_id : 1;
 	t->first_start = c->known_count == 0 && !c->state_lost;
 	init_tables(t);
@@ -261,6 +269,7 @@ int tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_er
 	t->away_timer.fn = on_away;
 	t->retry_timer.fn = on_retry;
 	t->group_timer.fn = message_time;
+	t->twin_timer.fn = twin_tick;
 	t->watch_fd.fd = -1;
 	list_init(&t->waiter.node);
 	t->waiter.fn = nudge;

@@ -48,145 +48,17 @@ static void map_drop(struct map *m, const void *key, size_t n, const struct file
 		map_del(m, key, n);
 }
 
-void files_put(struct tail *t, const struct file *f, int64_t gone_ms)
+void files_put(struct tail *t, struct file *f, int64_t gone_ms)
 {
 	struct spool_file row;
 
 	file_row(f, &row);
 	row.gone_ms = gone_ms;
 	t->hooks->file_put(t->hooks->arg, &row);
+	twin_index(t, f);
 }
 
-/* --- successors --- */
-
-void files_ready(struct tail *t, struct file *f)
-{
-	bool live;
-
-	if (!file_followed(f) || f->pred || f->done || f->blocked || !list_empty(&f->turn) || packed_waits(t, f))
-		return;
-	/* What one event brought is not to wait for a backlog, but not to overtake what was before it either. */
-	live = f->at_end || (!f->started && !f->pred_id && f->size <= WINDOW_BYTES);
-	list_push_back(live ? &t->live : &t->ready, &f->turn);
-	tail_work(t);
-}
-
-static bool passed(const struct file *f, int64_t size)
-{
-	return f->state == FILE_FAILED || (!f->pred && file_passed(f, size));
-}
-
-static void heir_free(struct file *f)
-{
-	f->pred = NULL;
-	list_remove(&f->heir);
-}
-
-void files_pass(struct tail *t, struct file *f)
-{
-	list_each_safe(it, &f->heirs) {
-		struct file *heir = list_entry(it, struct file, heir);
-
-		if (!passed(f, heir->pred_size))
-			continue;
-		heir_free(heir);
-		files_ready(t, heir);
-		files_pass(t, heir);	/* an empty one passes the word on */
-	}
-}
-
-/* The last word counts: a file waits for one other. Never in a circle, whatever names say. */
-static void heir_set(struct file *pred, struct file *f)
-{
-	bool looked, cut;
-	struct stat st;
-
-	for (const struct file *p = pred; p; p = p->pred)
-		if (p == f)
-			return;
-	if (f->pred)
-		heir_free(f);
-	looked = pred->fd >= 0 && fstat(pred->fd, &st) == 0;
-	f->pred_size = pred->unpack ? INT64_MAX : looked ? st.st_size : pred->size;	/* INT64_MAX: until its end is seen */
-	f->pred_id = pred->id;
-	cut = looked && !pred->unpack && st.st_size < pred->offset;	/* truncated since it was read: all of it is new */
-	if (!cut && passed(pred, f->pred_size))
-		return;
-	f->pred = pred;
-	list_push_back(&pred->heirs, &f->heir);
-}
-
-/* Ids tell a later life who came first. Nothing was read of either, so no range names them yet. */
-static void exchange_ids(struct tail *t, struct file *f, struct file *last)
-{
-	int64_t id = f->id;
-
-	list_each(it, &t->files) {
-		struct file *heir = list_entry(it, struct file, node);
-
-		if (heir->pred_id == last->id)
-			heir->pred_id = id;
-	}
-	f->id = last->id;
-	last->id = id;
-	map_put(&t->by_id, &f->id, sizeof f->id, f);
-	map_put(&t->by_id, &last->id, sizeof last->id, last);
-	files_put(t, f, 0);
-	files_put(t, last, 0);
-}
-
-/* f goes before `last`, which was seen first: between it and the one before. */
-static void precede(struct tail *t, struct file *f, struct file *last)
-{
-	if (last->started)
-		return;
-	if (f->id > last->id && last->id >= t->conf.next_file_id)	/* both of this life */
-		exchange_ids(t, f, last);
-	if (last->pred) {
-		heir_set(last->pred, f);
-		heir_free(last);
-	}
-	heir_set(f, last);
-	list_remove(&last->turn);
-	files_ready(t, last);
-}
-
-/* A file of an earlier life under another name than its first: its age says where it belongs among those that began
- * under that name, for it may have been their predecessor or successor then. */
-static void succeed_by_age(struct tail *t, struct file *f)
-{
-	struct file *last = map_get(&t->by_home, f->origin, strlen(f->origin));
-
-	if (last)
-		fds_wake(t, last);		/* how much it holds decides */
-	if (!last || last->id < f->id) {
-		if (last)
-			heir_set(last, f);
-		map_put(&t->by_home, f->origin, strlen(f->origin), f);
-		return;
-	}
-	while (last->pred && last->pred->id > f->id)
-		last = last->pred;
-	precede(t, f, last);
-}
-
-/* Finds f its place among the files that had its home. */
-static void succeed(struct tail *t, struct file *f)
-{
-	struct file *last = map_get(&t->by_home, f->home, strlen(f->home));
-
-	if (last)
-		fds_wake(t, last);		/* how much it holds decides */
-	if (last && strcmp(f->path, f->home) && !strcmp(last->path, f->home)) {
-		precede(t, f, last);
-		return;
-	}
-	if (last)
-		heir_set(last, f);
-	map_put(&t->by_home, f->home, strlen(f->home), f);
-}
-
-/* --- where a file is --- */
+/* --- turns --- */
 
 static void away_begin(struct tail *t, struct file *f, enum file_state state)
 {
@@ -196,6 +68,64 @@ static void away_begin(struct tail *t, struct file *f, enum file_state state)
 		list_push_back(&t->away, &f->away);
 	if (!timer_armed(&t->away_timer))
 		timer_set(&t->loop, &t->away_timer, t->loop.now_ms + t->pace.away, t->away_timer.fn);
+}
+
+/* Renamed, and still matched: it was rotated if another file has its first name. */
+static bool is_renamed(const struct file *f)
+{
+	return strcmp(f->home, f->origin) != 0;
+}
+
+static bool is_superseded(const struct tail *t, const struct file *f)
+{
+	const struct file *g = is_renamed(f) ? files_by_path(t, f->origin) : NULL;
+
+	return g && g != f && file_followed(g);
+}
+
+void files_watch_end(struct tail *t, struct file *f)
+{
+	if (f->state == FILE_ACTIVE && is_renamed(f) && list_empty(&f->away))
+		away_begin(t, f, FILE_ACTIVE);
+}
+
+void files_ready(struct tail *t, struct file *f)
+{
+	bool live;
+
+	if (!file_followed(f))
+		return;
+	files_watch_end(t, f);
+	if (f->pred || f->done || f->blocked || !list_empty(&f->turn) || packed_waits(t, f))
+		return;
+	/* What one event brought is not to wait for a backlog, but not to overtake what was before it either. */
+	live = f->at_end || (!f->started && !f->pred_id && f->size <= WINDOW_BYTES);
+	list_push_back(live ? &t->live : &t->ready, &f->turn);
+	tail_work(t);
+}
+
+void files_pass(struct tail *t, struct file *f)
+{
+	twin_trail(f);
+	list_each_safe(it, &f->heirs) {
+		struct file *heir = list_entry(it, struct file, heir);
+
+		if (!order_passed(f, heir->pred_size))
+			continue;
+		order_none(heir);
+		files_ready(t, heir);
+		files_pass(t, heir);	/* an empty one passes the word on */
+	}
+}
+
+/* --- where a file is --- */
+
+void files_table(struct tail *t, struct file *f)
+{
+	struct inode_key k = { f->dev, f->inode };
+
+	map_put(&t->by_inode, &k, sizeof k, f);
+	map_put(&t->by_path, f->path, strlen(f->path), f);
 }
 
 void files_drop(struct tail *t, struct file *f)
@@ -216,10 +146,12 @@ void files_drop(struct tail *t, struct file *f)
 	list_remove(&f->node);
 	list_remove(&f->turn);
 	list_remove(&f->away);
+	list_remove(&f->twin);
+	twin_unindex(t, f);
 	list_remove(&f->packed);
 	list_remove(&f->group);
 	if (f->pred)
-		heir_free(f);
+		order_none(f);
 	fds_close(t, f);
 	file_close(f);
 	f->parked = false;
@@ -252,6 +184,8 @@ void files_detach(struct tail *t, struct file *f)
 	state = st.st_nlink ? FILE_ROTATED : FILE_DELETED;
 	if (f->state != state)
 		away_begin(t, f, state);
+	if (!st.st_nlink)
+		copy_deleted(t, f);
 	log_debug(st.st_nlink ? "file was renamed" : "file was deleted", KS("path", f->path), KI("file", f->id));
 	files_put(t, f, 0);
 	files_ready(t, f);
@@ -267,7 +201,7 @@ void files_attach(struct tail *t, struct file *f, const char *path)
 		return;			/* no memory: found again by the next walk */
 	if (matched && file_followed(f)) {
 		f->state = FILE_ACTIVE;
-		list_remove(&f->away);
+		list_remove(&f->away);		/* files_ready puts it there again if its end is waited for */
 		file_set_path(&f->home, path);
 		map_put(&t->by_home, path, strlen(path), f);
 	} else if (f->state == FILE_ACTIVE) {
@@ -349,9 +283,7 @@ bool files_open(struct tail *t, struct file *f)
 		away_begin(t, f, FILE_ROTATED);
 	file_check_head(f);
 	files_put(t, f, 0);
-	succeed(t, f);
-	if (strcmp(f->origin, f->home))
-		succeed_by_age(t, f);
+	order_place(t, f);
 	packed_follow(t, f);
 	files_ready(t, f);
 	return true;
@@ -366,6 +298,35 @@ static void warn_overlap(struct tail *t, const char *path, size_t first, size_t 
 		 KS("input", t->inputs[first].conf->name), KS("also", t->inputs[other].conf->name));
 }
 
+bool files_in_state_dir(const struct tail *t, const char *path)
+{
+	const char *state_dir = t->conf.conf->state_dir;
+	char *dir = mem_strdup(path);
+	struct stat own, st;
+	bool in = false;
+
+	if (dir && state_dir && stat(state_dir, &own) == 0) {
+		for (char *end = dir + strlen(dir); end && !in; end = strrchr(dir, '/')) {
+			*end = 0;
+			in = stat(*dir ? dir : "/", &st) == 0 && st.st_dev == own.st_dev && st.st_ino == own.st_ino;
+		}
+	}
+	mem_free(dir);
+	return in;
+}
+
+/* What we write is no log: each commit would make lines that make a commit. */
+static bool is_our_own(struct tail *t, const char *path)
+{
+	if (!files_in_state_dir(t, path))
+		return false;
+	if (!t->warned_state)
+		log_warn("an input matches files in state_dir, they are not read", KS("path", path),
+			 KS("state_dir", t->conf.conf->state_dir));
+	t->warned_state = true;
+	return true;
+}
+
 struct file *files_adopt(struct tail *t, const char *path, const char *home)
 {
 	struct inode_key k;
@@ -374,6 +335,8 @@ struct file *files_adopt(struct tail *t, const char *path, const char *home)
 	struct file *f;
 
 	input = find_input(t, home, &other);
+	if (input != SIZE_MAX && is_our_own(t, path))
+		return NULL;
 	if (input == SIZE_MAX || !find_stat(t, path, input, &st) || files_by_inode(t, st.st_dev, st.st_ino))
 		return NULL;
 	if (packed_puts_off(t, path, home, input))
@@ -430,11 +393,14 @@ static void away_look(struct tail *t, struct file *f)
 	}
 	quiet = now - (f->changed_ms > f->away_ms ? f->changed_ms : f->away_ms);
 	idle = f->state == FILE_DELETED ? t->pace.deleted_idle : t->pace.rotated_idle;
-	if (f->offset < f->size && quiet >= t->pace.flush) {
+	if (f->offset < f->size && quiet >= t->pace.flush && (f->state != FILE_ACTIVE || is_superseded(t, f))) {
 		f->flush = true;
 		f->flush_size = f->size;
 		files_ready(t, f);
-	} else if (f->offset >= f->size && quiet >= idle && (!f->offset || t->hooks->safe(t->hooks->arg, f->id) >= f->offset)) {
+	} else if (f->state == FILE_ACTIVE && f->offset >= f->size && quiet >= t->pace.flush) {
+		list_remove(&f->away);
+	} else if (f->state != FILE_ACTIVE && f->offset >= f->size && quiet >= idle &&
+		   (!f->offset || t->hooks->safe(t->hooks->arg, f->id) >= f->offset)) {
 		close_file(t, f);
 	}
 }

@@ -308,7 +308,7 @@ void find_events(struct tail *t)
 		look_at_all(t);
 	if (watch_overflowed(t->watch)) {
 		log_debug("events were lost, looking at everything");
-		t->rewalk = true;
+		t->rewalk = t->blind = true;
 	}
 }
 
@@ -326,7 +326,8 @@ void find_dir(struct tail *t, const char *path)
 
 static void on_dir(void *arg, const char *path)
 {
-	find_dir(arg, path);
+	if (!files_in_state_dir(arg, path))
+		find_dir(arg, path);
 }
 
 static void on_file(void *arg, const char *path)
@@ -411,6 +412,9 @@ void find_walk(struct tail *t)
 	gates_say(t);
 	notes_end(t);
 	say_limit(t);
+	if (!t->first_walk)
+		missed_look(t, t->blind || t->polling || watch_limited(t->watch) || watch_fd(t->watch) < 0);
+	t->blind = false;
 	known_expire(t);
 	t->walked_ms = clock_mono_ms();
 	t->walk_ms = t->walked_ms - began;

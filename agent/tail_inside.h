@@ -4,7 +4,11 @@
  *	tail_calls.c	 questions and orders from other threads
  *	tail_orders.c	 positions that people set, files that they have forgotten
  *	tail_find.c	 names: events and walks
- *	tail_files.c	 files: tables, opening, renames, successors, the end
+ *	tail_files.c	 files: tables, opening, renames, the end
+ *	tail_order.c	 successors: whose lines go before whose
+ *	tail_missed.c	 generations of a file that came and went unseen
+ *	tail_twin.c	 files that repeat the bytes of others: the copies that copytruncate makes
+ *	tail_copy.c	 copies that take the place of their original
  *	tail_known.c	 files of an earlier life, and rows of files that are gone
  *	tail_links.c	 where links lead that are followed
  *	tail_notes.c	 what is wrong with names
@@ -36,6 +40,7 @@
 #include "agent/base/thread.h"
 #include "agent/file.h"
 #include "agent/glob.h"
+#include "agent/identity.h"
 #include "agent/recipe.h"
 #include "agent/tail.h"
 #include "agent/watch.h"
@@ -50,6 +55,7 @@ struct tail_pace {
 	int64_t poll;			/* the same when watches are limited */
 	int64_t retry;			/* a lane that takes nothing is tried again, also without a wake-up */
 	int64_t keep_rows;		/* of files that are gone and finished */
+	int64_t twin;			/* what repeats another file and has not changed for so long is a file of its own */
 	int64_t doubt;			/* what a network file system says about a file that shrank is believed after so long */
 };
 
@@ -91,7 +97,11 @@ struct known {
 	struct spool_marker markers[SPOOL_MARKERS]; size_t marker_count;
 	bool match;			/* a file that fits goes on here */
 	bool other_boot;		/* of another boot */
+	bool lost;			/* at the start: its file is not what it was, a copy of it may go on here */
+	struct list head_at;		/* among those with this fingerprint */
 };
+
+#define TWIN_HEADS 256
 
 struct tail {
 	struct tail_conf conf;		/* known, routes: not used after tail_open */
@@ -139,18 +149,25 @@ struct tail {
 	struct list groups;		/* files with an open group at their end */
 	struct loop_timer group_timer;
 	struct seldom { int64_t said_ms; uint64_t count; } step_failures, refusals;	/* of lines; count: not said yet */
+	/* Copies. By fingerprint; how many have a fingerprint of each length; files that wait; that seem truncated. */
+	struct list heads[TWIN_HEADS], known_heads[TWIN_HEADS];
+	uint32_t head_lens[IDENTITY_HEAD + 1];
+	struct list twins, suspects;
+	struct loop_timer twin_timer;
 	struct list looks;		/* names to look at, in the order of events */
 	struct map  looks_by_path;
 	struct { uint32_t cookie; char *home; } moved;
 	bool     rewalk;
 	uint32_t round;
+	int64_t  began_ms, began_wall_ms;	/* when this life began */
 	int64_t  walk_ms, walked_ms;	/* how long the last walk took; when it ended */
 	int64_t  next_file_id;
 	uint32_t next_route_id;
 	bool     first_walk;		/* during the first one */
 	bool     first_start;		/* the state database knows no file */
 	_Atomic bool all_read;		/* --once: said so, and it is still true */
-	bool     warned_limit, warned_fds, warned_overlap, warned_spec, warned_packed;
+	bool     blind;			/* events were lost since the last walk */
+	bool     warned_state, warned_limit, warned_fds, warned_overlap, warned_spec, warned_packed;
 	_Atomic uint64_t split_lines;
 };
 
@@ -221,18 +238,71 @@ bool remote_doubt(struct tail *t, struct file *f);
 struct file *files_by_path(const struct tail *t, const char *path);
 struct file *files_by_inode(const struct tail *t, uint64_t dev, uint64_t inode);
 struct file *files_by_id(const struct tail *t, int64_t id);
+bool files_in_state_dir(const struct tail *t, const char *path);	/* this directory is our own, or below it */
 /* A file at `path` that has, or had a moment ago, the matched name `home`. NULL: is known already, or is gone. */
 struct file *files_adopt(struct tail *t, const char *path, const char *home);
 bool files_open(struct tail *t, struct file *f);		/* one that failed before */
 void files_attach(struct tail *t, struct file *f, const char *path);	/* it is there now */
 void files_detach(struct tail *t, struct file *f);		/* it is not at its path any more */
+void files_watch_end(struct tail *t, struct file *f);	/* rotated, though its name matches: its last line may never end */
+void files_table(struct tail *t, struct file *f);		/* f stands in the tables, by inode and path */
 void files_drop(struct tail *t, struct file *f);		/* follows it no longer, and frees it */
 void files_failed(struct tail *t, struct file *f, int rc, const char *what);
 void files_ready(struct tail *t, struct file *f);
 void files_pass(struct tail *t, struct file *f);		/* it was read on, or closed: may its successors go? */
-void files_put(struct tail *t, const struct file *f, int64_t gone_ms);
+void files_put(struct tail *t, struct file *f, int64_t gone_ms);
 void files_away(struct tail *t);		/* rotated and deleted ones: changed, to be flushed, to be closed? */
 void files_release(struct tail *t);
+
+/* --- tail_order.c --- */
+void order_place(struct tail *t, struct file *f);		/* finds f its place among the files that had its home */
+void order_after(struct file *pred, struct file *f);		/* f waits for pred's lines, unless that was read on already */
+void order_before(struct tail *t, struct file *f, struct file *last);	/* between it, which was not read yet, and its pred */
+void order_none(struct file *f);				/* f, which waits, waits no longer */
+void order_exchange(struct tail *t, struct file *f, struct file *last);	/* their ids */
+bool order_passed(const struct file *f, int64_t size);
+
+/* --- tail_missed.c --- */
+/* After a walk: files that were rotated several times since the one before. blind: what no input matches may be among them. */
+void missed_look(struct tail *t, bool blind);
+
+/* --- tail_twin.c --- */
+/* f's fingerprint grew, or is another one; or f goes. */
+void twin_index(struct tail *t, struct file *f);
+void twin_unindex(struct tail *t, struct file *f);
+void twin_index_known(struct tail *t, struct known *k);
+void twin_unindex_known(struct tail *t, struct known *k);
+/* Where f was read to: what a shorter copy is recognised by. */
+void twin_trail(struct file *f);
+/* Whose bytes does this open file (fd, size) repeat from its beginning on? */
+struct twin {
+	struct file  *file;		/* followed; NULL: it is a row */
+	struct known *known;
+	int64_t same;			/* up to here they were compared or proven to be equal */
+	bool whole;			/* all that was read of the other one is in this one */
+};
+bool twin_find(struct tail *t, const struct file *f, struct twin *ret);
+/* Whether n repeats what was read of f, as far as it goes: what f holds, or what is remembered where that is gone. */
+bool twin_repeats(const struct file *n, const struct file *f, struct twin *ret);
+bool twin_repeats_row(const struct file *n, const struct known *k, struct twin *ret);
+/* Whether f, of which nothing was read yet, has to wait: it may be a copy. */
+bool twin_holds(struct tail *t, struct file *f);
+void twin_again(struct tail *t);		/* those that wait are compared once more */
+/* f seems truncated: true: once more after a look at names. */
+bool twin_suspect(struct tail *t, struct file *f);
+void twin_round(struct tail *t);		/* before the turns of a round */
+void twin_tick(struct loop_timer *timer);
+
+/* --- tail_copy.c --- */
+/* f no longer holds what was read of it. true: a copy has taken its place, and f is what has to be read after it. */
+bool copy_truncated(struct tail *t, struct file *f);
+bool copy_unread(struct tail *t, struct file *f);		/* the same where nothing was read of it */
+void copy_tell_gap(struct tail *t, const struct file *f);	/* what was seen of f, and never read, is lost */
+void copy_deleted(struct tail *t, const struct file *f);	/* f has no name any more */
+bool copy_awaited(const struct tail *t, int64_t id);		/* a copy waits for what is finished of this one */
+bool copy_resolve(struct tail *t, struct file *f);		/* a copy of what is gone: true: it goes on */
+bool copy_resume(struct tail *t, struct known *k);		/* at the start: k's file is gone; a copy of it goes on here */
+void copy_settle(struct tail *t);		/* after the first walk and search */
 
 /* --- tail_known.c --- */
 int  known_load(struct tail *t, const struct tail_known *k);
@@ -240,6 +310,11 @@ int  known_load(struct tail *t, const struct tail_known *k);
 bool known_resume(struct tail *t, struct file *f);
 /* A file is closed, or got a new generation: its row stays for a while. match: it may come back. */
 void known_keep(struct tail *t, const struct file *f, bool match, int64_t gone_ms);
+struct known *known_by_id(const struct tail *t, int64_t id);
+void known_take(struct tail *t, struct file *f, struct known *k);	/* f goes on where this row says; k is no more */
+void known_gone(struct tail *t, struct known *k);		/* nothing can go on here, in no later life either */
+/* What is unresolved of it may be in this file now. */
+void known_move(struct tail *t, struct known *k, const struct file *f);
 void known_expire(struct tail *t);		/* rows that were kept long enough */
 /* All rows of this path, at once; what they say is unread is entered as forgotten. Returns how many; *bytes grows. */
 size_t known_forget(struct tail *t, const char *path, int64_t *bytes);

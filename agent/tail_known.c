@@ -38,6 +38,7 @@ static struct known *known_new(const struct spool_file *row, const struct tail_s
 	while (room <= n)		/* as mem_grow would have: a file adds to them */
 		room *= 2;
 	list_init(&k->node);
+	list_init(&k->head_at);
 	k->row = *row;
 	k->row.path = mem_strdup(row->path);
 	k->row.origin = mem_strdup(row->origin ? row->origin : row->path);
@@ -57,6 +58,7 @@ static int known_add(struct tail *t, struct known *k)
 	k->same_inode = map_get(&t->known_by_inode, &k->row.inode, sizeof k->row.inode);
 	if (map_put(&t->known_by_inode, &k->row.inode, sizeof k->row.inode, k) < 0)
 		return ERR_NOMEM;
+	twin_index_known(t, k);
 	list_push_back(&t->known, &k->node);
 	return 0;
 }
@@ -74,6 +76,7 @@ static void known_remove(struct tail *t, struct known *k)
 	else
 		map_del(&t->known_by_inode, &k->row.inode, sizeof k->row.inode);
 	list_remove(&k->node);
+	twin_unindex_known(t, k);
 }
 
 int known_load(struct tail *t, const struct tail_known *from)
@@ -83,6 +86,8 @@ int known_load(struct tail *t, const struct tail_known *from)
 	if (k) {
 		k->match = !(k->row.state == FILE_DELETED && k->row.gone_ms) && k->row.state <= FILE_DONE;
 		k->other_boot = t->conf.other_boot;
+		if (k->row.gone_ms > t->began_wall_ms)	/* the clock was ahead */
+			k->row.gone_ms = t->began_wall_ms;
 		memcpy(k->markers, from->markers, sizeof k->markers);
 		k->marker_count = from->marker_count;
 	}
@@ -175,9 +180,9 @@ static void say_rewritten(struct tail *t, const struct file *f)
 		log_warn("file is not what it was (truncated, rewritten or replaced), reading it from its beginning",
 			 KS("path", f->path), KI("size", f->size), KI("safe", k->row.safe));
 		k->match = false;
-		k->row.state = FILE_DELETED;		/* nothing can go on here, in no later life either */
-		k->row.gone_ms = clock_wall_ms();
-		t->hooks->file_put(t->hooks->arg, &k->row);
+		k->lost = t->first_walk;		/* a copy may be found of it */
+		if (!k->lost)
+			known_gone(t, k);
 	}
 }
 
@@ -196,9 +201,8 @@ static void inherit(struct tail *t, struct file *f, const struct known *k)
 	f->origin = origin;
 }
 
-static void go_on(struct tail *t, struct file *f, struct known *k)
+void known_take(struct tail *t, struct file *f, struct known *k)
 {
-	inherit(t, f, k);
 	f->id = k->row.id;
 	f->generation = k->row.generation;
 	f->head_len = k->row.fingerprint_len;
@@ -208,12 +212,29 @@ static void go_on(struct tail *t, struct file *f, struct known *k)
 	f->leading = f->offset == 0;
 	if (f->offset && !f->mark && identity_read_marker(f, f->offset, &f->mark) < 0)
 		f->mark = 0;
+	mem_free(f->skips);
 	f->skips = k->skips;
 	f->skip_count = k->skip_count;
 	k->skips = NULL;
 	packed_resume(f, &k->row);
 	known_remove(t, k);
 	known_free(k);
+}
+
+void known_gone(struct tail *t, struct known *k)
+{
+	k->match = false;
+	k->row.state = FILE_DELETED;
+	k->row.gone_ms = clock_wall_ms();
+	t->hooks->file_put(t->hooks->arg, &k->row);
+}
+
+void known_move(struct tail *t, struct known *k, const struct file *f)
+{
+	known_remove(t, k);
+	k->row.dev = f->dev;
+	k->row.inode = f->inode;
+	ASSERT(known_add(t, k) == 0);
 }
 
 /* It lost its end: it goes on as a new generation, and the row stays for the batches that refer to it. */
@@ -224,12 +245,9 @@ static bool go_on_cut(struct tail *t, struct file *f, struct known *k)
 	if (!cut_find(f, k, &at))
 		return false;
 	inherit(t, f, k);
-	k->match = false;
 	k->row.dev = f->dev;
-	k->row.state = FILE_DELETED;		/* nothing can go on here, in no later life either */
-	k->row.gone_ms = clock_wall_ms();
 	k->row.size = k->row.safe;
-	t->hooks->file_put(t->hooks->arg, &k->row);
+	known_gone(t, k);
 	cut_go_on(t, f, k, &at);
 	return true;
 }
@@ -249,16 +267,17 @@ bool known_resume(struct tail *t, struct file *f)
 {
 	struct known *k = find_fit(t, f);
 
-	if (k)
-		go_on(t, f, k);
-	else if (!resume_cut(t, f))
-		say_rewritten(t, f);
-	else
+	if (k) {
+		inherit(t, f, k);
+		known_take(t, f, k);
 		return true;
-	return k != NULL;
+	}
+	if (!resume_cut(t, f))
+		return say_rewritten(t, f), false;
+	return true;
 }
 
-static const struct known *by_id(const struct tail *t, int64_t id)
+struct known *known_by_id(const struct tail *t, int64_t id)
 {
 	list_each(it, &t->known)
 		if (list_entry(it, struct known, node)->row.id == id)
@@ -268,7 +287,7 @@ static const struct known *by_id(const struct tail *t, int64_t id)
 
 struct file *known_heir(const struct tail *t, int64_t id)
 {
-	const struct known *k = by_id(t, id);
+	const struct known *k = known_by_id(t, id);
 	struct file *f = k && !k->match ? files_by_inode(t, k->row.dev, k->row.inode) : NULL;
 
 	return f && file_followed(f) ? f : NULL;
@@ -311,7 +330,7 @@ int known_retag(struct tail *t, struct known *k, const char *path, uint64_t dev,
 
 int known_open(const struct tail *t, int64_t id, struct file *ret)
 {
-	const struct known *k = by_id(t, id);
+	const struct known *k = known_by_id(t, id);
 	int rc = ERR_BAD_DATA;
 	struct stat st;
 
@@ -365,9 +384,17 @@ void known_keep(struct tail *t, const struct file *f, bool match, int64_t gone_m
 		known_free(k);
 }
 
+/* A clock that jumps, forwards or back, must not end a row before its time: the same file would be read again. */
+static int64_t steady_wall_ms(const struct tail *t)
+{
+	int64_t now = clock_wall_ms(), passed = t->began_wall_ms + clock_mono_ms() - t->began_ms;
+
+	return now < passed ? now : passed;
+}
+
 void known_expire(struct tail *t)
 {
-	int64_t before = clock_wall_ms() - t->pace.keep_rows;
+	int64_t before = steady_wall_ms(t) - t->pace.keep_rows;
 
 	list_each_safe(it, &t->known) {
 		struct known *k = list_entry(it, struct known, node);

@@ -252,6 +252,15 @@ static int jump(struct stretch *s, int *ret_read)
 	return 0;
 }
 
+/* What lies before a large range that is not read is read alone: as long as a message is open, that is so in each turn. */
+static size_t wanted(const struct stretch *s)
+{
+	int64_t limit = limit_of(s);
+	bool large = limit < INT64_MAX && s->f->skips[s->skip].to - s->at >= (int64_t)WINDOW_BYTES;
+
+	return large && limit - s->at < (int64_t)WINDOW_BYTES ? (size_t)(limit - s->at) : WINDOW_BYTES;
+}
+
 /* A window's bytes. 0: go on; 1: enough for this turn, or the end; < 0: of *ret_read, or what refused a record. */
 static int read_some(struct stretch *s, int *ret_read)
 {
@@ -262,7 +271,7 @@ static int read_some(struct stretch *s, int *ret_read)
 
 	if (s->at >= limit)
 		return jump(s, ret_read);
-	*ret_read = window_read(w, s->f, s->at, WINDOW_BYTES, s->mark);
+	*ret_read = window_read(w, s->f, s->at, wanted(s), s->mark);
 	if (*ret_read < 0)
 		return *ret_read;
 	n = window_len(w, s->at);

@@ -37,8 +37,11 @@ void read_restart(struct tail *t, struct file *f, const char *why)
 		files_ready(t, f);
 		return;
 	}
+	if (twin_suspect(t, f) || copy_truncated(t, f))
+		return;
 	log_warn(why, KS("path", f->path), KI("read", f->offset), KI("size", f->size));
-	known_keep(t, f, false, clock_wall_ms());
+	copy_tell_gap(t, f);
+	known_keep(t, f, false, copy_awaited(t, f->id) ? 0 : clock_wall_ms());
 	map_del(&t->by_id, &f->id, sizeof f->id);
 	file_restart(f, t->next_file_id++);
 	map_put(&t->by_id, &f->id, sizeof f->id, f);
@@ -389,6 +392,8 @@ static enum turn_end turn(struct tail *t, struct file *f)
 	if (fstat(f->fd, &st) < 0)
 		return turn_failed(t, f, -errno);
 	file_changed(f, &st, t->loop.now_ms);
+	if (twin_holds(t, f) || (f->shrunk && !f->offset && copy_unread(t, f)))
+		return TURN_OUT;
 	if (file_shrank(f)) {
 		if (remote_doubt(t, f))
 			return TURN_OUT;
@@ -411,7 +416,7 @@ static enum turn_end turn(struct tail *t, struct file *f)
 		f->at_end = false;
 	drop_pages(f, end);
 	if (end != TURN_OUT && f->state == FILE_FAILED) {
-		f->state = list_empty(&f->away) ? FILE_ACTIVE : FILE_ROTATED;
+		f->state = strcmp(f->path, f->home) ? FILE_ROTATED : FILE_ACTIVE;
 		f->error = 0;
 	}
 	if (end != TURN_OUT && file_check_head(f) > 0)

@@ -28,7 +28,7 @@ void rescue_away(struct tail *t)
 	list_each(it, &t->away) {
 		struct file *f = list_entry(it, struct file, away);
 
-		if (f->fd < 0 || finished(t, f))
+		if (f->fd < 0 || f->state == FILE_ACTIVE || finished(t, f))
 			continue;
 		hurry(t, f);
 		starving |= tight && f->dest && f->dest->dry && !f->dest->held && !list_empty(&f->turn);

@@ -130,7 +130,7 @@ void known_search(struct tail *t)
 		if (blind)
 			log_warn("directory of a file of an earlier run cannot be read, the file waits", KS("path", k->row.path),
 				 KI("finished", k->row.safe), KI("last_size", k->row.size));
-		else if (slash && !files_by_id(t, id) && !packed_claim(t, k))
+		else if (slash && !files_by_id(t, id) && !copy_resume(t, k) && !packed_claim(t, k))
 			give_up(t, k);
 	}
 }

@@ -254,6 +254,7 @@ struct spool_loss {
 #define SPOOL_LOSS_JOURNAL     "journal"	/* entries were removed before they were read */
 #define SPOOL_LOSS_STOPPED     "stopped"	/* received, and there was room nowhere when the agent had to stop */
 #define SPOOL_LOSS_GONE        "gone"		/* in flight, and neither file nor row holds it any more */
+#define SPOOL_LOSS_TRUNCATED   "truncated"	/* seen in a file that was truncated before it was read so far */
 #define SPOOL_LOSS_STATE       "state"		/* the state database was damaged beyond opening */
 /* With id > after, oldest first, until fn returns non-zero. */
 int  spool_losses_each(struct spool *s, int64_t after, int (*fn)(void *arg, const struct spool_loss *l), void *arg,

@@ -28,6 +28,8 @@ class Content:
         self.cut = False                        # its last line is without LF for good
         self.held = LONG                        # lines when its successor came
         self.before = -1                        # how long this file was when it was truncated: a look may still see that
+        self.least = 0                          # of a copy: what its row says at least, once it has the original's
+        self.original = None                    # of a file that was copied and truncated: where its old content is
         self.seen = False                       # the agent has recorded that there is this file
         self.open = False                       # in its present life
         self.safe = 0                           # as last seen

@@ -15,6 +15,7 @@ import collections
 import itertools
 import os
 import random
+import shutil
 import signal
 import time
 
@@ -24,7 +25,7 @@ from model import LONG, Model
 
 # (kind, weight). `start` and `heal` come up more often while there is something to start or to heal.
 STEPS = (("append", 560), ("begin", 60), ("burst", 5), ("late", 25), ("rotate", 45), ("rotate_twice", 6), ("unfinished", 2),
-         ("truncate", 15), ("rewrite", 10), ("delete_rotated", 30), ("delete", 6), ("new_log", 3), ("end_log", 2),
+         ("truncate", 15), ("rewrite", 10), ("copytruncate", 20), ("replace", 6), ("link", 6), ("delete_rotated", 30), ("delete", 6), ("new_log", 3), ("end_log", 2),
          ("kill", 12), ("kill_at_point", 10), ("stop", 5), ("reload", 3), ("cause", 25), ("heal", 14), ("start", 8),
          ("look", 30), ("rest", 150))
 LOGS = 8                # at most, at a time
@@ -208,6 +209,53 @@ class Walk:
         """At once as long again, and longer."""
         return self.truncate(log, len(log.active.crcs) + self.rng.randint(0, 20))
 
+    def copytruncate(self, log):
+        """All of it goes on in the copy, finished or not; the names of rotated files are shifted first, or not."""
+        if not self.inside or not self.may_rotate(log) or (not self.alive() and not log.active.seen):
+            return None
+        if not log.active.safe:
+            self.look()
+        if not log.active.safe:             # else nothing would tell the copy's row from what it becomes
+            return None
+        self.model.end(log.active, self.rng)
+        c, path = log.active, log.active.path
+        to = self.shift(log) if self.shifting else f"{path}.{log.number + 1}"
+        log.number += 1
+        n = self.model.content(log.name, log.topic, path, c)
+        n.fd, n.inode, n.original = c.fd, c.inode, c       # its row is the old one's until the copy has that
+        shutil.copyfile(path, to)
+        os.ftruncate(n.fd, 0)
+        c.fd, c.path, c.inode, c.held = -1, to, os.stat(to).st_ino, min(c.held, len(c.crcs))
+        c.seen, c.open, c.least, c.original = False, False, c.safe, None
+        log.rotated.insert(0, c)
+        log.active = n
+        self.model.append(n, self.rng.choice((0, 1, 3)), self.rng)
+        return f"{c.id.decode()} of {c.size} is {os.path.basename(to)}, then {n.id.decode()}"
+
+    def replace(self, log):
+        """Another file is renamed over the log."""
+        c = log.active
+        if not self.may_delete(c):
+            return None
+        self.model.end(c, self.rng)
+        n = self.fresh(log, os.path.join(os.path.dirname(c.path), f".{log.name}.new"), None)
+        self.model.append(n, self.rng.choice((1, 5, 50)), self.rng)
+        os.rename(n.path, c.path)
+        n.path = c.path
+        c.deleted = True
+        c.close()
+        log.active = n
+        return f"{c.id.decode()} of {c.size}, finished to {c.safe}; then {n.id.decode()}"
+
+    def link(self, log):
+        """A hard link that is matched too, for a moment."""
+        name = f"{log.active.path}.link"
+        os.link(log.active.path, name)
+        self.model.append(log.active, 1, self.rng)
+        time.sleep(self.rng.random() * 0.02)
+        os.unlink(name)
+        return log.active.id.decode()
+
     # --- deletions
 
     def may_delete(self, c):
@@ -384,7 +432,7 @@ class Walk:
         for c in self.living():
             row = rows.get(c.inode)
             c.open = row is not None
-            if row is None:
+            if row is None or row["safe"] < c.least or (c.original and not c.original.seen):
                 continue
             if row["safe"] != c.before and row["safe"] <= c.size:
                 c.seen, c.safe, c.before = True, max(c.safe, row["safe"]), -1

@@ -4,6 +4,7 @@ import os
 import random
 
 import oracle
+import unresolved
 from agent import check_books
 from scenario import scenario
 
@@ -157,6 +158,39 @@ def parts_of_cri_lines_are_joined_over_kills(t):
 def parts_of_docker_lines_are_joined_over_kills(t):
     """The same with Docker's JSON lines."""
     container_survives(t, docker, "docker")
+
+
+class Container:
+    """Writes messages of both streams, all of them whole at the end."""
+
+    def __init__(self, path, rng):
+        self.path, self.rng, self.count = path, rng, 0
+        self.want = {"stdout": [], "stderr": []}
+
+    def write(self, count):
+        append(self.path, container_lines(cri, self.rng, self.count, count, self.want))
+        self.count += count
+
+
+@scenario()
+def messages_in_flight_at_a_kill_are_built_again_from_their_parts(t):
+    """Batches of both streams' messages are in flight when the agent is killed, some of them unknown to the broker: each is there once."""
+    kafka = t.own_kafka()
+    topic = t.topic(kafka)
+    w = Container(t.file("c.log", b""), random.Random(t.seed))
+    agent = t.agent(kafka.proxied, topic, inputs=inputs(t, topic, format="cri"), producer={"linger.ms": 50}).start()
+    for _ in range(2):
+        w.write(100)
+        agent.until_acked(w.count)
+        unresolved.half_known(t, kafka, topic, agent, w, 200)
+        agent.start()
+        agent.until_acked(w.count)
+    agent.stop()
+    values = got(kafka, topic)
+    for stream, lines in w.want.items():
+        assert [v for v in values if v.startswith(stream.encode())] == lines, stream
+    assert len(values) == w.count
+    assert "cannot be built again" not in agent.log_text()
 
 
 # --- fields
