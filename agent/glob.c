@@ -262,28 +262,40 @@ static const char *here(const struct walk *w)
 	return w->len ? w->path : "/";
 }
 
+/* The rest of the pattern in the directory of this name. false: there is none. */
+static bool walk_below(struct walk *w, const char *name, size_t n, const char *rest)
+{
+	size_t len = w->len;
+	struct stat st;
+	bool there;
+
+	if (!push(w, name, n))
+		return true;			/* nothing can have so long a path */
+	there = stat(w->path, &st) == 0 && S_ISDIR(st.st_mode);
+	if (there)
+		walk_part(w, rest);
+	pop(w, len);
+	return there;
+}
+
 /* A name without wildcards: no reason to read the directory. */
 static void walk_literal(struct walk *w, const char *pattern, size_t n)
 {
 	const char *rest = next_part(pattern);
 	size_t len = w->len;
 	struct stat st;
-	bool there;
 
-	if (!push(w, pattern, n))
-		return;
 	if (*rest) {
-		there = stat(w->path, &st) == 0 && S_ISDIR(st.st_mode);
-		if (there)
-			walk_part(w, rest);
-		pop(w, len);
-		if (!there)
-			w->v->dir(w->v->arg, here(w));
+		if (walk_below(w, pattern, n, rest))
+			return;
+		/* It may have been made before somebody watched for that. */
+		w->v->dir(w->v->arg, here(w));
+		walk_below(w, pattern, n, rest);
 		return;
 	}
-	pop(w, len);
 	w->v->dir(w->v->arg, here(w));
-	push(w, pattern, n);
+	if (!push(w, pattern, n))
+		return;
 	if (lstat(w->path, &st) == 0 && !S_ISDIR(st.st_mode))
 		w->v->file(w->v->arg, w->path);
 	pop(w, len);

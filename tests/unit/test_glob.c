@@ -226,12 +226,51 @@ static void the_walk_finds_files_and_names_the_directories_to_watch(void **state
 	assert_int_equal(tree_remove(root), 0);
 }
 
+/* Its arg is where something is made as soon as that is watched. */
+static void make_on_sight(void *arg, const char *path)
+{
+	char *made = arg;
+
+	if (*made && !strncmp(made, path, strlen(path)) && !strcmp(made + strlen(path), "/late")) {
+		make_dir(made, "");
+		make_file(made, "/a.log");
+	}
+}
+
+static int files_found;
+
+static void count_file(void *arg, const char *path)
+{
+	(void)arg, (void)path;
+	files_found++;
+}
+
+static void ignore_failed(void *arg, const char *path, int rc)
+{
+	(void)arg, (void)path, (void)rc;
+}
+
+static void a_directory_made_just_before_its_parent_is_watched_is_walked(void **state)
+{
+	char root[] = "/tmp/spillway-glob-XXXXXX", made[64], pattern[64];
+	struct glob_visitor v = { made, make_on_sight, count_file, ignore_failed };
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	snprintf(made, sizeof made, "%s/late", root);
+	snprintf(pattern, sizeof pattern, "%s/late/*.log", root);
+	glob_walk(pattern, &v);
+	assert_int_equal(files_found, 1);
+	assert_int_equal(tree_remove(root), 0);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(matching_follows_the_table),
 	cmocka_unit_test(many_stars_do_not_take_for_ever),
 	cmocka_unit_test(an_exclude_without_slash_looks_at_the_name_only),
 	cmocka_unit_test(braces_are_alternatives_and_relative_patterns_begin_at_the_working_directory),
 	cmocka_unit_test(the_walk_finds_files_and_names_the_directories_to_watch),
+	cmocka_unit_test(a_directory_made_just_before_its_parent_is_watched_is_walked),
 };
 
 int main(int argc, char **argv) { return test_main(argc, argv, tests, COUNT(tests)); }
