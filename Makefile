@@ -78,8 +78,8 @@ STRICT := $(if $(WERROR),-Werror)
 
 # --- Files ---
 
-SRC     := $(wildcard agent/*.c agent/base/*.c producer/*.c spool/*.c conf/*.c)
-HDR     := $(wildcard agent/*.h agent/base/*.h producer/*.h spool/*.h conf/*.h)
+SRC     := $(wildcard agent/*.c agent/*/*.c producer/*.c spool/*.c conf/*.c)
+HDR     := $(wildcard agent/*.h agent/*/*.h producer/*.h spool/*.h conf/*.h)
 CORE    := $(patsubst %.c,$(O)/%.o,$(filter-out agent/main.c,$(SRC)))
 TESTSRC := $(wildcard tests/unit/test_*.c tests/fault/test_*.c tests/golden/test_*.c)
 # Programs that scenario tests or people run: each has a main of its own.

@@ -6,9 +6,9 @@
 
 #include "agent/base/mem.h"
 #include "agent/base/units.h"
-#include "agent/glob.h"
+#include "agent/record/glob.h"
 #include "agent/load.h"
-#include "agent/recipe.h"
+#include "agent/record/recipe.h"
 #include "conf/template.h"
 #include "producer/config.h"
 

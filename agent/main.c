@@ -1,5 +1,5 @@
 /* main.c - spillway's entry; everything else can be linked into a test. */
-#include "agent/cli.h"
+#include "agent/cmd/cli.h"
 
 int main(int argc, char **argv)
 {

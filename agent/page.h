@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "agent/base/buf.h"
-#include "agent/state.h"
+#include "agent/state/state.h"
 
 enum page_kind {
 	PAGE_ROWS,		/* `spool ls`; as text the lanes come first */

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 
 #include "agent/page.h"
-#include "agent/text_json.h"
+#include "agent/record/text_json.h"
 
 /* Records that only a row or a batch held belong to no file. */
 static void put_object(struct buf *o, const struct spool_loss *l)

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "agent/page.h"
-#include "agent/text_json.h"
+#include "agent/record/text_json.h"
 #include "producer/codec.h"
 
 struct export {

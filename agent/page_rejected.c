@@ -3,7 +3,7 @@
 #include <inttypes.h>
 
 #include "agent/page.h"
-#include "agent/text_json.h"
+#include "agent/record/text_json.h"
 #include "producer/api.h"
 
 /* Kafka's, or our own of a line that its serializer refused. */

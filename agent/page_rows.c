@@ -9,7 +9,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/page.h"
-#include "agent/text_json.h"
+#include "agent/record/text_json.h"
 #include "producer/codec.h"
 
 /* --- ls --- */

@@ -11,7 +11,7 @@
 #include "agent/base/mem.h"
 #include "agent/home.h"
 #include "agent/pipeline.h"
-#include "agent/recipe.h"
+#include "agent/record/recipe.h"
 #include "agent/restore.h"
 
 #define DRAIN_SLICE_MS 100

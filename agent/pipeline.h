@@ -15,10 +15,10 @@
 
 #include "agent/base/err.h"
 #include "agent/books.h"
-#include "agent/intake.h"
+#include "agent/intake/intake.h"
 #include "agent/load.h"
-#include "agent/state.h"
-#include "agent/tail.h"
+#include "agent/state/state.h"
+#include "agent/tail/tail.h"
 
 struct pipeline {
 	const struct loaded *conf;	/* borrowed */

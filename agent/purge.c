@@ -1,7 +1,7 @@
 /* purge.c - see purge.h. */
 #include "agent/purge.h"
 
-#include "agent/state_int.h"
+#include "agent/state/state_int.h"
 
 #define SLICE_ROWS  256
 #define SLICE_BYTES (16u << 20)

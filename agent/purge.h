@@ -6,7 +6,7 @@
 #ifndef SPILLWAY_PURGE_H
 #define SPILLWAY_PURGE_H
 
-#include "agent/state.h"
+#include "agent/state/state.h"
 
 struct purge {
 	int64_t  after, upto;		/* ids: after moves on; rows behind upto came later than the question */

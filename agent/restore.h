@@ -2,7 +2,7 @@
 #ifndef SPILLWAY_RESTORE_H
 #define SPILLWAY_RESTORE_H
 
-#include "agent/tail.h"
+#include "agent/tail/tail.h"
 #include "spool/spool.h"
 
 struct restored {

@@ -5,7 +5,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"
-#include "agent/glob.h"
+#include "agent/record/glob.h"
 #include "agent/status.h"
 
 #define SPOOL_WAIT_MS 500		/* status is asked for when something is wrong: it has to answer */

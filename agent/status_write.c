@@ -6,7 +6,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/units.h"
 #include "agent/status.h"
-#include "agent/text_json.h"
+#include "agent/record/text_json.h"
 
 /* JSON members are written with a leading comma except behind an opening bracket. */
 static void comma(struct buf *o)

@@ -4,7 +4,7 @@
  * of them or lost, and each message comes again out of its own spans. */
 #include <string.h>
 
-#include "agent/assemble.h"
+#include "agent/record/assemble.h"
 #include "agent/base/buf.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "agent/base/mem.h"
-#include "agent/fields.h"
-#include "agent/recipe.h"
+#include "agent/record/fields.h"
+#include "agent/record/recipe.h"
 #include "producer/json.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -3,8 +3,8 @@
  */
 #include <string.h>
 
-#include "agent/frame.h"
-#include "agent/syslog.h"
+#include "agent/intake/frame.h"
+#include "agent/intake/syslog.h"
 #include "tests/fuzz/fuzz.h"
 
 struct sum { uint64_t hash; size_t messages, bytes, lost; };

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "agent/base/err.h"
-#include "agent/unpack.h"
+#include "agent/tail/unpack.h"
 #include "tests/fuzz/fuzz.h"
 
 #define MOST (1u << 20)

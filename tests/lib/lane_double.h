@@ -15,7 +15,7 @@
 
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
-#include "agent/tail.h"
+#include "agent/tail/tail.h"
 
 struct lane { char topic[250]; int32_t partition; bool waits, streams; uint32_t seals, rescues, asked; int run; bool full; };
 

@@ -24,6 +24,9 @@ LAYERS = {
     "producer": ("producer/", "agent/base/"),
     "spool": ("spool/", "agent/base/"),
     "conf": ("conf/", "agent/base/"),
+    "agent/record": ("agent/record/", "agent/base/", "producer/", "conf/"),
+    "agent/tail": ("agent/tail/", "agent/record/", "agent/base/", "producer/", "spool/", "conf/"),
+    "agent/intake": ("agent/intake/", "agent/tail/", "agent/record/", "agent/base/", "producer/", "spool/", "conf/"),
     "agent": ("agent/", "producer/", "spool/", "conf/"),
 }
 
@@ -31,10 +34,10 @@ LAYERS = {
 OWNERS = [
     (r"sqlite3\.h", r"spool/"),
     (r"yaml\.h", r"conf/"),
-    (r"(lz4|lz4hc|lz4frame|zstd|zstd_errors|zlib|snappy-c)\.h", r"producer/codec|agent/unpack|agent/cmd_version"),
-    (r"xxhash\.h", r"agent/[a-z_]+\.[ch]$"),
-    (r"sys/inotify\.h", r"agent/[a-z_]+\.[ch]$"),
-    (r"(sys/socket|netinet/.*|arpa/.*|netdb)\.h", r"producer/(conn|sender|names)|conf/listen\.c$|agent/[a-z_]+\.[ch]$"),
+    (r"(lz4|lz4hc|lz4frame|zstd|zstd_errors|zlib|snappy-c)\.h", r"producer/codec|agent/tail/unpack"),
+    (r"xxhash\.h", r"agent/"),
+    (r"sys/inotify\.h", r"agent/"),
+    (r"(sys/socket|netinet/.*|arpa/.*|netdb)\.h", r"producer/(conn|sender|names)|conf/listen\.c$|agent/"),
     (r"sys/epoll\.h", r"producer/(conn|sender|names)|agent/"),
     (r"agent/base/log\.h", r"agent/"),
 ]
@@ -200,7 +203,7 @@ def rule_leftovers(tree):
 
 def rule_readmes(tree):
     """Each folder of the product says what it is."""
-    for folder in (*PRODUCT, "agent/base"):
+    for folder in (*PRODUCT, *(f for f in LAYERS if f.startswith("agent/")), "agent/state", "agent/cmd"):
         if any(p.startswith(folder + "/") for p in tree.text) and f"{folder}/README.md" not in tree.text:
             yield f"{folder}/README.md:1: missing"
 

@@ -8,7 +8,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "agent/unpack.h"
+#include "agent/tail/unpack.h"
 #include "tests/lib/unit.h"
 
 struct packed { uint8_t *data; size_t n; };

@@ -9,8 +9,8 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
-#include "agent/identity.h"
-#include "agent/tail_inside.h"
+#include "agent/tail/identity.h"
+#include "agent/tail/tail_inside.h"
 #include "tests/lib/lane_double.h"
 #include "tests/lib/tree.h"
 #include "tests/lib/unit.h"

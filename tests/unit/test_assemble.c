@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/assemble.h"
+#include "agent/record/assemble.h"
 #include "agent/base/buf.h"
 #include "agent/base/mem.h"
 

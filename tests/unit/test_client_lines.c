@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "agent/base/err.h"
-#include "agent/client_lines.h"
-#include "agent/text_value.h"
+#include "agent/cmd/client_lines.h"
+#include "agent/record/text_value.h"
 
 static char *file_of(const char *text, size_t n)
 {

@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "agent/cli.h"
+#include "agent/cmd/cli.h"
 
 struct fixture {
 	char dir[64], conf[96], socket[96];

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/container.h"
-#include "agent/rfc3339.h"
+#include "agent/record/container.h"
+#include "agent/record/rfc3339.h"
 
 static struct buf room;
 static struct frame f;

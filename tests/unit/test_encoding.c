@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "agent/encoding.h"
+#include "agent/record/encoding.h"
 
 static struct converter converter;
 static struct buf out;

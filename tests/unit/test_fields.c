@@ -6,7 +6,7 @@
 
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
-#include "agent/fields.h"
+#include "agent/record/fields.h"
 
 static int text_of(const char *line, size_t n, const char *path, struct buf *out)
 {

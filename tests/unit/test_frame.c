@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/frame.h"
+#include "agent/intake/frame.h"
 
 #define MAX 8
 

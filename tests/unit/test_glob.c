@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "agent/base/err.h"
-#include "agent/glob.h"
+#include "agent/record/glob.h"
 #include "tests/lib/tree.h"
 
 static void matching_follows_the_table(void **state)

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "agent/base/err.h"
-#include "agent/file.h"
-#include "agent/identity.h"
+#include "agent/tail/file.h"
+#include "agent/tail/identity.h"
 
 static int temp_with(const void *data, size_t n)
 {

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include "agent/intake_inside.h"
+#include "agent/intake/intake_inside.h"
 #include "agent/base/log.h"
 #include "tests/lib/lane_double.h"
 #include "tests/lib/tree.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "agent/base/buf.h"
-#include "agent/line.h"
+#include "agent/record/line.h"
 
 /* The records of n bytes as text, "<record>" each, read in steps of `step` bytes as a reader does that reads an
  * unfinished line again. */

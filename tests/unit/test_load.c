@@ -1,6 +1,6 @@
 /* test_load.c - the configuration as the whole agent reads it: producer and conf together, from a file. */
 #include "agent/load.h"
-#include "agent/recipe.h"
+#include "agent/record/recipe.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/pattern.h"
-#include "agent/multiline.h"
+#include "agent/record/multiline.h"
 
 static struct buf out;
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/opening.h"
+#include "agent/tail/opening.h"
 #include "tests/lib/tree.h"
 #include "tests/lib/unit.h"
 

@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/file.h"
-#include "agent/identity.h"
-#include "agent/position.h"
+#include "agent/tail/file.h"
+#include "agent/tail/identity.h"
+#include "agent/cmd/position.h"
 
 #define LINES 10
 #define LINE  8			/* "line 00\n" */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/properties.h"
+#include "agent/cmd/properties.h"
 
 struct seen { char text[4096]; int refuse_line; };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "agent/base/mem.h"
-#include "agent/recipe.h"
+#include "agent/record/recipe.h"
 
 static int setup(void **state)
 {

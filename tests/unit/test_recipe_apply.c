@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "agent/base/mem.h"
-#include "agent/recipe.h"
+#include "agent/record/recipe.h"
 #include "producer/json.h"
 
 static const struct recipe_input line = { .offset = -1 };

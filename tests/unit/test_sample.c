@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "agent/base/mem.h"
-#include "agent/sample.h"
+#include "agent/cmd/sample.h"
 #include "tests/lib/tree.h"
 
 static char root[64];

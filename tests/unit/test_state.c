@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "agent/base/clock.h"
-#include "agent/state_int.h"
+#include "agent/state/state_int.h"
 #include "producer/core.h"
 #include "tests/lib/faultvfs.h"
 #include "tests/lib/spool_dir.h"

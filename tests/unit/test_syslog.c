@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "agent/syslog.h"
+#include "agent/intake/syslog.h"
 
 #define NOW 1066000000		/* 2003-10-12 23:06:40 UTC */
 #define NONE INT64_MIN

@@ -15,8 +15,8 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
-#include "agent/identity.h"
-#include "agent/tail_inside.h"
+#include "agent/tail/identity.h"
+#include "agent/tail/tail_inside.h"
 #include "tests/lib/tail_fixture.h"
 
 /* --- discovery --- */

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "agent/base/mem.h"
-#include "agent/tail.h"
+#include "agent/tail/tail.h"
 #include "tests/lib/tree.h"
 
 #define NOBODY 65534

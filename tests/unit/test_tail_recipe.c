@@ -1,7 +1,7 @@
 /* test_tail_recipe.c - lines that interceptors and serializers change, drop or refuse, and their batches built again. */
 #include "tests/lib/tail_fixture.h"
 
-#include "agent/line.h"
+#include "agent/record/line.h"
 
 #define HEADER "{\"header\":{\"name\":\"dc\",\"value\":\"eu1\"}}"
 #define REDACT "{\"redact\":{\"pattern\":\"[0-9]{4}\",\"with\":\"****\"}}"

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "agent/base/err.h"
-#include "agent/timestamp.h"
+#include "agent/record/timestamp.h"
 
 struct row { const char *format, *text, *want; };	/* want NULL: no such time */
 

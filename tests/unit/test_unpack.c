@@ -12,7 +12,7 @@
 
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
-#include "agent/unpack.h"
+#include "agent/tail/unpack.h"
 #include "tests/lib/packed.h"
 
 #define BIG (10u << 20)		/* more points on the way than are kept */

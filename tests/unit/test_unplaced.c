@@ -9,7 +9,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/crc32c.h"
 #include "agent/base/mem.h"
-#include "agent/state.h"
+#include "agent/state/state.h"
 #include "producer/codec.h"
 #include "producer/partition.h"
 #include "tests/lib/fakebroker.h"

@@ -1,0 +1,54 @@
+/* intake.h - the intake thread: inputs that no file is behind (stdin, syslog, journald) become records.
+ *
+ * What a stream gives is nowhere else once it was read. So its lanes never wait for max.block.ms (lane_has_streams): when
+ * memory is dry it is spooled at once, and when the spool is full too nothing more is read (a pipe, a TCP sender and the
+ * journal wait; what UDP then loses is counted by the kernel and entered in the losses).
+ *
+ * Each input has a row among the files, with a cursor, and its ranges count what it gave: bytes, of the journal entries. So
+ * batches, positions, losses and books need to know nothing of streams, and a lane may hold lines of files as well. Bytes of a
+ * stream cannot be had again: of an unresolved batch after a kill -9 that Kafka does not have, such ranges are dropped, and
+ * entered in the losses as any that are nowhere any more. Entries of the journal can (intake_reread): its cursor is saved with
+ * an offset that is finished, and read on from there.
+ * Threads: intake_* are called by main; the thread itself is inside. Hooks are those of the tail thread, called on this one, and
+ * by intake_open and intake_settle on main.
+ */
+#ifndef SPILLWAY_INTAKE_H
+#define SPILLWAY_INTAKE_H
+
+#include "agent/tail/tail.h"
+
+struct intake;
+
+struct intake_conf {
+	const struct conf *conf;
+	struct producer   *producer;
+	struct tail_hooks  hooks;
+	const struct tail_known *known; size_t known_count;	/* rows with a cursor of earlier lives, copied */
+	const struct spool_route *routes; size_t route_count;	/* all; only looked at while it opens */
+	int64_t  *next_file_id;		/* in and out: ids that nobody has */
+	uint32_t *next_route_id;
+	bool once;			/* ends when stdin ends, and when the journal's entries of now were read */
+	const char *hostname;
+	const char *const *specs;	/* of each input (recipe_spec); NULL: lines as they are */
+	const char *key_serializer;
+};
+
+/* *ret NULL and 0: no input needs it, and none did. Sockets are bound here, so that a wrong address is an error at the start. */
+int  intake_open(const struct intake_conf *c, struct intake **ret, struct err *ret_err);
+/* All below take NULL for an agent without such inputs. */
+int  intake_start(struct intake *i);
+/* What was received is handed over, for so long at most if memory and spool are full; waits for the thread. */
+void intake_stop(struct intake *i, int64_t timeout_ms);
+/* The last word on every input, when nothing will be finished any more: behind producer_stop, before state_stop. */
+void intake_settle(struct intake *i);
+void intake_close(struct intake *i);
+/* Rows of `status`: path is "stdin", the address, or "journal"; size and read count bytes, of a journal entries. */
+int  intake_files(struct intake *i, struct tail_file_info **ret, size_t *ret_n);
+char *intake_reasons(struct intake *i);		/* as tail_reasons */
+bool intake_all_read(const struct intake *i);
+/* Whether only memory has what this id's ranges stand for: it must outlive the process. */
+bool intake_is_stream(const struct intake *i, int64_t file_id);
+/* As in tail_conf; i is the struct. One thread at a time, which is not the intake's. */
+tail_reread_fn intake_reread;
+
+#endif

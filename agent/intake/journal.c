@@ -1,0 +1,206 @@
+/* journal.c - see journal.h; what libsystemd needs to be told. */
+#include "agent/intake/journal.h"
+
+#ifdef HAVE_JOURNALD
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-journal.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/mem.h"
+#include "agent/intake/syslog.h"
+
+#define MESSAGE_MAX (768u << 20)	/* what the journal itself takes */
+
+struct journal {
+	sd_journal *sd;
+	bool at;			/* sd stands at the entry that journal_next is to give */
+	struct buf message;
+};
+
+int journal_open(const char *dir, struct journal **ret, struct err *ret_err)
+{
+	struct journal *j = mem_new(struct journal);
+	int rc = !j ? -ENOMEM : dir ? sd_journal_open_directory(&j->sd, dir, 0) : sd_journal_open(&j->sd, SD_JOURNAL_LOCAL_ONLY);
+
+	if (rc < 0) {
+		mem_free(j);
+		return err_set(ret_err, rc, "cannot open the journal%s%s: %s", dir ? " in " : "", dir ? dir : "", strerror(-rc));
+	}
+	(void)sd_journal_set_data_threshold(j->sd, 0);	/* else long messages are cut */
+	buf_init(&j->message, MESSAGE_MAX);
+	*ret = j;
+	return 0;
+}
+
+void journal_close(struct journal *j)
+{
+	if (!j)
+		return;
+	sd_journal_close(j->sd);
+	buf_release(&j->message);
+	mem_free(j);
+}
+
+int journal_fd(struct journal *j)
+{
+	return sd_journal_get_fd(j->sd);
+}
+
+void journal_changed(struct journal *j)
+{
+	(void)sd_journal_process(j->sd);
+}
+
+int journal_seek(struct journal *j, const char *cursor)
+{
+	int rc;
+
+	j->at = false;
+	if (!*cursor)
+		return sd_journal_seek_head(j->sd);
+	rc = sd_journal_seek_cursor(j->sd, cursor);
+	if (rc == 0)
+		rc = sd_journal_next(j->sd);
+	if (rc <= 0)			/* nothing is there, or nothing behind it */
+		return rc < 0 ? rc : ERR_NOT_FOUND;
+	if (sd_journal_test_cursor(j->sd, cursor) > 0)
+		return 0;
+	j->at = true;
+	return ERR_NOT_FOUND;
+}
+
+int journal_seek_end(struct journal *j)
+{
+	int rc = sd_journal_seek_tail(j->sd);
+
+	j->at = false;
+	if (rc == 0)
+		rc = sd_journal_previous(j->sd);	/* without an entry under it next() would begin anywhere */
+	return rc == 0 ? sd_journal_seek_head(j->sd) : rc < 0 ? rc : 0;
+}
+
+int journal_next(struct journal *j)
+{
+	if (!j->at)
+		return sd_journal_next(j->sd);
+	j->at = false;
+	return 1;
+}
+
+uint64_t journal_time_us(struct journal *j)
+{
+	uint64_t t = 0;
+
+	(void)sd_journal_get_realtime_usec(j->sd, &t);
+	return t ? t : 1;
+}
+
+char *journal_cursor(struct journal *j)
+{
+	char *sd = NULL, *copy;
+
+	if (sd_journal_get_cursor(j->sd, &sd) < 0)
+		return NULL;
+	copy = mem_strdup(sd);
+	mem_free(sd);		/* the heap is one */
+	return copy;
+}
+
+/* --- entries --- */
+
+static bool is_field(struct journal *j, const char *name, const char *value)
+{
+	const void *p;
+	size_t n, lead = strlen(name) + 1;
+
+	return sd_journal_get_data(j->sd, name, &p, &n) == 0 && n == lead + strlen(value) &&
+	       !memcmp((const char *)p + lead, value, n - lead);
+}
+
+bool journal_is_of(struct journal *j, const struct conf_strings *units)
+{
+	for (size_t i = 0; i < units->n; i++)
+		if (is_field(j, "_SYSTEMD_UNIT", units->v[i]) ||
+		    (is_field(j, "UNIT", units->v[i]) && is_field(j, "_PID", "1")))
+			return true;
+	return units->n == 0;
+}
+
+/* A field may stand there several times. */
+static bool add_field(json_t *o, const char *name, size_t name_len, json_t *text)
+{
+	json_t *was = json_object_getn(o, name, name_len), *list;
+
+	if (!text || !was)
+		return text && json_object_setn_new(o, name, name_len, text) == 0;
+	if (json_is_array(was))
+		return json_array_append_new(was, text) == 0;
+	list = json_array();
+	if (!list || json_array_append(list, was) < 0 || json_object_setn_new(o, name, name_len, list) < 0) {
+		json_decref(text);
+		return false;
+	}
+	return json_array_append_new(list, text) == 0;
+}
+
+static int take_field(struct journal *j, json_t *o, const char *p, size_t n)
+{
+	const char *eq = memchr(p, '=', n);
+	size_t name = eq ? (size_t)(eq - p) : 0;
+
+	if (!name)
+		return 0;
+	if (name == 7 && !memcmp(p, "MESSAGE", 7)) {
+		buf_clear(&j->message);
+		return buf_put(&j->message, eq + 1, n - name - 1);
+	}
+	return add_field(o, p, name, syslog_text(eq + 1, n - name - 1)) ? 0 : ERR_NOMEM;
+}
+
+int journal_read(struct journal *j, struct journal_entry *ret)
+{
+	const void *p;
+	size_t n;
+	int rc;
+
+	buf_clear(&j->message);
+	*ret = (struct journal_entry){ .fields = json_object(), .time_us = journal_time_us(j) };
+	if (!ret->fields)
+		return ERR_NOMEM;
+	sd_journal_restart_data(j->sd);
+	while ((rc = sd_journal_enumerate_data(j->sd, &p, &n)) > 0)
+		if ((rc = take_field(j, ret->fields, p, n)) < 0)
+			break;
+	if (rc < 0) {
+		json_decref(ret->fields);
+		ret->fields = NULL;
+		return rc;
+	}
+	ret->message = (const uint8_t *)(j->message.len ? j->message.data : "");
+	ret->len = j->message.len;
+	return 0;
+}
+
+#else
+
+int journal_open(const char *dir, struct journal **ret, struct err *ret_err)
+{
+	(void)dir, (void)ret;
+	return err_set(ret_err, ERR_CONFIG, "this spillway was built without journald (libsystemd)");
+}
+
+void journal_close(struct journal *j) { (void)j; }
+int journal_fd(struct journal *j) { (void)j; return ERR_CONFIG; }
+void journal_changed(struct journal *j) { (void)j; }
+int journal_seek(struct journal *j, const char *cursor) { (void)j, (void)cursor; return ERR_CONFIG; }
+int journal_seek_end(struct journal *j) { (void)j; return ERR_CONFIG; }
+int journal_next(struct journal *j) { (void)j; return ERR_CONFIG; }
+uint64_t journal_time_us(struct journal *j) { (void)j; return 1; }
+char *journal_cursor(struct journal *j) { (void)j; return NULL; }
+bool journal_is_of(struct journal *j, const struct conf_strings *units) { (void)j, (void)units; return false; }
+int journal_read(struct journal *j, struct journal_entry *ret) { (void)j, (void)ret; return ERR_CONFIG; }
+
+#endif

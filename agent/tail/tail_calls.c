@@ -1,0 +1,129 @@
+/* tail_calls.c - questions and orders from other threads, done by the tail thread between two rounds.
+ *
+ * Why: files need no locks as long as one thread alone touches them. Who asks waits; the thread never does.
+ * Threads: any but the tail's, which only answers. When it does not run, the caller does it himself. Lock: mu (leaf).
+ */
+#include "agent/base/mem.h"
+#include "agent/tail/tail_inside.h"
+
+struct call {
+	struct list node;
+	void (*fn)(struct tail *t, void *ret);
+	void *ret;
+	bool done;
+};
+
+void calls_answer(struct tail *t)
+{
+	struct list calls;
+
+	list_init(&calls);
+	pthread_mutex_lock(&t->mu);
+	list_splice_back(&calls, &t->calls);
+	pthread_mutex_unlock(&t->mu);
+	while (!list_empty(&calls)) {
+		struct call *c = list_first(&calls, struct call, node);
+
+		list_remove(&c->node);
+		c->fn(t, c->ret);
+		pthread_mutex_lock(&t->mu);
+		c->done = true;
+		pthread_cond_broadcast(&t->cond);
+		pthread_mutex_unlock(&t->mu);
+	}
+}
+
+void calls_do(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret)
+{
+	struct call c = { .fn = fn, .ret = ret };
+
+	pthread_mutex_lock(&t->mu);
+	if (!t->running) {
+		pthread_mutex_unlock(&t->mu);
+		fn(t, ret);
+		return;
+	}
+	list_push_back(&t->calls, &c.node);
+	pthread_mutex_unlock(&t->mu);
+	loop_wake(&t->loop);
+	pthread_mutex_lock(&t->mu);
+	while (!c.done)
+		pthread_cond_wait(&t->cond, &t->mu);
+	pthread_mutex_unlock(&t->mu);
+}
+
+void tail_rebuild(struct tail *t, struct batch *b)
+{
+	bool running;
+
+	pthread_mutex_lock(&t->mu);
+	running = t->running;
+	if (running)
+		queue_push(&t->rebuilds, &b->node);
+	pthread_mutex_unlock(&t->mu);
+	if (!running)
+		rebuild_batch(t, b);
+}
+
+struct rebuild_call { struct batch *b; int rc; };
+
+static void call_rebuild(struct tail *t, void *ret)
+{
+	struct rebuild_call *c = ret;
+
+	c->rc = rebuild(t, c->b);
+}
+
+int tail_rebuild_now(struct tail *t, struct batch *b)
+{
+	struct rebuild_call c = { .b = b };
+
+	calls_do(t, call_rebuild, &c);
+	return c.rc;
+}
+
+static void call_files(struct tail *t, void *ret)
+{
+	show_files(t, ret);
+}
+
+int tail_files(struct tail *t, struct tail_file_info **ret, size_t *ret_n)
+{
+	struct tail_list l = { 0 };
+
+	calls_do(t, call_files, &l);
+	if (l.rc < 0) {
+		for (size_t i = 0; i < l.n; i++)
+			mem_free(l.v[i].path);
+		mem_free(l.v);
+		return l.rc;
+	}
+	*ret = l.v;
+	*ret_n = l.n;
+	return 0;
+}
+
+static void call_reasons(struct tail *t, void *ret)
+{
+	*(char **)ret = show_reasons(t);
+}
+
+char *tail_reasons(struct tail *t)
+{
+	char *s = NULL;
+
+	calls_do(t, call_reasons, &s);
+	return s;
+}
+
+bool tail_file_vanishing(struct tail *t, int64_t file_id)
+{
+	const struct file *f = files_by_id(t, file_id);
+
+	return !f || f->state == FILE_ROTATED || f->state == FILE_DELETED;
+}
+
+uint64_t tail_split_lines(const struct tail *t)
+{
+	return t->split_lines;
+}
