@@ -241,7 +241,8 @@ static const struct tail_known *find_known(const struct intake_conf *c, const st
 	const struct tail_known *found = NULL;
 
 	for (size_t k = 0; k < c->known_count; k++)	/* the newest, if there are several */
-		if (!strcmp(c->known[k].file.origin, in->name) && !strcmp(c->known[k].file.path, intake_path(in)) && (!found || c->known[k].file.id > found->file.id))
+		if (!strcmp(c->known[k].file.origin, in->name) && !strcmp(c->known[k].file.path, intake_path(in)) &&
+		    (!found || c->known[k].file.id > found->file.id))
 			found = &c->known[k];
 	return found;
 }

@@ -141,7 +141,8 @@ size_t intake_lines_take(struct intake_input *in, struct intake_lines *l, const 
 	if (rc == 0)
 		rc = feed(in, l, p + skip, n - skip, final, end || final);
 	if (rc < 0) {			/* nobody knows any more where in the stream it is */
-		log_error("out of memory for an unfinished message, what was read of it is lost", KS("input", in->conf->name), KE(rc));
+		log_error("out of memory for an unfinished message, what was read of it is lost",
+			  KS("input", in->conf->name), KE(rc));
 		intake_lost(in, SPOOL_LOSS_STOPPED, 0, n);
 		l->begun = l->fed = l->ended = l->have = false;
 		l->mark = 0;

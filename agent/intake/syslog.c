@@ -222,7 +222,9 @@ static bool word(struct in *in, size_t max, struct syslog_part *ret)
 		n++;
 	if (!n || n > max || n >= in->n || in->p[n] != ' ')
 		return false;
-	*ret = n == 1 && in->p[0] == '-' ? (struct syslog_part){ 0 } : (struct syslog_part){ in->p, n };
+	*ret = (struct syslog_part){ in->p, n };
+	if (n == 1 && in->p[0] == '-')
+		*ret = (struct syslog_part){ 0 };
 	skip(in, n + 1);
 	return true;
 }

@@ -66,8 +66,8 @@ struct message {
 	enum message_stream stream;
 	bool     piece;			/* of a line longer than max_line, or a group that one ended: split */
 	bool     broken;		/* bytes were no text of the encoding */
-	/* value NULL: no message, but bytes that are lost to long_lines; of a long line they come in several. What is lost of a line
-	 * in parts comes right behind what is left of it. */
+	/* value NULL: no message, but bytes that are lost to long_lines; of a long line they come in several. What is lost of
+	 * a line in parts comes right behind what is left of it. */
 	struct message_span lost;	/* from == to: none */
 	bool     lost_more;		/* of the same line in parts as the lost bytes before */
 };

@@ -158,7 +158,8 @@ static int add_preset(struct multiline *m, const char *name, struct err *ret_err
 			rc = add(m, presets[i].rows[k].from, presets[i].rows[k].to, name, presets[i].rows[k].pattern, ret_err);
 		return rc;
 	}
-	return err_set(ret_err, ERR_CONFIG, "multiline: preset: there is no \"%.60s\", only java, python, go, ruby and dotnet", name);
+	return err_set(ret_err, ERR_CONFIG, "multiline: preset: there is no \"%.60s\", only java, python, go, ruby and dotnet",
+		       name);
 }
 
 static int64_t positive(const json_t *o, const char *key, int64_t otherwise)

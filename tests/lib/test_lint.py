@@ -36,7 +36,7 @@ PLANTED = [
         "shelf.h\"\n", "shelf.h\"\n#include \"producer/wire.h\"\n", 1)),
     ("layers", "sibling", "spool/row.h", '/* row.h - a row. */\n#include "producer/wire.h"\n'),
     ("layers", "codec-includes-connection", "producer/wire.c", WIRE.replace("agent/base/shelf.h", "producer/conn.h")),
-    ("owners", "sqlite-in-agent", "agent/state/state.h", "/* state.h - state. */\n#include <sqlite3.h>\n"),
+    ("owners", "sqlite-in-agent", "agent/state.h", "/* state.h - state. */\n#include <sqlite3.h>\n"),
     ("owners", "socket-in-codec", "producer/wire.c", WIRE.replace('"agent/base/shelf.h"', "<sys/socket.h>")),
     ("owners", "log-in-library", "producer/wire.c", WIRE.replace("agent/base/shelf.h", "agent/base/log.h")),
     ("face", "not-the-c-library", "producer/producer.h", "/* producer.h - the face. */\n#include <pthread.h>\n"),

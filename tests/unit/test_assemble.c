@@ -115,7 +115,8 @@ static void groups_of_two_streams_do_not_mix(void **state)
 static void auto_looks_at_each_line(void **state)
 {
 	(void)state;
-	assert_string_equal(messages("{\"format\":\"auto\"}", 200, OUT "F a\n" DOCKER("b\\n", "stdout") "c\r\n{\"log\":\"d\\n\"}\n", true),
+	assert_string_equal(messages("{\"format\":\"auto\"}", 200,
+				     OUT "F a\n" DOCKER("b\\n", "stdout") "c\r\n{\"log\":\"d\\n\"}\n", true),
 			    "<a><b><c><{\"log\":\"d\\n\"}>");
 }
 

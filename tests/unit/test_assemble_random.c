@@ -155,7 +155,8 @@ static struct assemble_rules *rules_of(const struct kind *k)
 	if (k->encoding)
 		json_object_set_new(o, "encoding", json_string(k->encoding));
 	if (has_groups(k))
-		json_object_set_new(o, "multiline", json_pack("{s:s*,s:s*,s:s*,s:I,s:I}", "start", k->start, "continue", k->more, "end",
+		json_object_set_new(o, "multiline", json_pack("{s:s*,s:s*,s:s*,s:I,s:I}", "start", k->start,
+								  "continue", k->more, "end",
 				    k->end, "max_lines", (json_int_t)k->max_lines, "max_bytes", (json_int_t)k->max_bytes));
 	text = json_dumps(o, JSON_COMPACT);
 	if (assemble_rules_new(text, (int64_t)k->max, &r, &e) < 0)
@@ -223,7 +224,8 @@ static void m_give(struct model *m, struct m_open *g, int stream)
 {
 	struct event *v = &m->out->v[m->out->n++];
 	struct message msg = {
-		.value = (uint8_t *)(g->s ? g->s : ""), .value_len = g->n, .spans = g->spans, .span_count = g->span_count, .lines = g->lines,
+		.value = (uint8_t *)(g->s ? g->s : ""), .value_len = g->n, .spans = g->spans,
+		.span_count = g->span_count, .lines = g->lines,
 		.has_time = g->time >= 0, .time_ns = g->time, .stream = (enum message_stream)stream, .broken = g->broken,
 	};
 
@@ -546,7 +548,8 @@ static void put_word(struct buf *b, uint64_t *seed, size_t most)
 
 static void put_docker(struct buf *b, uint64_t *seed)
 {
-	static const char *const escapes[] = { "", "\\n", "\\r\\n", "\\r", "\\n", "\\t\\u00e9\\ud83d\\ude00\\\"\\n", "\\\\", "\\n" };
+	static const char *const escapes[] = { "", "\\n", "\\r\\n", "\\r", "\\n", "\\t\\u00e9\\ud83d\\ude00\\\"\\n",
+						"\\\\", "\\n" };
 	struct buf w;
 
 	buf_init(&w, 1 << 16);
@@ -615,7 +618,8 @@ static void random_kind(uint64_t *seed, struct kind *k)
 {
 	static const char *const encodings[] = { NULL, NULL, NULL, "utf-16le", "iso-8859-1" };
 
-	*k = (struct kind){ .format = (int)pick(seed, 4), .length = (int)pick(seed, 3), .max_lines = UINT32_MAX, .max_bytes = SIZE_MAX };
+	*k = (struct kind){ .format = (int)pick(seed, 4), .length = (int)pick(seed, 3), .max_lines = UINT32_MAX,
+			    .max_bytes = SIZE_MAX };
 	k->encoding = encodings[pick(seed, COUNT(encodings))];
 	k->max = k->format == ASSEMBLE_RAW ? 1 + pick(seed, 60) : 60 + pick(seed, 120);
 	if (k->encoding && k->encoding[0] == 'u')

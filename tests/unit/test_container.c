@@ -97,8 +97,10 @@ static void what_is_no_docker_frame_is_said_to_be_none(void **state)
 {
 	static const char *const none[] = {
 		"", "x", "{", "{}", "[]", "{\"log\":1}", "{\"log\":\"a", "{\"log\":\"a\\\"}", "{\"log\":\"a\"", "{\"log\":\"a\"}x",
-		"{\"log\":\"a\",}", "{\"log\" \"a\"}", "{\"log\":\"\\q\"}", "{\"log\":\"\\u12g4\"}", "{\"log\":\"\\u12\"}", "{\"logs\":\"a\"}",
-		"{\"x\":{\"a\":1],\"log\":\"a\"}", "{\"x\":,\"log\":\"a\"}", "{\"x\":nul,\"log\":\"a\"}", "{\"x\":[1 2],\"log\":\"a\"}",
+		"{\"log\":\"a\",}", "{\"log\" \"a\"}", "{\"log\":\"\\q\"}", "{\"log\":\"\\u12g4\"}", "{\"log\":\"\\u12\"}",
+		"{\"logs\":\"a\"}",
+		"{\"x\":{\"a\":1],\"log\":\"a\"}", "{\"x\":,\"log\":\"a\"}", "{\"x\":nul,\"log\":\"a\"}",
+		"{\"x\":[1 2],\"log\":\"a\"}",
 		"{\"stream\":\"stdout\",\"time\":\"" TIME "\"}",
 	};
 	char deep[4096] = "{\"x\":";
@@ -162,7 +164,8 @@ static void a_cri_message_may_be_empty(void **state)
 static void what_is_no_cri_frame_is_said_to_be_none(void **state)
 {
 	static const char *const none[] = {
-		"", "x", TIME, TIME " stdout", TIME " stdout ", TIME " stdin F x", TIME " stdout X x", TIME " stdout Fx x", TIME "  stdout F x",
+		"", "x", TIME, TIME " stdout", TIME " stdout ", TIME " stdin F x", TIME " stdout X x", TIME " stdout Fx x",
+		TIME "  stdout F x",
 		"2016-13-06T00:17:09.669794202Z stdout F x", "2016-10-06 stdout F x", " " TIME " stdout F x",
 	};
 
@@ -181,7 +184,8 @@ static void times_are_read_to_the_nanosecond(void **state)
 	};
 	static const char *const bad[] = {
 		"", "2016-10-06", "2016-10-06T00:17:09", "2016-10-06T00:17:09.Z", "2016-10-06T24:17:09Z", "2016-10-32T00:00:00Z",
-		"2016-10-06T00:17:09+0200", "0000-01-01T00:00:00Z", "9999-01-01T00:00:00Z", "2016-10-06T00:17:61Z", "2016/10/06T00:17:09Z",
+		"2016-10-06T00:17:09+0200", "0000-01-01T00:00:00Z", "9999-01-01T00:00:00Z", "2016-10-06T00:17:61Z",
+		"2016/10/06T00:17:09Z",
 	};
 	int64_t ns;
 

@@ -67,7 +67,8 @@ static void a_changed_byte_is_seen_in_the_head_and_before_the_offset(void **stat
 	assert_true(identity_fits(&(struct file){ .fd = fd }, IDENTITY_HEAD, head, 1900, mark));	/* nobody looked there */
 	assert_int_equal(pwrite(fd, "y", 1, 1899), 1);
 	assert_false(identity_fits(&(struct file){ .fd = fd }, IDENTITY_HEAD, head, 1900, mark));
-	assert_true(identity_fits(&(struct file){ .fd = fd }, IDENTITY_HEAD, head, 1900, 0));	/* an unknown marker vetoes nothing */
+	/* an unknown marker vetoes nothing */
+	assert_true(identity_fits(&(struct file){ .fd = fd }, IDENTITY_HEAD, head, 1900, 0));
 	assert_int_equal(pwrite(fd, "y", 1, 0), 1);
 	assert_false(identity_fits(&(struct file){ .fd = fd }, IDENTITY_HEAD, head, 1900, 0));
 	close(fd);

@@ -112,7 +112,7 @@ static int connect_to(struct fixture *f, int type)
 	int fd = socket(AF_INET, type, 0);
 
 	assert_int_equal(intake_files(f->i, &rows, &n), 0);
-	a.sin_port = htons((uint16_t)atoi(strrchr(rows[0].path, ':') + 1));
+	a.sin_port = htons((uint16_t)strtol(strrchr(rows[0].path, ':') + 1, NULL, 10));
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
 	mem_free(rows[0].path);
@@ -389,7 +389,8 @@ static void another_life_counts_on_and_says_what_was_only_in_memory(void **state
 	static struct tail_skip skips[] = { { 150, 200 } };
 	struct fixture *f = *state;
 
-	f->known = (struct tail_known){ .file = { .id = 3, .path = "stdin", .origin = "in", .cursor = "", .safe = 100, .size = 120 },
+	f->known = (struct tail_known){ .file = { .id = 3, .path = "stdin", .origin = "in", .cursor = "",
+						     .safe = 100, .size = 120 },
 					.skips = skips, .skip_count = 1 };
 	f->is_known = true;
 	pipe_stdin(f);

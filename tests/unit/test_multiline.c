@@ -96,7 +96,8 @@ static void all_three_take_start_first(void **state)
 static void no_pattern_hangs(void **state)
 {
 	static const char *const specs[] = {
-		"{\"start\":\"^(a+)+$\"}", "{\"start\":\"^(?:a|a?)+$\"}", "{\"end\":\"^(?:a?){60}a{60}$\"}", "{\"continue\":\"^(.*a){25}$\"}",
+		"{\"start\":\"^(a+)+$\"}", "{\"start\":\"^(?:a|a?)+$\"}", "{\"end\":\"^(?:a?){60}a{60}$\"}",
+		"{\"continue\":\"^(.*a){25}$\"}",
 		"{\"start\":\"(a|aa)+[bc]\"}", "{\"end\":\"(.*)*(.*)*(.*)*x\"}", "{\"end\":\"a*[bc]\"}",
 		"{\"preset\":\"java\"}", "{\"preset\":\"go\"}",
 	};
@@ -331,7 +332,8 @@ static void dotnet_exceptions_stay_together_with_inner_ones(void **state)
 static void lines_that_are_no_trace_are_messages_at_once(void **state)
 {
 	static const char *const specs[] = { JAVA, PYTHON, GO, RUBY, DOTNET };
-	static const char text[] = "GET /index.html 200\n{\"level\":\"info\"}\n\n2026-11-21 INFO x: y\n127.0.0.1 - - [x] \"GET\" 200 12\n";
+	static const char text[] = "GET /index.html 200\n{\"level\":\"info\"}\n\n"
+				   "2026-11-21 INFO x: y\n127.0.0.1 - - [x] \"GET\" 200 12\n";
 	struct pattern_room *room = pattern_room_new();
 
 	(void)state;
