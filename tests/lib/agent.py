@@ -3,6 +3,7 @@
 Everything goes through what users are promised; the only thing taken from inside is the control socket, which answers
 a snapshot in a fraction of the time of the command.
 """
+import contextlib
 import json
 import os
 import re
@@ -135,6 +136,25 @@ class Agent:
         if self.running():
             self.signal(signal.SIGKILL)
             self._reap(0)
+
+    @contextlib.contextmanager
+    def asleep(self):
+        """SIGSTOP for as long as the block takes: all that happens in it lies between two looks of the agent."""
+        self.signal(signal.SIGSTOP)
+        try:
+            procs.until(lambda: self._stopped(), 10, f"{self.name} is stopped", every=0.002)
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
+
+    def _stopped(self):
+        """Every thread of it is."""
+        tasks = f"/proc/{self.pid}/task"
+        for tid in os.listdir(tasks):
+            with open(f"{tasks}/{tid}/stat") as f:
+                if f.read().rpartition(") ")[2][0] not in "Tt":
+                    return False
+        return True
 
     def once(self, *options, timeout=120, expect=0):
         """`run --once` to its end."""

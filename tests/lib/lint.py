@@ -16,6 +16,8 @@ import subprocess
 import sys
 import time
 
+import cases
+
 PRODUCT = ("agent", "producer", "spool", "conf")
 
 # Folder -> what it may include of ours. The longest folder that fits a file counts.
@@ -236,20 +238,20 @@ def rule_scenarios(tree):
 
 
 def rule_cases(tree):
-    """Each way of a log file that tests/cases.txt lists has a scenario, and each one that it names is there."""
+    """Each way of a log file that tests/cases.txt lists has a scenario, once, and each one that it names is there."""
     known = set(re.findall(r"^@scenario\(.*\)\ndef (\w+)\(", "".join(t for p, t in tree.text.items() if p.startswith("tests/scenario/")),
                            re.M))
-    case, n, shown = None, 0, True
-    for n, line in enumerate(tree.text.get("tests/cases.txt", "").splitlines() + ["## end"], 1):
-        if line.startswith("\t") and case:
-            shown = True
-            for name in re.findall(r"\w+", line):
+    seen = set()
+    for _, listed in cases.headings(tree.text.get("tests/cases.txt", "")):
+        for case in listed:
+            if not case.scenarios:
+                yield f"tests/cases.txt:{case.line}: no scenario shows: {case.words}"
+            if case.words in seen:
+                yield f"tests/cases.txt:{case.line}: listed twice: {case.words}"
+            seen.add(case.words)
+            for n, name in case.scenarios:
                 if name not in known:
                     yield f"tests/cases.txt:{n}: there is no scenario {name}"
-        elif line.strip() and not line.startswith("# ") and not line.startswith("#\t"):
-            if not shown:
-                yield f"tests/cases.txt:{case[0]}: no scenario shows: {case[1]}"
-            case, shown = (None, True) if line.startswith("#") else ((n, line), False)
 
 
 RULES = {f.__name__[len("rule_"):]: f for f in (

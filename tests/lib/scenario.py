@@ -158,6 +158,13 @@ class Test:
         assert v.good, str(v)
         return v
 
+    def expect_shipped(self, broker, agent, topic, **how):
+        """The same of a running agent, which is stopped; what it put off, and would have doubled later, a last run has to show."""
+        agent.until_acked(self.ledger.total())
+        agent.stop()
+        agent.once()
+        return self.expect_all(broker, topic, **how)
+
     # --- the end
 
     def close(self):

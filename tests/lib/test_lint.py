@@ -27,6 +27,8 @@ CLEAN = {
     "producer/wire.h": "/* wire.h - bytes. */\nint wire_size(void);\n",
     "producer/wire.c": '/* wire.c - bytes. */\n#include "producer/wire.h"\n\n#include "agent/base/shelf.h"\n\n'
                        "/* sprintf() in a comment is fine */\nint wire_size(void)\n{\n\treturn shelf_size();\n}\n",
+    "tests/scenario/story.py": '"""story.py - a story."""\n\n\n@scenario()\ndef a_scenario(t):\n    """It happens."""\n',
+    "tests/cases.txt": "# the list\n\n## Found\n\na file\n\ta_scenario\n",
 }
 WIRE = CLEAN["producer/wire.c"]
 
@@ -54,6 +56,7 @@ PLANTED = [
     ("readmes", "missing", "conf/conf.h", "/* conf.h - configuration. */\n"),
     ("cases", "case-without-scenario", "tests/cases.txt", "## Found\n\na file that nobody looks at\n"),
     ("cases", "scenario-that-is-not-there", "tests/cases.txt", "## Found\n\na file\n\tno_such_scenario_here\n"),
+    ("cases", "case-listed-twice", "tests/cases.txt", "## Found\n\na file\n\ta_scenario\na file\n\ta_scenario\n"),
     ("scenarios", "test-that-is-not-there", "README.md", "# spillway\nproven by `a_test_that_is_not_there`\n"),
     ("cppcheck", "null-dereference", "producer/wire.c", WIRE.replace("return shelf_size()", "int *p = 0; return *p")),
 ]

@@ -22,6 +22,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(HERE), "lib"), os.path.join(os.path.dirname(HERE), "kafka")]
 
+import cases                                                            # noqa: E402
 import procs                                                            # noqa: E402
 import scenario                                                         # noqa: E402
 
@@ -59,6 +60,18 @@ def print_list(rows):
             print(f"\n## {story}\n{' '.join(head.split()).split(' - ', 1)[-1]}\n")
         mark = " (core)" if row["core"] else ""
         print(f"- **{row['name'].replace('_', ' ')}**{mark}: {scenario.first_sentence(row['run'])}")
+    print_cases()
+
+
+def print_cases():
+    """The other side of the list: each way that a log file can behave, and what shows it."""
+    print("\n# The ways that a log file can behave\n\nThe list is `../cases.txt`; `make lint` fails for a case that no scenario shows.")
+    with open(os.path.join(os.path.dirname(HERE), "cases.txt")) as f:
+        listed = cases.headings(f.read())
+    for heading, of_it in listed:
+        print(f"\n## {heading}\n")
+        for case in of_it:
+            print(f"- {case.words}: " + ", ".join(f"*{name.replace('_', ' ')}*" for _, name in case.scenarios))
 
 
 def chosen(rows, options):
