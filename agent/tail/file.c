@@ -294,6 +294,7 @@ int window_read(struct window *w, const struct file *f, int64_t at, size_t want,
 {
 	size_t lead = identity_lead(at), total = lead + want;
 	int64_t from = at - (int64_t)lead;
+	bool hidden;
 	ssize_t n;
 
 	if (w->file_id == f->id && from >= w->from && at < w->from + (int64_t)w->len) {
@@ -305,6 +306,9 @@ int window_read(struct window *w, const struct file *f, int64_t at, size_t want,
 	n = file_pread(f, w->mem, total, from);
 	if (n < 0)
 		return (int)n;
+	hidden = f->has_hole && from + n > f->hole;
+	if (hidden)
+		n = f->hole > from ? f->hole - from : 0;
 	w->from = from;
 	w->len = (size_t)n;
 	if (w->len > w->touched)
@@ -312,7 +316,7 @@ int window_read(struct window *w, const struct file *f, int64_t at, size_t want,
 	if (w->len < lead || (mark && identity_hash(w->mem, lead) != mark))
 		return ERR_BAD_DATA;
 	w->file_id = f->id;
-	w->eof = w->len == lead || (w->len < total && (f->unpack || from + n >= f->size));
+	w->eof = hidden || w->len == lead || (w->len < total && (f->unpack || from + n >= f->size));
 	return 0;
 }
 

@@ -80,6 +80,8 @@ struct file {
 	int64_t  offset, scanned;
 	uint64_t mark, scan_mark;	/* markers of both */
 	int64_t  flush_size, end_size, inside_at;
+	bool     has_hole;		/* nothing but NULs from `hole` to its end: not there yet (tail_hole.c) */
+	int64_t  hole;
 	struct tail_skip *skips;
 	size_t   skip_count, skip_next;
 

@@ -48,7 +48,7 @@ static void on_work(struct loop_timer *timer)
 
 static void arm_slow(struct tail *t)
 {
-	bool polls = t->polling || watch_limited(t->watch);
+	bool polls = t->polling || t->holes || watch_limited(t->watch);
 	int64_t every = polls ? t->pace.poll : t->pace.reconcile;
 	int64_t fair = t->walk_ms * (polls ? POLL_SHARE : WALK_SHARE);
 

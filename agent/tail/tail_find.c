@@ -108,9 +108,10 @@ static void touch(struct tail *t, struct file *f, const struct stat *st)
 {
 	f->round = t->round;
 	f->blocked = false;
+	t->holes |= f->has_hole;
 	if (!file_followed(f))
 		files_open(t, f);
-	else if (file_changed(f, st, t->loop.now_ms) || f->state == FILE_FAILED || !f->at_end)
+	else if (file_changed(f, st, t->loop.now_ms) || f->has_hole || f->state == FILE_FAILED || !f->at_end)
 		files_ready(t, f);
 }
 
@@ -364,7 +365,7 @@ static void walk_inputs(struct tail *t)
 
 	watch_begin(t->watch);
 	links_clear(t);
-	t->polling = false;
+	t->polling = t->holes = false;
 	for (size_t i = 0; i < t->conf.conf->input_count; i++) {
 		struct tail_input *in = &t->inputs[i];
 		bool pass[2] = { false, false };

@@ -18,6 +18,7 @@
  *	tail_search.c	 files of an earlier life that are not at their path
  *	tail_cut.c	 files that a power loss shortened
  *	tail_skip.c	 ranges that are not read
+ *	tail_hole.c	 files that are longer than what was written to them
  *	tail_rescue.c	 files that are about to vanish, while their lines cannot be sent
  *	tail_read.c	 turns: bytes -> records, waiting for memory
  *	tail_unread.c	 lines that memory gave back: read again later
@@ -137,6 +138,7 @@ struct tail {
 	struct map hops;		/* names that matched links lead over */
 	const struct tail_input *walking;	/* within a walk */
 	bool polling;			/* some directory is looked at instead of watched */
+	bool holes;			/* some file is longer than what was written to it: no event tells of the rest */
 	struct list packed;		/* compressed files that are not finished, oldest first */
 	bool settling;			/* it was decided that a compressed file is followed */
 	struct list put_off, copies;	/* compressed files that nobody follows: not looked at yet, waiting (tail_repacked.c) */
@@ -351,6 +353,10 @@ int  skip_add(struct tail_skip **v, size_t *n, int64_t from, int64_t to);
 int64_t skip_tell(struct tail *t, const struct file *f, int64_t from, int64_t to, const char *reason, bool finish);
 /* They are finished under f's id, which the state database knows. */
 void skip_finish(struct tail *t, const struct file *f);
+
+/* --- tail_hole.c --- */
+/* Before a turn: which NULs at f's end are not there yet. Windows end where they begin. */
+void hole_look(struct tail *t, struct file *f);
 
 /* --- tail_rescue.c --- */
 void rescue_away(struct tail *t);

@@ -408,6 +408,7 @@ static enum turn_end turn(struct tail *t, struct file *f)
 		return turn_failed(t, f, rc == ERR_NOT_FOUND ? ERR_BAD_DATA : rc);
 	if (!packed_near(f))
 		return TURN_MORE;
+	hole_look(t, f);
 	end = (f->route->recipe && recipe_rules(f->route->recipe) ? message_turn : lines_turn)(t, f);
 	if (end != TURN_OUT)
 		f->doubt_ms = 0;

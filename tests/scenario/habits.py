@@ -1,5 +1,6 @@
 """habits.py - what people and programs do to logs: shells, editors, sed, rsync, loggers that shift names, rings, full disks."""
 import errno
+import mmap
 import os
 import subprocess
 
@@ -352,4 +353,25 @@ def a_writer_on_a_full_disk_gets_its_lines_through(t):
     os.unlink(ballast)
     w._put(data[at:])
     t.ledger.wrote(w.id, 4000)
+    t.expect_shipped(kafka, agent, topic)
+
+
+# --- written through a mapping
+
+@scenario()
+def a_preallocated_log_gives_the_lines_that_fill_it(t):
+    """Made with its final size, all of it NULs, and filled through a mapping, of which no event tells; cut to its size at the end."""
+    kafka = t.kafka()
+    topic = t.topic(kafka)
+    path = os.path.join(t.logs, "app.log")
+    agent = t.agent(kafka.address, topic, paths=[path]).start()
+    with open(path, "w+b") as f:
+        os.ftruncate(f.fileno(), 4 << 20)
+        agent.until(lambda s: (agent.file(path, s) or {"size": 0})["size"] == 4 << 20, 20, "it is known")
+        data = t.lines.block(b"app", 0, 20000)
+        with mmap.mmap(f.fileno(), 4 << 20) as m:
+            m[:len(data)] = data
+            t.ledger.wrote(b"app", 20000)
+            agent.until_acked(20000, 60)
+        os.ftruncate(f.fileno(), len(data))
     t.expect_shipped(kafka, agent, topic)

@@ -1261,10 +1261,55 @@ static void skips_are_joined_and_cut(void **state)
 	mem_free(v);
 }
 
+static void put_at(struct fixture *f, const char *name, off_t offset, const char *text)
+{
+	int fd = open(at(f, name), O_WRONLY | O_CREAT, 0644);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, text, strlen(text), offset), (ssize_t)strlen(text));
+	close(fd);
+}
+
+/* As written through a mapping: its end is where it was made, its lines come from its beginning. */
+static void fill(struct fixture *f, bool sparse)
+{
+	static const char zeros[65536];
+	const off_t size = 20 * (off_t)sizeof zeros;
+	int fd = open(at(f, "a.log"), O_WRONLY | O_CREAT, 0644);
+
+	assert_true(fd >= 0);
+	for (off_t n = 0; !sparse && n < size; n += (off_t)sizeof zeros)
+		assert_int_equal(write(fd, zeros, sizeof zeros), sizeof zeros);
+	assert_int_equal(ftruncate(fd, size), 0);
+	close(fd);
+	start(f);
+	expect_file(f, "a.log", "active", NULL);
+	put_at(f, "a.log", 0, "1\n2\nunfin");
+	expect(f, "<1><2>");
+	put_at(f, "a.log", 9, "ished\n4\n");
+	expect(f, "<1><2><unfinished><4>");
+	assert_int_equal(truncate(at(f, "a.log"), 17), 0);
+	append(f, "a.log", "5\n");
+	expect(f, "<1><2><unfinished><4><5>");
+	assert_int_equal(f->p->loss_count, 0);
+}
+
+static void a_preallocated_file_gives_the_lines_that_fill_it(void **state)
+{
+	fill(*state, true);
+}
+
+static void a_file_of_written_nuls_gives_the_lines_that_take_their_place(void **state)
+{
+	fill(*state, false);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 static const struct CMUnitTest tests[] = {
 	TEST(lines_that_are_there_and_lines_that_come_are_read_once),
 	TEST(a_file_that_appears_later_is_read_from_its_beginning),
+	TEST(a_preallocated_file_gives_the_lines_that_fill_it),
+	TEST(a_file_of_written_nuls_gives_the_lines_that_take_their_place),
 	TEST(directories_that_appear_later_are_searched),
 	TEST(read_from_end_holds_for_files_of_the_first_start_only),
 	TEST(excluded_files_are_not_read_until_their_name_changes),
