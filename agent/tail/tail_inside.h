@@ -375,6 +375,7 @@ void packed_tick(struct tail *t);		/* packed_look and packed_wait_over are calle
 void packed_look(struct tail *t);		/* unfinished ones: changed, or is their end their end? */
 /* Whether compressed files of this path are read so. */
 bool packed_unpacks(const struct tail *t, const char *path);
+bool packed_named(const char *path);		/* as compressed files are called */
 
 /* --- tail_repacked.c --- */
 /* A file that is compressed may be one that was read before: decided when all others of a walk were looked at. */

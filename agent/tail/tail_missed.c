@@ -2,7 +2,7 @@
  *
  * Nobody looks while the agent does not run, between two polls, and when events were lost. A file may be rotated several
  * times then. The last generation is at its path, the one that was followed is found by its inode; those in between are
- * found by their names: that of the file, one of ". - _", and a number or a date.
+ * found by their names: that of the file, one of ". - _", and a number or a date, and what compressing put behind that.
  *
  * Those that an input matches are followed anyway and only get their place: behind the one that was followed, before the one that
  * is there now, oldest first. Times and numbers are all there is to tell their age.
@@ -34,33 +34,41 @@ struct generation {
 
 struct generations { struct generation v[GENERATIONS_MAX]; size_t n; };
 
+/* The length of a name without what compressing has put behind it. */
+static size_t stem(const char *path)
+{
+	return packed_named(path) ? (size_t)(strrchr(path, '.') - path) : strlen(path);
+}
+
 /* What rotation puts behind a name: "1", "20261121", "2026-11-21T10:00:00Z", "20261121-1763712000", "old". */
-static bool is_rotation(const char *name, const char *path)
+static bool is_rotation(const char *name, const char *path, size_t len)
 {
 	size_t n = strlen(name);
 	const char *rest = path + n;
 
-	if (strncmp(path, name, n) || !*rest || !strchr(".-_", *rest))
+	if (strncmp(path, name, n) || len < n + 2 || !strchr(".-_", *rest))
 		return false;
 	rest++;
-	return !strcmp(rest, "old") || (rest[strcspn(rest, "0123456789")] && !rest[strspn(rest, "0123456789.-_:TZ")]);
+	len -= n + 1;
+	return (len == 3 && !strncmp(rest, "old", len)) ||
+	       (strcspn(rest, "0123456789") < len && strspn(rest, "0123456789.-_:TZ") >= len);
 }
 
 /* Names of equal age: app.log.2 is older than app.log.1, app.log-20261120 than app.log-20261121. */
 static int by_name(const char *a, const char *b)
 {
-	size_t n = strlen(a), m = strlen(b);
+	size_t n = stem(a), m = stem(b);
 	const char *x = a + n, *y = b + m;
 
 	while (x > a && x[-1] >= '0' && x[-1] <= '9')
 		x--;
 	while (y > b && y[-1] >= '0' && y[-1] <= '9')
 		y--;
-	n = strlen(x);
-	m = strlen(y);
+	n -= (size_t)(x - a);
+	m -= (size_t)(y - b);
 	if (!n || !m || n > NUMBER_DIGITS || m > NUMBER_DIGITS)
 		return strcmp(a, b);
-	return n != m ? (n < m) - (n > m) : strcmp(y, x);
+	return n != m ? (n < m) - (n > m) : strncmp(y, x, n);
 }
 
 static int by_age(const void *a, const void *b)
@@ -156,7 +164,7 @@ static void find_missed(struct tail *t, const struct file *f, const struct file 
 		char *path = mem_printf("%s/%s", dir, e->d_name);
 		struct generation *at = &g->v[g->n];
 
-		if (path && is_rotation(f->path, path) && is_missed(t, f, pred, path, &at->mtime_ns)) {
+		if (path && is_rotation(f->path, path, strlen(path)) && is_missed(t, f, pred, path, &at->mtime_ns)) {
 			at->path = path;
 			g->n++;
 		} else {
@@ -195,8 +203,9 @@ static void find_followed(const struct tail *t, const struct file *f, struct gen
 {
 	list_each(it, &t->files) {
 		struct file *m = list_entry(it, struct file, node);
+		size_t len = m->unpack ? stem(m->path) : strlen(m->path);
 
-		if (m != f && g->n < GENERATIONS_MAX - 1 && is_new(t, m) && is_rotation(f->path, m->path))
+		if (m != f && g->n < GENERATIONS_MAX - 1 && is_new(t, m) && is_rotation(f->path, m->path, len))
 			g->v[g->n++] = (struct generation){ m->path, m, m->mtime_ns };
 	}
 }

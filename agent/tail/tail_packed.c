@@ -60,17 +60,19 @@ static void warn_bytes(struct tail *t, const struct file *f)
 void packed_begin(struct file *f)
 {
 	if (f->from_end)
-		f->end = 0;
+		f->end = f->size = 0;
 }
 
 void packed_resume(struct file *f, const struct spool_file *row)
 {
+	bool finished = row->safe >= row->size;		/* read it was, but what was on its way may not have arrived */
+
 	if (!f->unpack || row->state != FILE_DONE)
 		return;
 	/* Where the file says nothing of its size, its end is looked for. What is wrong there, if anything, was said. */
-	if (!f->offset || unpack_claims(f->unpack, f->offset))
+	if (finished && (!f->offset || unpack_claims(f->unpack, f->offset)))
 		f->end = f->size = f->offset;
-	f->told = true;
+	f->told = finished || !row->gone_ms;
 }
 
 /* Older files first. */

@@ -383,6 +383,19 @@ static enum turn_end lines_turn(struct tail *t, struct file *f)
 	return read_lines(t, f, need);
 }
 
+/* Its size is old by now, and what came meanwhile was not asked whose copy it is. */
+static bool is_empty(const struct file *f)
+{
+	return !f->size && !f->offset && !f->own && !f->unpack;
+}
+
+static enum turn_end some_lines(struct tail *t, struct file *f)
+{
+	if (is_empty(f))
+		return turn_at_end(t, f);
+	return f->route->recipe && recipe_rules(f->route->recipe) ? message_turn(t, f) : lines_turn(t, f);
+}
+
 static enum turn_end turn(struct tail *t, struct file *f)
 {
 	enum turn_end end;
@@ -409,9 +422,11 @@ static enum turn_end turn(struct tail *t, struct file *f)
 	if (!packed_near(f))
 		return TURN_MORE;
 	hole_look(t, f);
-	end = (f->route->recipe && recipe_rules(f->route->recipe) ? message_turn : lines_turn)(t, f);
-	if (end != TURN_OUT)
+	end = some_lines(t, f);
+	if (end != TURN_OUT) {
 		f->doubt_ms = 0;
+		f->suspect = false;
+	}
 	/* A size that other machines made is seen before the bytes are. */
 	if (end == TURN_IDLE && f->remote && (f->scanned ? f->scanned : f->offset) < f->size)
 		f->at_end = false;

@@ -29,7 +29,7 @@ bool remote_doubt(struct tail *t, struct file *f)
 {
 	int64_t now = t->loop.now_ms;
 
-	if (!f->remote)
+	if (!f->remote || f->suspect)		/* there was enough doubt before names were looked at once more */
 		return false;
 	f->at_end = false;			/* each walk looks again */
 	if (!f->doubt_ms) {

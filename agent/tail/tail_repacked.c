@@ -65,7 +65,7 @@ static struct copy *find_copy(const struct tail *t, const char *path)
 	return NULL;
 }
 
-static bool named_packed(const char *path)
+bool packed_named(const char *path)
 {
 	const char *dot = strrchr(path, '.');
 
@@ -94,7 +94,7 @@ bool packed_puts_off(struct tail *t, const char *path, const char *home, size_t 
 	c = find_copy(t, path);
 	if (!c) {
 		kind = kind_at(path, t->inputs[input].conf->follow_symlinks);
-		if (kind <= UNPACK_NONE && (kind != ERR_AGAIN || !named_packed(path)))
+		if (kind <= UNPACK_NONE && (kind != ERR_AGAIN || !packed_named(path)))
 			return false;
 		c = mem_new(struct copy);
 		if (!c)

@@ -23,6 +23,7 @@
 
 #define TICK_SHARE 8		/* of the time that a copy may be quiet */
 #define TICK_MAX_MS 250
+#define LOOKS 8			/* at a new file that grows faster than it is compared */
 
 /* --- tables --- */
 
@@ -249,15 +250,29 @@ static bool let_go(struct file *f)
 	return false;
 }
 
+/* What was compared may be old: while it was done, the copy was finished and its original truncated. */
+static bool grew(struct tail *t, struct file *f)
+{
+	int64_t size = f->size;
+	struct stat st;
+
+	return fstat(f->fd, &st) == 0 && file_changed(f, &st, t->loop.now_ms) && f->size > size;
+}
+
 bool twin_holds(struct tail *t, struct file *f)
 {
+	int looks = LOOKS;
 	struct twin of;
 
 	if (f->own || f->offset || !f->size || f->unpack)
 		return false;
 	if (f->copy_of)
 		return copy_resolve(t, f) ? let_go(f) : hold(t, f);
-	return find_followed(t, f, &of) ? hold(t, f) : let_go(f);
+	do {
+		if (find_followed(t, f, &of))
+			return hold(t, f);
+	} while (--looks && grew(t, f));
+	return let_go(f);
 }
 
 void twin_tick(struct loop_timer *timer)

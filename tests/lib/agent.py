@@ -18,7 +18,7 @@ import procs
 _REPORT = re.compile(r"ERROR: AddressSanitizer|runtime error:|WARNING: ThreadSanitizer|ERROR: LeakSanitizer|"
                      r"SUMMARY: UndefinedBehaviorSanitizer|Assertion|ASSERT")
 _SANITIZER_ENV = {
-    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99:verify_asan_link_order=0",   # another library may be preloaded
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99",
     "TSAN_OPTIONS": "halt_on_error=0:exitcode=99:second_deadlock_stack=1",
 }

@@ -24,11 +24,12 @@ class Append:
         return os.path.join(self.t.logs, f"{name}.log")
 
     def write(self, count, only=None):
-        for name in only or self.ids:
+        names = only or self.ids
+        for name in names:
             with open(self.path(name), "ab") as f:
                 f.write(self.t.lines.block(name.encode(), self.seq[name], count, oracle.DEFAULT_LEN))
             self.seq[name] += count
-            self.t.ledger.wrote(name.encode(), count)
+        self.t.ledger.wrote_all([name.encode() for name in names], count)
 
 
 def with_descriptors(t, files, descriptors, rounds):

@@ -49,6 +49,17 @@ static char *text_of(const struct message *m)
 	return buf_detach(&b);
 }
 
+/* strndup would look for a NUL behind it. */
+static char *copy_of(const void *p, size_t n)
+{
+	char *copy = malloc(n + 1);
+
+	assert_non_null(copy);
+	memcpy(copy, p, n);
+	copy[n] = 0;
+	return copy;
+}
+
 static void collect(struct assembly *a, struct events *e)
 {
 	struct message m;
@@ -69,7 +80,7 @@ static void collect(struct assembly *a, struct events *e)
 		memcpy(v->spans, m.spans, m.span_count * sizeof *m.spans);
 		v->span_count = m.span_count;
 		v->text = text_of(&m);
-		v->value = strndup((const char *)m.value, m.value_len);
+		v->value = copy_of(m.value, m.value_len);
 	}
 	assert_int_equal(rc, 0);
 }
@@ -230,7 +241,7 @@ static void m_give(struct model *m, struct m_open *g, int stream)
 	};
 
 	assert_in_range(g->span_count, 1, 64);
-	*v = (struct event){ .span_count = g->span_count, .text = text_of(&msg), .value = strndup(g->s ? g->s : "", g->n) };
+	*v = (struct event){ .span_count = g->span_count, .text = text_of(&msg), .value = copy_of(g->s ? g->s : "", g->n) };
 	memcpy(v->spans, g->spans, g->span_count * sizeof *g->spans);
 	free(g->s);
 	*g = (struct m_open){ .on = false };

@@ -1,7 +1,31 @@
 /* test_tail_copy.c - copytruncate: the copy is recognised and goes on where its original was; without one the gap is told. */
 #include "tests/lib/tail_fixture.h"
 
+#include <sys/syscall.h>
 #include <unistd.h>
+
+/* What happens between a look at a copy's size, at the beginning of its turn, and what that turn does with it. */
+static struct {
+	struct fixture *f;
+	int64_t size;			/* that the look finds */
+	void (*fn)(struct fixture *f);	/* once */
+} meanwhile;
+
+int fstat(int fd, struct stat *st)
+{
+	struct fixture *f = meanwhile.f;
+	long rc = syscall(SYS_newfstatat, fd, "", st, AT_EMPTY_PATH);
+	const struct file *of;
+
+	if (rc < 0 || !f || !pthread_equal(pthread_self(), f->t->thread) || st->st_size != meanwhile.size)
+		return (int)rc;
+	of = files_by_inode(f->t, st->st_dev, st->st_ino);
+	if (!of || !of->started || of->fd != fd || strcmp(of->path, at(f, "a.log.1")) != 0)
+		return (int)rc;
+	meanwhile.f = NULL;
+	meanwhile.fn(f);
+	return (int)rc;
+}
 
 static int setup_copies(void **state)
 {
@@ -10,6 +34,7 @@ static int setup_copies(void **state)
 	assert_int_equal(setup(state), 0);
 	f = *state;
 	snprintf(f->paths[0], 256, "%s/*.log*", f->dir);
+	meanwhile.f = NULL;
 	return 0;
 }
 
@@ -224,6 +249,40 @@ static void a_copy_in_progress_is_recognised_while_it_grows(void **state)
 	append(f, "a.log", "5\n");
 	resume_thread(f);
 	expect_all(f, "<1><2><3><4><5>");
+}
+
+static void copy_and_cut(struct fixture *f)
+{
+	copy(f, "a.log", "a.log.1");
+	cut(f, "a.log");
+}
+
+static void copied_at_the_moment_of(struct fixture *f, const char *first, void (*fn)(struct fixture *f))
+{
+	append(f, "a.log", "1\n2\n3\n");
+	start_never_quiet(f);
+	expect(f, "<1><2><3>");
+	pause_thread(f);
+	append(f, "a.log.1", first);
+	meanwhile.size = (int64_t)strlen(first);
+	meanwhile.fn = fn;
+	meanwhile.f = f;
+	resume_thread(f);
+	expect_decided(f);
+	append(f, "a.log", "4\n");
+	expect_all(f, "<1><2><3><4>");
+	assert_null(meanwhile.f);
+	assert_int_equal(f->p->loss_count, 0);
+}
+
+static void a_copy_that_was_empty_a_moment_ago_is_not_read_unseen(void **state)
+{
+	copied_at_the_moment_of(*state, "", copy_and_cut);
+}
+
+static void a_copy_that_is_finished_while_it_is_compared_is_one(void **state)
+{
+	copied_at_the_moment_of(*state, "1\n2", copy_and_cut);
 }
 
 static void without_a_copy_what_was_seen_and_not_read_is_a_loss(void **state)
@@ -554,6 +613,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(what_differs_is_a_file_of_its_own),
 	TEST(what_stays_the_same_for_a_while_is_a_file_of_its_own),
 	TEST(a_copy_in_progress_is_recognised_while_it_grows),
+	TEST(a_copy_that_was_empty_a_moment_ago_is_not_read_unseen),
+	TEST(a_copy_that_is_finished_while_it_is_compared_is_one),
 	TEST(without_a_copy_what_was_seen_and_not_read_is_a_loss),
 	TEST(a_writer_that_does_not_append_leaves_a_hole_that_is_skipped),
 	TEST(copies_that_are_shifted_on_are_each_read_on_once),

@@ -15,9 +15,11 @@ static int setup_packed(void **state)
 /* Written beside and moved into place, as a whole. */
 static void put_packed(struct fixture *f, const char *name, const void *p, size_t n)
 {
-	const char *beside = at(f, "../spillway-beside");
-	int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	char beside[128];
+	int fd;
 
+	snprintf(beside, sizeof beside, "%s.beside", f->dir);
+	fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC, 0644);
 	assert_true(fd >= 0);
 	put_bytes(fd, p, n);
 	close(fd);
@@ -272,6 +274,36 @@ static void after_a_rotation_while_stopped_both_files_go_on(void **state)
 	expect(f, "<two><three><four>");
 }
 
+static void aged(struct fixture *f, const char *name, int seconds)
+{
+	struct timespec now, times[2];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	times[0] = times[1] = (struct timespec){ now.tv_sec - seconds, 0 };
+	assert_int_equal(utimensat(AT_FDCWD, at(f, name), times, 0), 0);
+}
+
+/* Rotated and compressed more than once while nobody ran: whose lines nobody has seen come in their turn too. */
+static void generations_compressed_while_stopped_are_read_in_order(void **state)
+{
+	struct fixture *f = *state;
+
+	append(f, "app.log", "one\ntwo\n");
+	remember(f, 0, "app.log", 5, 4);
+	assert_int_equal(unlink(at(f, "app.log")), 0);
+	pack_text(f, "app.log.4.gz", "one\ntwo\n");
+	pack_text(f, "app.log.3.gz", "three\n");
+	pack_text(f, "app.log.2.zst", "four\n");
+	append(f, "app.log.1", "five\n");
+	append(f, "app.log", "six\n");
+	aged(f, "app.log.4.gz", 400);
+	aged(f, "app.log.3.gz", 300);		/* of one age: the number tells */
+	aged(f, "app.log.2.zst", 300);
+	aged(f, "app.log.1", 200);
+	start(f);
+	expect(f, "<two><three><four><five><six>");
+}
+
 static void the_row_stays_with_the_plain_file_while_that_is_there(void **state)
 {
 	struct fixture *f = *state;
@@ -351,6 +383,25 @@ static void a_known_compressed_file_goes_on(void **state)
 	start(f);
 	expect_file(f, "a.zst", "done", NULL);
 	assert_int_equal(f->p->record_count, 1);
+}
+
+/* It was killed when all of it was read and nothing acknowledged. */
+static void a_compressed_file_that_was_read_and_not_acknowledged_is_read_again(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_file *row = &f->known[0].file;
+	struct stat st;
+
+	pack_text(f, "a.gz", "one\ntwo\n");
+	assert_int_equal(stat(at(f, "a.gz"), &st), 0);
+	*row = (struct spool_file){ .id = 3, .path = at(f, "a.gz"), .dev = st.st_dev, .inode = st.st_ino, .size = 8,
+				    .fingerprint_len = 8, .fingerprint = identity_hash("one\ntwo\n", 8), .state = FILE_DONE };
+	f->known_count = 1;
+	f->next_id = 4;
+	start(f);
+	expect(f, "<one><two>");
+	check_ranges(f->p, 3, 0);
+	expect_file(f, "a.gz", "done", NULL);
 }
 
 static void batches_are_built_again_out_of_the_compressed_file(void **state)
@@ -445,9 +496,11 @@ int main(int argc, char **argv)
 		T(a_deleted_file_is_read_to_its_end_before_its_compressed_one_takes_over),
 		T(the_unread_rest_is_read_from_the_compressed_file),
 		T(after_a_rotation_while_stopped_both_files_go_on),
+		T(generations_compressed_while_stopped_are_read_in_order),
 		T(the_row_stays_with_the_plain_file_while_that_is_there),
 		T(another_file_with_the_same_beginning_is_read),
 		T(a_known_compressed_file_goes_on),
+		T(a_compressed_file_that_was_read_and_not_acknowledged_is_read_again),
 		T(batches_are_built_again_out_of_the_compressed_file),
 		T(damage_is_told_once_in_all_lives),
 		T(a_file_that_is_written_anew_is_read_anew),
