@@ -24,6 +24,7 @@
 
 #define LINE_MAX_BYTES 4096
 #define TAIL_BYTES     32	/* kept for "truncated" and the end of the line */
+#define SELDOM_MS      60000
 #define VALUE_MAX      1000	/* bytes of one value; a longer one is cut */
 
 static const struct { const char *name; char priority; } levels[] = {
@@ -54,6 +55,17 @@ int log_level_parse(const char *name)
 bool log_enabled(enum log_level level)
 {
 	return (int)level <= max_level;
+}
+
+uint64_t log_seldom(struct log_seldom *s, int64_t now_ms)
+{
+	uint64_t n = ++s->count;
+
+	if (s->said_ms && now_ms - s->said_ms < SELDOM_MS)
+		return 0;
+	s->said_ms = now_ms;
+	s->count = 0;
+	return n;
 }
 
 /* A bare word in logfmt: nothing that a reader could take for a separator, a quote or an escape. */

@@ -36,6 +36,11 @@ int  log_level_parse(const char *name);
 bool log_enabled(enum log_level level);
 void log_write(enum log_level level, const char *msg, const struct log_field *f, size_t n);
 
+/* What may happen once a line and is worth one line a minute. One thread's. */
+struct log_seldom { int64_t said_ms; uint64_t count; };	/* count: not said yet */
+/* Counts; how many times it happened if it is to be said now, else 0. now_ms: monotonic. */
+uint64_t log_seldom(struct log_seldom *s, int64_t now_ms);
+
 #define LOG_(level, msg, ...) do { \
 	if (log_enabled(level)) { \
 		const struct log_field f_[] = { { 0 }, __VA_ARGS__ }; \

@@ -16,6 +16,7 @@
 #include <jansson.h>
 #include <pthread.h>
 
+#include "agent/base/log.h"
 #include "agent/base/loop.h"
 #include "agent/base/map.h"
 #include "agent/intake/frame.h"
@@ -88,7 +89,7 @@ struct intake {
 	uint32_t run_count;
 	size_t   lane_count;
 	int64_t  stop_at_ms;		/* 0: not stopping */
-	struct intake_seldom { int64_t said_ms; uint64_t count; } failures, refusals;
+	struct log_seldom failures, refusals;
 	struct rereader *rereader;	/* thread: whoever calls intake_reread */
 	struct map routes;		/* by id; the same */
 };
@@ -120,14 +121,12 @@ struct intake_message {
 /* 0: it is in a batch, filtered or set aside, and read has moved; else it is to be given again later (intake_dry). */
 int  intake_take(struct intake_input *in, const struct intake_message *m);
 /* How it becomes a record that has a key already; topic in and out. 0; 1: filtered; as recipe_apply. Any thread. */
-typedef intercept_failed_fn intake_failed_fn;
 int  intake_record(const struct recipe *r, struct recipe_room *room, const struct intake_message *m, const char **topic,
-		   struct lane_record *record, intake_failed_fn *failed, void *arg, struct err *ret_err);
+		   struct lane_record *record, intercept_failed_fn *failed, void *arg, struct err *ret_err);
 /* n bytes are given up: an entry in the losses, and read moves. */
 void intake_lost(struct intake_input *in, const char *reason, uint64_t records, uint64_t n);
 /* What was passed over is finished, and the open run ends: the end of a turn. */
 void intake_turn_end(struct intake_input *in);
-void intake_run_end(struct intake *i);
 
 /* A stream of frames. */
 struct intake_frames { struct frame f; uint64_t lost; };

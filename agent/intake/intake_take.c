@@ -13,29 +13,17 @@
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/intake/intake_inside.h"
+#include "agent/record/refused.h"
 #include "conf/template.h"
-
-#define SAY_MS 60000
-
-/* Counts; says how many times it happened if it is to be said now, else 0. */
-static uint64_t say_now(struct intake_seldom *s)
-{
-	int64_t now = clock_mono_ms();
-	uint64_t n = ++s->count;
-
-	if (s->said_ms && now - s->said_ms < SAY_MS)
-		return 0;
-	s->said_ms = now;
-	s->count = 0;
-	return n;
-}
 
 static void step_failed(void *arg, const char *text)
 {
-	uint64_t times = say_now(&((struct intake *)arg)->failures);
+	struct intake *i = arg;
+	uint64_t times = log_seldom(&i->failures, clock_mono_ms());
 
 	if (times)
-		log_warn("an interceptor failed, records go on as they were before it", KS("error", text), KI("times", times));
+		log_warn("a filter, an event time or an interceptor failed, records go on as they were before it",
+			 KS("error", text), KI("times", times));
 }
 
 /* --- lanes --- */
@@ -66,7 +54,7 @@ static int lane_of(struct intake_input *in, const char *topic, struct lane **ret
 	return template_topic_legal(to) ? lane_new(in, to, ret) : ERR_BAD_DATA;
 }
 
-void intake_run_end(struct intake *i)
+static void run_end(struct intake *i)
 {
 	if (i->run)
 		i->hooks->run_end(i->hooks->arg, i->run, i->run_count);
@@ -80,7 +68,7 @@ static int append(struct intake_input *in, struct lane *l, const struct lane_rec
 	int rc;
 
 	if (i->run != l) {
-		intake_run_end(i);
+		run_end(i);
 		i->hooks->run_begin(i->hooks->arg, l, clock_mono_ms(), clock_wall_ms());
 		i->run = l;
 	}
@@ -104,7 +92,7 @@ static void finish(struct intake_input *in, int64_t to)
 
 void intake_turn_end(struct intake_input *in)
 {
-	intake_run_end(in->owner);
+	run_end(in->owner);
 	finish(in, atomic_load(&in->read));
 }
 
@@ -119,23 +107,6 @@ void intake_lost(struct intake_input *in, const char *reason, uint64_t records, 
 	atomic_store(&in->read, l.to);
 }
 
-/* As it would have been laid out, but for its serializer: what was redacted stays redacted. */
-static int lay_out(const struct intake *i, const struct lane_record *r, struct buf *ret)
-{
-	struct budget *m = producer_budget(i->conf.producer);
-	int64_t now = clock_mono_ms();
-	struct batch *b = batch_new(now, clock_wall_ms());
-	int rc;
-
-	if (!b)
-		return ERR_NOMEM;
-	rc = batch_append(b, m, BUDGET_APPEND, now, r->key, r->key_len, r->value, r->value_len, r->headers, r->header_count, -1);
-	for (const struct chunk *c = b->chunks; c && rc == 0; c = c->next)
-		rc = buf_put(ret, c->data, c->used);
-	batch_free(b, m);
-	return rc;
-}
-
 static int reject(struct intake_input *in, const struct lane_record *record, const struct source_range *s, const char *topic,
 		  const char *why)
 {
@@ -148,10 +119,10 @@ static int reject(struct intake_input *in, const struct lane_record *record, con
 	uint64_t times;
 	int rc;
 
-	intake_run_end(i);
+	run_end(i);
 	r.timestamp = r.ms;
 	buf_init(&bytes, 1u << 30);
-	rc = lay_out(i, record, &bytes);
+	rc = refused_bytes(record, clock_mono_ms(), r.ms, &bytes);
 	r.bytes = bytes.data;
 	r.size = bytes.len;
 	if (rc == 0) {
@@ -159,7 +130,7 @@ static int reject(struct intake_input *in, const struct lane_record *record, con
 		rc = i->hooks->rejected(i->hooks->arg, &r);
 	}
 	buf_release(&bytes);
-	if (rc == 0 && (times = say_now(&i->refusals)))
+	if (rc == 0 && (times = log_seldom(&i->refusals, clock_mono_ms())))
 		log_error("messages that make no record are set aside; `spillway spool ls --rejected` shows them",
 			  KS("input", in->conf->name), KS("error", why), KI("times", times));
 	return rc;
@@ -168,7 +139,7 @@ static int reject(struct intake_input *in, const struct lane_record *record, con
 /* --- messages --- */
 
 int intake_record(const struct recipe *r, struct recipe_room *room, const struct intake_message *m, const char **topic,
-		  struct lane_record *record, intake_failed_fn *failed, void *arg, struct err *ret_err)
+		  struct lane_record *record, intercept_failed_fn *failed, void *arg, struct err *ret_err)
 {
 	struct message meta = { .value = m->value, .value_len = m->len, .has_time = m->has_time, .time_ns = m->time_ns,
 				.stream = m->stream };
@@ -189,14 +160,14 @@ static int hand_over(struct intake_input *in, const struct intake_message *m, st
 	int rc;
 
 	if (in->recipe)
-		intake_run_end(i);
+		run_end(i);
 	rc = intake_record(in->recipe, i->room, m, &topic, record, step_failed, i, &e);
 	if (rc == 0 && (rc = lane_of(in, topic, &lane)) == ERR_BAD_DATA)
 		err_set(&e, rc, "\"%.100s\" is no legal topic", recipe_topic(in->recipe, topic));
 	if (rc == 0 && (rc = append(in, lane, record)) == ERR_TOO_LARGE)
 		err_set(&e, rc, "it fits no request (max.request.size, buffer.memory)");
 	if (rc == 0 && in->recipe)
-		intake_run_end(i);
+		run_end(i);
 	if (rc == ERR_BAD_DATA || rc == ERR_TOO_LARGE || rc == ERR_PARTITION)
 		rc = reject(in, record, record->source, topic, e.text);
 	return rc;
@@ -211,7 +182,7 @@ int intake_take(struct intake_input *in, const struct intake_message *m)
 	int rc = hand_over(in, m, &record);
 
 	if (rc < 0) {
-		intake_run_end(in->owner);
+		run_end(in->owner);
 		intake_dry(in, rc);
 		return rc;
 	}

@@ -10,6 +10,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/mem.h"
+#include "agent/record/timestamp.h"
 
 #define DAY_S 86400
 #define TEXT_MAX (64u << 20)
@@ -113,42 +114,20 @@ static int64_t fraction(struct in *in)
 	return ns;
 }
 
-static bool zone(struct in *in, int *ret_s)
-{
-	int h, m, sign;
-
-	*ret_s = 0;
-	if (take(in, 'Z') || take(in, 'z'))
-		return true;
-	sign = take(in, '+') ? 1 : take(in, '-') ? -1 : 0;
-	if (!sign || !number(in, 2, &h) || !take(in, ':') || !number(in, 2, &m) || h > 23 || m > 59)
-		return false;
-	*ret_s = sign * (h * 3600 + m * 60);
-	return true;
-}
-
 /* RFC 3339, up to a blank or the end. */
 static bool rfc3339(struct in *in, struct syslog *s)
 {
-	const struct in before = *in;
-	struct tm t = { 0 };
+	bool fits;
 	int64_t ns;
-	int east;
+	size_t n = timestamp_rfc3339(in->p, in->n, &fits, &ns);
 
-	if (!number(in, 4, &t.tm_year) || !take(in, '-') || !number(in, 2, &t.tm_mon) || !take(in, '-') ||
-	    !number(in, 2, &t.tm_mday) || !(take(in, 'T') || take(in, 't')) || !clock_of(in, &t))
-		goto no;
-	ns = fraction(in);
-	t.tm_mon--;
-	t.tm_year -= 1900;
-	if (!zone(in, &east) || !in_range(&t) || (in->n && in->p[0] != ' '))
-		goto no;
-	s->timestamp = (struct syslog_part){ before.p, before.n - in->n };
-	set_time(s, (int64_t)timegm(&t) - east, ns);
+	if (!n || in->p[10] == ' ' || (n < in->n && in->p[n] != ' '))
+		return false;
+	s->timestamp = (struct syslog_part){ in->p, n };
+	s->has_time = fits;
+	s->time_ns = fits ? ns : 0;
+	skip(in, n);
 	return true;
-no:
-	*in = before;
-	return false;
 }
 
 /* The year of that date which is closest: logs are late rather than early, and clocks go wrong. */

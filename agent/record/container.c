@@ -12,7 +12,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "agent/record/rfc3339.h"
+#include "agent/record/timestamp.h"
 
 #define REPLACEMENT "\xef\xbf\xbd"
 #define DEPTH_MAX 64
@@ -255,6 +255,7 @@ int container_docker(const uint8_t *p, size_t n, bool strict, struct buf *room, 
 {
 	struct reader r = { p, p + n };
 	struct docker d = { .log.p = NULL };
+	bool fits;
 	int rc;
 
 	if (!take_object(&r, &d) || !d.log.p || (strict && (!d.stream.p || !d.time.p)))
@@ -264,7 +265,7 @@ int container_docker(const uint8_t *p, size_t n, bool strict, struct buf *room, 
 		return rc;
 	if (d.stream.p)
 		ret->stream = stream_of(&d.stream);
-	ret->has_time = d.time.n && rfc3339_read(d.time.p, d.time.n, &ret->time_ns) == d.time.n;
+	ret->has_time = d.time.n && timestamp_rfc3339(d.time.p, d.time.n, &fits, &ret->time_ns) == d.time.n && fits;
 	ret->part = !ret->value_len || ret->value[ret->value_len - 1] != '\n';
 	if (!ret->part) {
 		ret->value_len--;
@@ -281,9 +282,10 @@ int container_cri(const uint8_t *p, size_t n, struct frame *ret)
 	const size_t word = sizeof out - 1;
 	const uint8_t *end = p + n, *blank;
 	int64_t time;
-	size_t at = n && *p >= '0' && *p <= '9' ? rfc3339_read(p, n, &time) : 0;
+	bool fits;
+	size_t at = timestamp_rfc3339(p, n, &fits, &time);
 
-	if (!at || n - at <= word || (memcmp(p + at, out, word) && memcmp(p + at, err, word)))
+	if (!at || !fits || n - at <= word || (memcmp(p + at, out, word) && memcmp(p + at, err, word)))
 		return 0;
 	*ret = (struct frame){ .has_time = true, .time_ns = time, .stream = p[at + 4] == 'o' ? MESSAGE_STDOUT : MESSAGE_STDERR };
 	p += at + word;

@@ -35,7 +35,7 @@ void filter_release(struct filter *f)
 
 /* 1: one of them is in the message. */
 static int any(const struct filter_patterns *p, const char *name, struct pattern_room *room, const void *message, size_t n,
-	       filter_failed_fn *failed, void *arg)
+	       intercept_failed_fn *failed, void *arg)
 {
 	char text[600];
 	struct err e;
@@ -53,7 +53,7 @@ static int any(const struct filter_patterns *p, const char *name, struct pattern
 	return 0;
 }
 
-int filter_drops(const struct filter *f, struct pattern_room *room, const void *message, size_t n, filter_failed_fn *failed,
+int filter_drops(const struct filter *f, struct pattern_room *room, const void *message, size_t n, intercept_failed_fn *failed,
 		 void *arg)
 {
 	int rc = f->include.n ? any(&f->include, "include_lines", room, message, n, failed, arg) : 1;

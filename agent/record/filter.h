@@ -9,8 +9,7 @@
 #include <stdbool.h>
 
 #include "agent/base/pattern.h"
-
-typedef void filter_failed_fn(void *arg, const char *text);
+#include "producer/intercept.h"
 
 struct filter_patterns { struct pattern **v; size_t n; };
 struct filter { struct filter_patterns include, exclude; };
@@ -20,7 +19,7 @@ int  filter_add(struct filter_patterns *p, const char *text, struct err *ret_err
 void filter_release(struct filter *f);
 /* 1: it is to be left out; 0; ERR_NOMEM. A pattern that cannot tell within its steps counts as one that is not there, and is told
  * to `failed`. */
-int  filter_drops(const struct filter *f, struct pattern_room *room, const void *message, size_t n, filter_failed_fn *failed,
+int  filter_drops(const struct filter *f, struct pattern_room *room, const void *message, size_t n, intercept_failed_fn *failed,
 		  void *arg);
 
 #endif

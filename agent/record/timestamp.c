@@ -53,6 +53,11 @@ static int days_of_month(int year, int month)
 	return days[month - 1] + (month == 2 && leap);
 }
 
+static bool is_date(const struct moment *m)
+{
+	return m->month >= 1 && m->month <= 12 && m->day >= 1 && m->day <= days_of_month(m->year, m->month);
+}
+
 static int to_ns(int64_t seconds, int64_t ns, int64_t *ret_ns)
 {
 	int64_t v;
@@ -73,7 +78,7 @@ static int finish(struct moment *m, int64_t *ret_ns)
 			return ERR_BAD_DATA;
 		days = days_before(m->year, 1, 1) + m->yday - 1;
 	} else {
-		if (m->day > days_of_month(m->year, m->month))
+		if (!is_date(m))
 			return ERR_BAD_DATA;
 		days = days_before(m->year, m->month, m->day);
 	}
@@ -136,19 +141,40 @@ static bool zone(struct text *t, int *ret_offset_s)
 
 /* --- rfc3339 --- */
 
+/* 2026-11-21T10:00:00.25, with one of these for T, one of those for the point. */
+static bool date_and_time(struct text *t, const char *separators, const char *points, struct moment *m)
+{
+	return digits(t, 4, 4, &m->year) && take(t, "-") && digits(t, 2, 2, &m->month) && take(t, "-") &&
+	       digits(t, 2, 2, &m->day) && take(t, separators) && digits(t, 2, 2, &m->hour) && take(t, ":") &&
+	       digits(t, 2, 2, &m->minute) && take(t, ":") && digits(t, 2, 2, &m->second) &&
+	       (!take(t, points) || fraction(t, &m->ns)) && is_date(m) && m->hour <= 23 && m->minute <= 59 && m->second <= 60;
+}
+
+/* As people write it. */
 static int read_rfc3339(struct text t, int64_t *ret_ns)
 {
 	struct moment m = { 0 };
-	bool ok = digits(&t, 4, 4, &m.year) && take(&t, "-") && digits(&t, 2, 2, &m.month) && take(&t, "-") &&
-		  digits(&t, 2, 2, &m.day) && take(&t, "Tt _") && digits(&t, 2, 2, &m.hour) && take(&t, ":") &&
-		  digits(&t, 2, 2, &m.minute) && take(&t, ":") && digits(&t, 2, 2, &m.second);
+	bool ok = date_and_time(&t, "Tt _", ".,", &m) && (t.at == t.end || zone(&t, &m.offset_s)) && t.at == t.end;
 
-	if (ok && take(&t, ".,"))
-		ok = fraction(&t, &m.ns);
-	if (ok && t.at < t.end)
-		ok = zone(&t, &m.offset_s);
-	ok = ok && t.at == t.end && m.month >= 1 && m.month <= 12 && m.day >= 1 && m.hour <= 23 && m.minute <= 59 && m.second <= 60;
 	return ok ? finish(&m, ret_ns) : ERR_BAD_DATA;
+}
+
+size_t timestamp_rfc3339(const void *p, size_t n, bool *ret_fits, int64_t *ret_ns)
+{
+	const size_t z = 1, hours_and_minutes = 6;
+	struct text t = { p, (const char *)p + n };
+	struct moment m = { 0 };
+	const char *from;
+	size_t len;
+
+	if (!date_and_time(&t, "Tt ", ".", &m))
+		return 0;
+	from = t.at;
+	if (!zone(&t, &m.offset_s))
+		return 0;
+	len = (size_t)(t.at - from);
+	*ret_fits = finish(&m, ret_ns) == 0;
+	return len == z || len == hours_and_minutes ? (size_t)(t.at - (const char *)p) : 0;
 }
 
 /* --- numbers --- */

@@ -7,6 +7,7 @@
 #ifndef SPILLWAY_TIMESTAMP_H
 #define SPILLWAY_TIMESTAMP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,9 @@
 int  timestamp_check(const char *format, struct err *ret_err);
 /* 0, or ERR_BAD_DATA: it is no such time, or none between the years 1678 and 2261. The format was checked. */
 int  timestamp_read(const char *format, const char *text, size_t n, int64_t *ret_ns);
+/* RFC 3339 as machines write it, at the beginning of the n bytes at p: T, t or one blank, a point, Z or an offset like +01:00.
+ * Returns how many bytes it takes; 0: there is none. *ret_fits: it is between those years, in *ret_ns. */
+size_t timestamp_rfc3339(const void *p, size_t n, bool *ret_fits, int64_t *ret_ns);
 /* Appends 2026-11-21T10:00:00.250000000Z. 0 or ERR_NOMEM. */
 int  timestamp_put(struct buf *out, int64_t ns);
 

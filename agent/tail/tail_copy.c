@@ -142,16 +142,11 @@ static void swap_heirs(struct file *a, struct file *b)
 /* Lines of the next generation go where those of this one went. */
 static void take_route(struct file *f, const struct file *from)
 {
-	char *origin = mem_strdup(from->origin);
-
 	f->route = from->route;
 	f->dest = from->dest;
 	f->input = from->input;
 	f->generation = from->generation + 1;
-	if (!origin)
-		return;
-	mem_free(f->origin);
-	f->origin = origin;
+	(void)file_set_path(&f->origin, from->origin);	/* no memory: the path that it has now */
 }
 
 /* f goes on in the copy's file, `copy` begins with f's. */
@@ -309,13 +304,10 @@ static void route_as(struct tail *t, struct file *f, const struct known *k)
 {
 	struct route *route = f->route;
 	struct dest *dest = f->dest;
-	char *home = f->home, *origin = mem_strdup(k->row.origin);
+	char *home = f->home;
 	size_t input = f->input, of = find_input(t, k->row.path, NULL);
 
-	if (origin) {
-		mem_free(f->origin);
-		f->origin = origin;
-	}
+	(void)file_set_path(&f->origin, k->row.origin);
 	f->home = (char *)k->row.path;
 	f->input = of != SIZE_MAX ? of : input;
 	if (route_file(t, f) < 0) {

@@ -10,7 +10,7 @@
  *  (3) nothing is finished before what was given earlier is taken: where a record finds no room, the file goes back to the
  *      first byte of what was not taken, and nothing behind it counts twice.
  * Threads: tail.
- * Failure an interceptor that fails is said once a minute, and the record goes on as it was before it.
+ * Failure: a filter, an event time or an interceptor that fails is said once a minute, and the record goes on as it was before.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,33 +18,21 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
+#include "agent/record/refused.h"
+#include "agent/record/tray.h"
 #include "agent/tail/identity.h"
 #include "agent/tail/tail_inside.h"
-#include "agent/record/tray.h"
-
-#define SAY_MS 60000
 
 /* --- saying --- */
 
-/* Counts; says how many times it happened if it is to be said now, else 0. */
-static uint64_t say_now(struct seldom *s)
-{
-	int64_t now = clock_mono_ms();
-	uint64_t n = ++s->count;
-
-	if (s->said_ms && now - s->said_ms < SAY_MS)
-		return 0;
-	s->said_ms = now;
-	s->count = 0;
-	return n;
-}
-
 static void step_failed(void *arg, const char *text)
 {
-	uint64_t times = say_now(&((struct tail *)arg)->step_failures);
+	struct tail *t = arg;
+	uint64_t times = log_seldom(&t->step_failures, clock_mono_ms());
 
 	if (times)
-		log_warn("an interceptor failed, records go on as they were before it", KS("error", text), KI("times", times));
+		log_warn("a filter, an event time or an interceptor failed, records go on as they were before it",
+			 KS("error", text), KI("times", times));
 }
 
 /* --- what is handed over, and what is not --- */
@@ -227,23 +215,6 @@ static int drop(struct hand *h, const struct message *m)
 	return 0;
 }
 
-/* The record as it would have been, but for its serializer: what was redacted stays redacted. */
-static int lay_out(const struct hand *h, const struct lane_record *r, int64_t wall_ms, struct buf *ret)
-{
-	struct budget *m = producer_budget(h->t->conf.producer);
-	struct batch *b = batch_new(h->t->loop.now_ms, wall_ms);
-	int rc;
-
-	if (!b)
-		return ERR_NOMEM;
-	rc = batch_append(b, m, BUDGET_APPEND, h->t->loop.now_ms, r->key, r->key_len, r->value, r->value_len, r->headers,
-			  r->header_count, -1);
-	for (const struct chunk *c = b->chunks; c && rc == 0; c = c->next)
-		rc = buf_put(ret, c->data, c->used);
-	batch_free(b, m);
-	return rc;
-}
-
 static int set_aside(struct hand *h, const struct lane_record *record, const char *topic, const char *why,
 		     const struct spool_range *ranges, uint32_t n)
 {
@@ -257,7 +228,7 @@ static int set_aside(struct hand *h, const struct lane_record *record, const cha
 	int rc;
 
 	buf_init(&bytes, 1u << 30);
-	rc = lay_out(h, record, wall, &bytes);
+	rc = refused_bytes(record, h->t->loop.now_ms, wall, &bytes);
 	r.bytes = bytes.data;
 	r.size = bytes.len;
 	if (rc == 0)
@@ -286,7 +257,7 @@ static int reject(struct hand *h, const struct lane_record *record, const char *
 	for (uint32_t i = 0; i < n && rc == 0; i++)
 		note_given(h, r[i].from, r[i].to);
 	mem_free(r);
-	if (rc == 0 && (times = say_now(&h->t->refusals)))
+	if (rc == 0 && (times = log_seldom(&h->t->refusals, clock_mono_ms())))
 		log_error("lines that make no record are set aside; `spillway spool ls --rejected` shows them",
 			  KS("path", h->f->path), KI("offset", s->from), KS("error", why), KI("times", times));
 	return rc;

@@ -36,6 +36,7 @@
 
 #include <pthread.h>
 
+#include "agent/base/log.h"
 #include "agent/base/loop.h"
 #include "agent/base/map.h"
 #include "agent/base/thread.h"
@@ -150,7 +151,7 @@ struct tail {
 	struct assembly *assembly;	/* from the first file with messages on */
 	struct list groups;		/* files with an open group at their end */
 	struct loop_timer group_timer;
-	struct seldom { int64_t said_ms; uint64_t count; } step_failures, refusals;	/* of lines; count: not said yet */
+	struct log_seldom step_failures, refusals;	/* of lines */
 	/* Copies. By fingerprint; how many have a fingerprint of each length; files that wait; that seem truncated. */
 	struct list heads[TWIN_HEADS], known_heads[TWIN_HEADS];
 	uint32_t head_lens[IDENTITY_HEAD + 1];
@@ -259,7 +260,6 @@ void files_release(struct tail *t);
 /* --- tail_order.c --- */
 void order_place(struct tail *t, struct file *f);		/* finds f its place among the files that had its home */
 void order_after(struct file *pred, struct file *f);		/* f waits for pred's lines, unless that was read on already */
-void order_before(struct tail *t, struct file *f, struct file *last);	/* between it, which was not read yet, and its pred */
 void order_none(struct file *f);				/* f, which waits, waits no longer */
 void order_exchange(struct tail *t, struct file *f, struct file *last);	/* their ids */
 bool order_passed(const struct file *f, int64_t size);
@@ -391,7 +391,6 @@ void packed_release(struct tail *t);
 void read_turns(struct tail *t);
 /* Dry destinations are tried again: all when memory came, otherwise those whose last try is long ago. */
 void read_retry(struct tail *t, bool memory_came);
-void read_restart(struct tail *t, struct file *f, const char *why);
 /* The file is handed over up to here; end: its bytes there. */
 void read_moved_to(struct file *f, int64_t offset, const uint8_t *end);
 /* So many pieces of long lines were cut, the first one at that offset. */

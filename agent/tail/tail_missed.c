@@ -224,16 +224,6 @@ static void order_ids(struct tail *t, struct generations *g)
 	}
 }
 
-static void set_origin(struct file *m, const struct file *f)
-{
-	char *origin = mem_strdup(f->origin);
-
-	if (!origin)
-		return;
-	mem_free(m->origin);
-	m->origin = origin;
-}
-
 static void chain(struct tail *t, struct generations *g, struct file *pred)
 {
 	order_ids(t, g);
@@ -247,7 +237,7 @@ static void chain(struct tail *t, struct generations *g, struct file *pred)
 			order_after(pred, m);
 		if (m->pred)
 			list_remove(&m->turn);
-		set_origin(m, g->v[g->n - 1].file);
+		(void)file_set_path(&m->origin, g->v[g->n - 1].file->origin);	/* no memory: the path that it has now */
 		files_watch_end(t, m);
 		files_put(t, m, 0);
 		files_ready(t, m);

@@ -63,7 +63,7 @@ void order_exchange(struct tail *t, struct file *f, struct file *last)
 }
 
 /* f goes before `last`, which was seen first: between it and the one before. */
-void order_before(struct tail *t, struct file *f, struct file *last)
+static void order_before(struct tail *t, struct file *f, struct file *last)
 {
 	if (last->started)
 		return;

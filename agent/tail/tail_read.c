@@ -27,7 +27,7 @@
 #define DROP_BYTES (4 << 20)
 #define LIVE_RUN 8			/* turns of files at their end between two of a backlog */
 
-void read_restart(struct tail *t, struct file *f, const char *why)
+static void read_restart(struct tail *t, struct file *f, const char *why)
 {
 	struct stat st;
 

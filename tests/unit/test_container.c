@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "agent/record/container.h"
-#include "agent/record/rfc3339.h"
 
 static struct buf room;
 static struct frame f;
@@ -175,30 +174,6 @@ static void what_is_no_cri_frame_is_said_to_be_none(void **state)
 			fail_msg("taken: %s", none[i]);
 }
 
-static void times_are_read_to_the_nanosecond(void **state)
-{
-	static const struct { const char *text; int64_t ns; } good[] = {
-		{ "1970-01-01T00:00:00Z", 0 }, { TIME, TIME_NS }, { "2016-10-06T02:17:09.669794202+02:00", TIME_NS },
-		{ "2016-10-05t17:47:09.669794202999-06:30", TIME_NS }, { "1969-12-31 23:59:59.5z", -500000000 },
-		{ "2000-02-29T00:00:00.000000001Z", 951782400000000001 }, { "2016-12-31T23:59:60Z", 1483228800000000000 },
-	};
-	static const char *const bad[] = {
-		"", "2016-10-06", "2016-10-06T00:17:09", "2016-10-06T00:17:09.Z", "2016-10-06T24:17:09Z", "2016-10-32T00:00:00Z",
-		"2016-10-06T00:17:09+0200", "0000-01-01T00:00:00Z", "9999-01-01T00:00:00Z", "2016-10-06T00:17:61Z",
-		"2016/10/06T00:17:09Z",
-	};
-	int64_t ns;
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(good); i++) {
-		assert_int_equal(rfc3339_read(good[i].text, strlen(good[i].text), &ns), strlen(good[i].text));
-		assert_int_equal(ns, good[i].ns);
-	}
-	for (size_t i = 0; i < COUNT(bad); i++)
-		if (rfc3339_read(bad[i], strlen(bad[i]), &ns))
-			fail_msg("taken: %s", bad[i]);
-}
-
 static int setup(void **state)
 {
 	(void)state;
@@ -227,7 +202,6 @@ static const struct CMUnitTest tests[] = {
 	T(cri_tags_say_what_is_a_part),
 	T(a_cri_message_may_be_empty),
 	T(what_is_no_cri_frame_is_said_to_be_none),
-	T(times_are_read_to_the_nanosecond),
 };
 
 int main(int argc, char **argv) { return test_main(argc, argv, tests, COUNT(tests)); }

@@ -351,6 +351,20 @@ static void what_no_request_takes_is_set_aside_and_the_rest_goes_on(void **state
 	assert_true(f->p->records[1].source.from == 4);
 }
 
+/* It may be larger than all of buffer.memory: to wait for that would be to wait for ever. */
+static void what_is_set_aside_needs_nothing_of_buffer_memory(void **state)
+{
+	struct fixture *f = *state;
+	size_t one = 1;
+
+	pipe_stdin(f);
+	append_answers(f, ERR_TOO_LARGE);
+	double_dry(f->p, true);
+	say(f->pipe[1], "a\n");
+	assert_true(double_wait(f->p, has_rejected, &one));
+	double_dry(f->p, false);
+}
+
 static void a_stop_hands_over_what_was_received(void **state)
 {
 	struct fixture *f = *state;
@@ -478,6 +492,7 @@ int main(int argc, char **argv)
 		TEST(datagrams_are_messages_without_their_ends),
 		TEST(what_is_too_long_is_cut_and_said),
 		TEST(what_no_request_takes_is_set_aside_and_the_rest_goes_on),
+		TEST(what_is_set_aside_needs_nothing_of_buffer_memory),
 		TEST(a_stop_hands_over_what_was_received),
 		TEST(what_finds_room_nowhere_until_the_end_is_in_the_losses),
 		TEST(another_life_counts_on_and_says_what_was_only_in_memory),

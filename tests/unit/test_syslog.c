@@ -39,6 +39,8 @@ static const struct row rows[] = {
 	/* Structured data that is none stands before the text; a header that is none is RFC 3164's business. */
 	{ "<14>1 - h a p m [id x=\"y] text", 1, 6, 1, NULL, "h", "a", "p", "m", NULL, "[id x=\"y] text", NONE },
 	{ "<14>1 2003-10-11 h a p m - text", 1, 6, 0, NULL, NULL, NULL, NULL, NULL, NULL, "1 2003-10-11 h a p m - text", NONE },
+	{ "<14>1 0001-01-01T00:00:00Z h a p m - never set", 1, 6, 1, "0001-01-01T00:00:00Z", "h", "a", "p", "m", NULL, "never set",
+	  NONE },
 	/* RFC 3164, 5.4 */
 	{ "<34>Oct 11 22:14:15 mymachine su: 'su root' failed for lonvick on /dev/pts/8",
 	  4, 2, 0, "Oct 11 22:14:15", "mymachine", "su", NULL, NULL, NULL, "'su root' failed for lonvick on /dev/pts/8",

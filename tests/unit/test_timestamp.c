@@ -2,6 +2,7 @@
 #include "tests/lib/unit.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -53,6 +54,41 @@ static void rfc3339_is_read_with_and_without_its_parts(void **state)
 
 	(void)state;
 	check_rows(rows, COUNT(rows));
+}
+
+static void machines_write_rfc3339_strictly(void **state)
+{
+	static const struct { const char *text; int64_t ns; } good[] = {
+		{ "1970-01-01T00:00:00Z", 0 }, { "2016-10-06T00:17:09.669794202Z", 1475713029669794202 },
+		{ "2016-10-06T02:17:09.669794202+02:00", 1475713029669794202 },
+		{ "2016-10-05t17:47:09.669794202999-06:30", 1475713029669794202 }, { "1969-12-31 23:59:59.5z", -500000000 },
+		{ "2000-02-29T00:00:00.000000001Z", 951782400000000001 }, { "2016-12-31T23:59:60Z", 1483228800000000000 },
+	};
+	static const char *const bad[] = {
+		"", "2016-10-06", "2016-10-06T00:17:09", "2016-10-06T00:17:09.Z", "2016-10-06T24:17:09Z", "2016-10-32T00:00:00Z",
+		"2016-10-06T00:17:09+0200", "2016-10-06T00:17:09+02", "2016-10-06T00:17:61Z", "2016/10/06T00:17:09Z",
+		"2016-10-06_00:17:09Z", "2016-10-06T00:17:09,5Z", "2015-02-29T00:00:00Z", "x2016-10-06T00:17:09Z",
+	};
+	static const char *const far[] = { "0001-01-01T00:00:00Z", "9999-01-01T00:00:00Z" };
+	bool fits;
+	int64_t ns;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++) {
+		char text[64];
+
+		snprintf(text, sizeof text, "%s1", good[i].text);	/* whatever stands behind it */
+		assert_int_equal(timestamp_rfc3339(text, strlen(text), &fits, &ns), strlen(good[i].text));
+		assert_true(fits);
+		assert_int_equal(ns, good[i].ns);
+	}
+	for (size_t i = 0; i < COUNT(bad); i++)
+		if (timestamp_rfc3339(bad[i], strlen(bad[i]), &fits, &ns))
+			fail_msg("taken: %s", bad[i]);
+	for (size_t i = 0; i < COUNT(far); i++) {
+		assert_int_equal(timestamp_rfc3339(far[i], strlen(far[i]), &fits, &ns), strlen(far[i]));
+		assert_false(fits);
+	}
 }
 
 static void numbers_keep_every_nanosecond(void **state)
@@ -159,6 +195,7 @@ static void dates_are_those_of_the_calendar(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(rfc3339_is_read_with_and_without_its_parts),
+	cmocka_unit_test(machines_write_rfc3339_strictly),
 	cmocka_unit_test(numbers_keep_every_nanosecond),
 	cmocka_unit_test(a_format_is_read_as_strptime_does),
 	cmocka_unit_test(a_format_that_cannot_tell_is_refused),
