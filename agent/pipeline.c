@@ -72,6 +72,11 @@ static void hook_loss(void *arg, const struct spool_loss *l)
 	state_loss(((struct pipeline *)arg)->state, l);
 }
 
+static void hook_lost(void *arg, const struct spool_loss *l, const struct spool_range *r)
+{
+	state_lost(((struct pipeline *)arg)->state, l, r);
+}
+
 /* Read again, they count again. */
 static void hook_unread(void *arg, struct lane *l, struct list *batches, bool last)
 {
@@ -114,7 +119,7 @@ static struct tail_hooks hooks_of(struct pipeline *p)
 {
 	return (struct tail_hooks){ p, hook_file_put, hook_file_forget, hook_route_put, hook_finished, hook_rejected,
 				    hook_run_begin, hook_unread, hook_run_end, hook_loss, hook_safe, hook_all_read,
-				    hook_finished_all };
+				    hook_finished_all, hook_lost };
 }
 
 /* Takes the ids that it needs. */

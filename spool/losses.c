@@ -6,7 +6,7 @@
  * Invariants
  *  (1) an entry, its counters, and the end of what it tells of are one transaction.
  *  (2) loss_records == dropped: every dropped record is counted as lost, and the other way round. loss_bytes is the sum of
- *      the entries' bytes; a batch, a row or a call of spool_loss_add is one event.
+ *      the entries' bytes; a batch, a row or a call of spool_loss_add that makes an entry is one event.
  *  (3) what is uncertain is no loss: it has counters of its own.
  * Failure loses the transaction.
  */
@@ -18,6 +18,7 @@
 #include "agent/base/mem.h"
 
 #define ENTRY_BYTES 128		/* about: the words, a path */
+#define EXTENDED 64		/* of the newest entries */
 
 static void count(struct spool *s, const struct spool_loss *what, uint64_t bytes)
 {
@@ -117,6 +118,31 @@ int losses_enter(struct spool *s, const struct spool_loss *what, const struct sp
 	return rc;
 }
 
+/* 1: it is the rest of what an entry tells of, which now tells of it too. */
+static int extend(struct spool *s, const struct spool_loss *l, struct err *ret_err)
+{
+	sqlite3_stmt *q = db_stmt(&s->db, STMT_LOSS_EXTEND);
+	int rc;
+
+	if (strcmp(l->reason, SPOOL_LOSS_LONG_LINE) || l->records || !l->file_id)
+		return 0;
+	sqlite3_bind_int64(q, 1, l->to);
+	sqlite3_bind_int64(q, 2, (int64_t)l->bytes);
+	sqlite3_bind_int64(q, 3, (int64_t)s->now[TOTAL_NEXT_LOSS] - 1 - EXTENDED);
+	sqlite3_bind_int64(q, 4, l->file_id);
+	sqlite3_bind_int64(q, 5, l->from);
+	sqlite3_bind_text(q, 6, l->reason, -1, SQLITE_STATIC);
+	sqlite3_bind_text(q, 7, l->topic ? l->topic : "", -1, SQLITE_STATIC);
+	sqlite3_bind_int(q, 8, l->partition);
+	rc = db_run(&s->db, q, ret_err);
+	if (rc < 0)
+		return rc;
+	if (!sqlite3_changes(s->db.sql))
+		return 0;
+	s->now[TOTAL_LOSS_BYTES] += l->bytes;
+	return 1;
+}
+
 int spool_loss_add(struct spool *s, const struct spool_loss *l, struct err *ret_err)
 {
 	int rc = spool_may_change(s, ret_err);
@@ -124,7 +150,9 @@ int spool_loss_add(struct spool *s, const struct spool_loss *l, struct err *ret_
 	ASSERT(l->reason && l->from >= 0 && l->from <= l->to);
 	if (rc < 0)
 		return rc;
-	rc = losses_enter(s, l, NULL, 0, ret_err);
+	rc = extend(s, l, ret_err);
+	if (rc == 0)
+		rc = losses_enter(s, l, NULL, 0, ret_err);
 	return rc < 0 ? spool_lost(s, rc) : 0;
 }
 

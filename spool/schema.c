@@ -141,6 +141,8 @@ const char *const schema_sql[STMT_COUNT] = {
 	[STMT_DATA_GET]        = "SELECT bytes FROM data WHERE id = ?",
 
 	[STMT_LOSS_ADD]        = "INSERT INTO losses VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+	[STMT_LOSS_EXTEND]     = "UPDATE losses SET stop = ?1, bytes = bytes + ?2 WHERE id > ?3 AND file = ?4 AND stop = ?5"
+				 " AND reason = ?6 AND topic = ?7 AND partition = ?8",
 	[STMT_LOSSES_EACH]     = "SELECT * FROM losses WHERE id > ? ORDER BY id",
 
 	[STMT_REJECTED_ADD]    = "INSERT INTO rejected VALUES (?,?,?,?,?,?,?,?,?,?)",

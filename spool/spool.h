@@ -269,7 +269,7 @@ int  spool_ledger_drop(struct spool *s, int64_t ledger_id, const char *reason, s
  * records counted. Its slot stays as it is (spool_unplan and spool_plan give it the new identity, in the same transaction). */
 int  spool_uncertain(struct spool *s, int64_t ledger_id, struct err *ret_err);
 /* Bytes without a batch that are given up, or may be doubled: an entry, and nothing else changes but the counters. The path
- * may be of a file that is not known. */
+ * may be of a file that is not known. The rest of a long line (no records) joins the entry of what stands before it. */
 int  spool_loss_add(struct spool *s, const struct spool_loss *l, struct err *ret_err);
 
 /* --- checking --- */

@@ -21,7 +21,7 @@ static int offline(struct source *s, const struct order *o, struct err *e)
 
 	if (rc >= 0)
 		rc = o->forget ? position_forget(s->spool, s->conf, o->path, words, sizeof words, e) :
-				 position_set(s->spool, o->path, o->offset, words, sizeof words, e);
+				 position_set(s->spool, s->conf, o->path, o->offset, words, sizeof words, e);
 	if (rc >= 0)
 		puts(words);
 	return rc;

@@ -9,6 +9,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"
+#include "agent/record/assemble.h"
 #include "agent/tail/file.h"
 #include "agent/tail/identity.h"
 #include "agent/tail/line_file.h"
@@ -70,19 +71,22 @@ static int end(struct spool *s, int rc, struct err *ret_err)
 	return rc;
 }
 
-static int enter(struct spool *s, int64_t id, const char *path, const struct file *f, int64_t from, int64_t to, const char *reason,
-		 struct err *ret_err)
+/* A file, and how its lines are written. */
+struct unread { struct file *f; struct encoding encoding; };
+
+static int enter(struct spool *s, int64_t id, const char *path, const struct unread *u, int64_t from, int64_t to,
+		 const char *reason, struct err *ret_err)
 {
 	struct spool_loss l = { .ms = clock_wall_ms(), .reason = reason, .topic = "", .partition = -1, .file_id = id, .path = path,
 				.from = from, .to = to, .bytes = (uint64_t)(to - from),
-				.records = !f ? 0 : line_file_count(f, from, to) };
+				.records = !u ? 0 : line_file_count(u->f, &u->encoding, from, to) };
 
 	return from < to ? spool_loss_add(s, &l, ret_err) : 0;
 }
 
 /* --- set --- */
 
-struct gaps { struct spool *s; const struct known *k; const struct file *f; int64_t at, to, bytes; int rc; struct err *err; };
+struct gaps { struct spool *s; const struct known *k; const struct unread *u; int64_t at, to, bytes; int rc; struct err *err; };
 
 static int enter_gap(struct gaps *g, int64_t end)
 {
@@ -90,7 +94,7 @@ static int enter_gap(struct gaps *g, int64_t end)
 		end = g->to;
 	if (end > g->at) {
 		g->bytes += end - g->at;
-		g->rc = enter(g->s, g->k->file.id, g->k->path, g->f, g->at, end, SPOOL_LOSS_SKIPPED, g->err);
+		g->rc = enter(g->s, g->k->file.id, g->k->path, g->u, g->at, end, SPOOL_LOSS_SKIPPED, g->err);
 	}
 	return g->rc;
 }
@@ -106,13 +110,13 @@ static int see_skip(void *arg, int64_t from, int64_t to)
 	return rc;
 }
 
-static int move(struct spool *s, const struct known *k, struct file *f, int64_t to, int64_t *ret_skipped, struct err *ret_err)
+static int move(struct spool *s, const struct known *k, const struct unread *u, int64_t to, int64_t *ret_skipped, struct err *ret_err)
 {
-	struct gaps g = { .s = s, .k = k, .f = f, .at = k->file.safe, .to = to, .err = ret_err };
+	struct gaps g = { .s = s, .k = k, .u = u, .at = k->file.safe, .to = to, .err = ret_err };
 	uint64_t marker;
 	int rc;
 
-	if (identity_read_marker(f, to, &marker) < 0)
+	if (identity_read_marker(u->f, to, &marker) < 0)
 		marker = 0;
 	rc = spool_begin(s, SPOOL_FULL, ret_err);
 	if (rc < 0)
@@ -154,18 +158,35 @@ static int64_t content_size(const struct file *f, int64_t size)
 	return f->unpack ? at : size;
 }
 
-static int set_open(struct spool *s, const struct known *k, struct file *f, int64_t offset, char *words, size_t n,
-		    struct err *ret_err)
+/* As its input says, and its byte order mark. */
+static int read_encoding(const struct conf *conf, const struct known *k, struct unread *u, struct err *ret_err)
+{
+	size_t input = status_input_of(conf, k->path), skip;
+	const char *name = input == SIZE_MAX ? NULL : conf->inputs[input].encoding, *marked;
+	uint8_t mark[4] = { 0 };
+	ssize_t n = name ? file_pread(u->f, mark, sizeof mark, 0) : 0;
+
+	if (n < 0)
+		return err_set(ret_err, (int)n, "cannot read %s", k->path);
+	marked = assemble_resolve(name, mark, (size_t)n, &skip);
+	return encoding_init(&u->encoding, marked ? marked : name, ret_err);
+}
+
+static int set_open(struct spool *s, const struct conf *conf, const struct known *k, struct unread *u, int64_t offset,
+		    char *words, size_t n, struct err *ret_err)
 {
 	int64_t from = k->file.safe, size, to, skipped;
 	const char *why;
 	int rc;
 
-	if (!fits(k, f))
+	if (!fits(k, u->f))
 		return err_set(ret_err, ERR_UNAVAILABLE, "%s: the file was written anew since it was read; the next start reads it "
 			       "from its beginning", k->path);
-	size = content_size(f, k->st.st_size);
-	to = line_file_begin(f, offset < size ? offset : size);
+	rc = read_encoding(conf, k, u, ret_err);
+	if (rc < 0)
+		return rc;
+	size = content_size(u->f, k->st.st_size);
+	to = line_file_begin(u->f, &u->encoding, offset < size ? offset : size);
 	if (to < from && offset >= from)
 		to = from;
 	why = offset == to || offset == INT64_MAX ? "" : offset > size ? ", its end" : ", the next beginning of a line";
@@ -173,7 +194,7 @@ static int set_open(struct spool *s, const struct known *k, struct file *f, int6
 		snprintf(words, n, "%s is at offset %lld already", k->path, (long long)to);
 		return 0;
 	}
-	rc = move(s, k, f, to, &skipped, ret_err);
+	rc = move(s, k, u, to, &skipped, ret_err);
 	if (rc < 0)
 		return rc;
 	if (to > from)
@@ -185,9 +206,11 @@ static int set_open(struct spool *s, const struct known *k, struct file *f, int6
 	return 0;
 }
 
-static int set_known(struct spool *s, const struct known *k, int64_t offset, char *words, size_t n, struct err *ret_err)
+static int set_known(struct spool *s, const struct conf *conf, const struct known *k, int64_t offset, char *words, size_t n,
+		     struct err *ret_err)
 {
 	struct file f = { .end = -1 };
+	struct unread u = { .f = &f };
 	int rc;
 
 	if (!k->found)
@@ -197,18 +220,19 @@ static int set_known(struct spool *s, const struct known *k, int64_t offset, cha
 	f.fd = open(k->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (f.fd < 0)
 		return err_set(ret_err, -errno, "cannot open %s: %s", k->path, strerror(errno));
-	rc = set_open(s, k, &f, offset, words, n, ret_err);
+	rc = set_open(s, conf, k, &u, offset, words, n, ret_err);
 	file_close(&f);
 	return rc;
 }
 
-int position_set(struct spool *s, const char *path, int64_t offset, char *words, size_t n, struct err *ret_err)
+int position_set(struct spool *s, const struct conf *conf, const char *path, int64_t offset, char *words, size_t n,
+		 struct err *ret_err)
 {
 	struct known k;
 	int rc = look_up(s, path, &k, ret_err);
 
 	if (rc >= 0)
-		rc = set_known(s, &k, offset, words, n, ret_err);
+		rc = set_known(s, conf, &k, offset, words, n, ret_err);
 	mem_free(k.files);
 	return rc;
 }

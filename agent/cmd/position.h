@@ -13,7 +13,8 @@
 
 /* offset INT64_MAX: the end. words: what was done. ERR_BAD_DATA: no such file is known; ERR_UNAVAILABLE: it cannot be opened,
  * or another one is at this path now; ERR_BUSY. */
-int  position_set(struct spool *s, const char *path, int64_t offset, char *words, size_t n, struct err *ret_err);
+int  position_set(struct spool *s, const struct conf *conf, const char *path, int64_t offset, char *words, size_t n,
+		  struct err *ret_err);
 int  position_forget(struct spool *s, const struct conf *conf, const char *path, char *words, size_t n, struct err *ret_err);
 
 #endif

@@ -79,17 +79,17 @@ static int64_t stream_begin(const struct stream *s)
 }
 
 /* The stream whose open message begins first, if any. */
-static struct stream *oldest(struct assembly *a)
+static struct stream *oldest(const struct assembly *a)
 {
-	struct stream *best = NULL;
+	const struct stream *best = NULL;
 
 	for (int i = 0; i < STREAMS; i++) {
-		struct stream *s = &a->streams[i];
+		const struct stream *s = &a->streams[i];
 
 		if (stream_begin(s) < INT64_MAX && (!best || stream_begin(s) < stream_begin(best)))
 			best = s;
 	}
-	return best;
+	return (struct stream *)best;
 }
 
 static enum message_stream stream_of(const struct assembly *a, const struct stream *s)
@@ -320,9 +320,9 @@ static int line_step(struct assembly *a, struct message *ret)
 /* 1: a message; 0: something else happened; -1: nothing is open. */
 static int flush_step(struct assembly *a, struct message *ret)
 {
-	struct stream *s = oldest(a);
+	struct stream *s = a->flushed ? a->flushed : oldest(a);
 
-	if (!s)
+	if (!s || stream_begin(s) == INT64_MAX)
 		return -1;
 	if (!s->chain.active)
 		return give_group(a, s, ret);
@@ -378,6 +378,7 @@ static int step(struct assembly *a, struct message *ret)
 		int rc = flush_step(a, ret);
 
 		a->flush = rc >= 0;
+		a->flushed = a->flush ? a->flushed : NULL;
 		return rc < 0 ? 0 : rc;
 	}
 	return a->line.full ? line_step(a, ret) : take_step(a, ret);
@@ -447,6 +448,7 @@ void assembly_begin(struct assembly *a, const struct assemble_rules *r, int64_t 
 	a->carry_at = a->borrowed = 0;
 	a->at = offset;
 	a->rest = inside;
+	a->flushed = NULL;
 	a->line.full = a->entry.full = false;
 	a->lost.n = a->lost_at = 0;
 	a->held = (struct message_span){ 0, 0 };
@@ -476,6 +478,26 @@ void assembly_jump(struct assembly *a, int64_t to, bool inside)
 void assembly_end(struct assembly *a)
 {
 	a->flush = true;
+	a->flushed = NULL;
+}
+
+void assembly_end_oldest(struct assembly *a)
+{
+	a->flushed = oldest(a);
+	a->flush = a->flushed;
+}
+
+static int64_t end_of(const struct opened *o)
+{
+	return o->active && o->spans.n ? o->spans.v[o->spans.n - 1].to : 0;
+}
+
+int64_t assembly_oldest_end(const struct assembly *a)
+{
+	const struct stream *s = oldest(a);
+	int64_t chain = s ? end_of(&s->chain) : 0, group = s ? end_of(&s->group) : 0;
+
+	return chain > group ? chain : group;
 }
 
 int64_t assembly_open(const struct assembly *a, bool *ret_groups)

@@ -50,6 +50,8 @@ void assemble_rules_free(struct assemble_rules *r);
 const char *assemble_resolve(const char *encoding, const uint8_t *p, size_t n, size_t *ret_skip);
 /* How many bytes from an open message's beginning on decide about it at most: a reader that offers as many gets on. */
 size_t assemble_need(const struct assemble_rules *r);
+struct encoding;
+const struct encoding *assemble_encoding(const struct assemble_rules *r);
 bool   assemble_groups(const struct assemble_rules *r);		/* multiline: messages stay open until the next begins */
 bool   assemble_streams(const struct assemble_rules *r);	/* a message may have several spans */
 
@@ -88,6 +90,10 @@ int  assembly_next(struct assembly *a, struct message *ret);
 /* What is open is complete, oldest first: assembly_next gives it. Lines without their end stay open unless they were final. More
  * may be fed after that, as if it were another stretch. */
 void assembly_end(struct assembly *a);
+/* The same of one stream only: that of the oldest open message. */
+void assembly_end_oldest(struct assembly *a);
+/* Where the last line of that stream's open messages ends; 0: nothing is open. */
+int64_t assembly_oldest_end(const struct assembly *a);
 /* Where the oldest open message begins, or, with nothing open, behind the last byte used. Everything below that is in a message
  * or lost, and was given. *ret_groups: whether there is an open message of whole lines or parts (time may end it). */
 int64_t assembly_open(const struct assembly *a, bool *ret_groups);

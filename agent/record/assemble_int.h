@@ -79,7 +79,8 @@ struct assembly {
 	struct file_line line;
 	struct entry entry;
 	struct stream streams[STREAMS];
-	bool flush;			/* what is open is complete */
+	bool flush;			/* what is open is complete: */
+	struct stream *flushed;		/* of this stream; NULL: of all */
 	struct spans lost;
 	uint32_t lost_at;
 	struct message_span held;	/* lost, behind the group that it ends */

@@ -80,6 +80,11 @@ const char *assemble_resolve(const char *encoding, const uint8_t *p, size_t n, s
 	return encoding_resolve(encoding, p, n, ret_skip);
 }
 
+const struct encoding *assemble_encoding(const struct assemble_rules *r)
+{
+	return &r->encoding;
+}
+
 bool assemble_groups(const struct assemble_rules *r)
 {
 	return r->multiline;

@@ -73,13 +73,18 @@ void state_route_put(struct state *st, const struct spool_route *r)
 	state_push(st, &st->in.notes, &n->node);
 }
 
-void state_finished(struct state *st, const struct spool_range *r)
+static struct note *finished(const struct spool_range *r)
 {
 	struct note *n = note_new();
 
 	n->kind = NOTE_FINISHED;
 	n->range = *r;
-	state_push(st, &st->in.notes, &n->node);
+	return n;
+}
+
+void state_finished(struct state *st, const struct spool_range *r)
+{
+	state_push(st, &st->in.notes, &finished(r)->node);
 }
 
 void state_finished_all(struct state *st, const struct spool_range *r, size_t count)
@@ -87,17 +92,12 @@ void state_finished_all(struct state *st, const struct spool_range *r, size_t co
 	struct list notes;
 
 	list_init(&notes);
-	for (size_t i = 0; i < count; i++) {
-		struct note *n = note_new();
-
-		n->kind = NOTE_FINISHED;
-		n->range = r[i];
-		list_push_back(&notes, &n->node);
-	}
+	for (size_t i = 0; i < count; i++)
+		list_push_back(&notes, &finished(&r[i])->node);
 	state_push_all(st, &st->in.notes, &notes);
 }
 
-void state_loss(struct state *st, const struct spool_loss *l)
+static struct note *loss(const struct spool_loss *l)
 {
 	struct note *n = note_new();
 
@@ -108,7 +108,22 @@ void state_loss(struct state *st, const struct spool_loss *l)
 	ASSERT(n->text && n->origin);
 	n->loss.topic = n->text;
 	n->loss.path = n->origin;
-	state_push(st, &st->in.notes, &n->node);
+	return n;
+}
+
+void state_loss(struct state *st, const struct spool_loss *l)
+{
+	state_push(st, &st->in.notes, &loss(l)->node);
+}
+
+void state_lost(struct state *st, const struct spool_loss *l, const struct spool_range *r)
+{
+	struct list notes;
+
+	list_init(&notes);
+	list_push_back(&notes, &loss(l)->node);
+	list_push_back(&notes, &finished(r)->node);
+	state_push_all(st, &st->in.notes, &notes);
 }
 
 int state_rejected(struct state *st, const struct spool_rejected *r)

@@ -250,7 +250,7 @@ void file_restart(struct file *f, int64_t id)
 	f->told = f->twice = false;
 	f->leading = true;
 	f->at_end = f->flush = f->blocked = f->encoded = f->grouped = f->end_group = false;
-	f->inside_at = 0;
+	f->inside_at = f->end_at = f->end_ms = 0;
 	f->inside = false;
 }
 

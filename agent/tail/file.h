@@ -51,7 +51,7 @@ struct file {
 	bool     flush;			/* the unfinished line is to be sent if the size is still `flush_size` */
 	bool     encoded;		/* its byte order mark was looked for (tail_message.c, as what follows) */
 	bool     grouped;		/* what is open at its end are whole lines: time ends them, successors wait for that */
-	bool     end_group;		/* it does now, if the size is still `end_size` */
+	bool     end_group;		/* it does now, if that one still ends at end_at */
 	bool     inside;		/* inside_at is in the rest of a line that was cut */
 	struct list group;		/* of those that are grouped */
 	uint32_t round;			/* the last walk that saw it */
@@ -79,7 +79,8 @@ struct file {
 	 * known to hold no LF. */
 	int64_t  offset, scanned;
 	uint64_t mark, scan_mark;	/* markers of both */
-	int64_t  flush_size, end_size, inside_at;
+	int64_t  flush_size, inside_at;
+	int64_t  end_at, end_ms;	/* grouped: where the oldest stream's last line ends, since when that is so (monotonic) */
 	bool     has_hole;		/* nothing but NULs from `hole` to its end: not there yet (tail_hole.c) */
 	int64_t  hole;
 	struct tail_skip *skips;

@@ -57,6 +57,8 @@ struct tail_hooks {
 	void (*all_read)(void *arg);
 	/* `finished` for n ranges, in one transaction: the bytes of one message lie apart. */
 	void (*finished_all)(void *arg, const struct spool_range *r, size_t n);
+	/* `loss` and `finished` in one transaction: what is entered as lost is not read, and entered, once more. */
+	void (*lost)(void *arg, const struct spool_loss *l, const struct spool_range *r);
 };
 
 /* A file that the state database knows from before, with what is to be skipped above `safe`. */

@@ -18,6 +18,7 @@
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/tail/identity.h"
+#include "agent/tail/line_file.h"
 #include "agent/tail/tail_inside.h"
 
 /* --- tables --- */
@@ -229,25 +230,10 @@ void files_failed(struct tail *t, struct file *f, int rc, const char *what)
 /* read_from: end. A file that is there at the very first start begins behind its last LF. */
 static void start_at_end(struct file *f, int64_t end)
 {
-	uint8_t buf[4096];
-	int64_t at = end < f->size ? end : f->size;
-
-	while (at > 0) {
-		size_t n = at < (int64_t)sizeof buf ? (size_t)at : sizeof buf;
-		const uint8_t *lf;
-
-		if (file_pread(f, buf, n, at - (int64_t)n) != (ssize_t)n)
-			return;		/* it shrinks: then its beginning is new */
-		lf = memrchr(buf, '\n', n);
-		at -= (int64_t)n;
-		if (!lf)
-			continue;
-		f->offset = at + (lf - buf) + 1;
-		f->leading = false;
-		if (identity_read_marker(f, f->offset, &f->mark) < 0)
-			f->offset = 0;
-		return;
-	}
+	f->offset = line_file_last(f, route_encoding(f), end < f->size ? end : f->size);
+	f->leading = f->offset == 0;
+	if (identity_read_marker(f, f->offset, &f->mark) < 0)
+		f->offset = 0;			/* it shrinks: then its beginning is new */
 }
 
 bool files_open(struct tail *t, struct file *f)

@@ -8,7 +8,8 @@
  *      not at once, are finished by themselves, so no dropped message is ever only remembered here.
  *  (2) a refused message is in no batch's range: it has its own, finished with the record that is set aside.
  *  (3) nothing is finished before what was given earlier is taken: where a record finds no room, the file goes back to the
- *      first byte of what was not taken, and nothing behind it counts twice.
+ *      first byte of what was not taken, and nothing behind it counts twice. So what waits to be finished stands behind all
+ *      records in the tray.
  * Threads: tail.
  * Failure: a filter, an event time or an interceptor that fails is said once a minute, and the record goes on as it was before.
  */
@@ -73,21 +74,92 @@ static void note_records(struct hand *h, const struct lane_record *r, size_t tak
 		not_taken(h, tray_first_range(&r[i])->from);
 }
 
-static int append(struct hand *h, struct dest *d, const struct lane_record *r, size_t n)
+/* --- what makes no record --- */
+
+static struct spool_range as_finished(const struct source_range *s)
+{
+	return (struct spool_range){ .file_id = s->file_id, .from = s->from, .to = s->to, .marker = s->marker, .route = s->route };
+}
+
+static int put_aside(struct hand *h, const struct dest *d, const struct lane_record *record, const char *topic, const char *why,
+		     const struct spool_range *ranges, uint32_t n)
+{
+	int64_t wall = clock_wall_ms();
+	struct spool_rejected r = {
+		.ms = wall, .topic = d ? lane_topic(d->lane) : topic ? topic : "", .partition = d ? lane_partition(d->lane) : -1,
+		.message = why, .code = PRODUCER_ERR_SERIALIZATION, .timestamp = wall, .ranges = ranges, .range_count = n,
+	};
+	struct buf bytes;
+	int rc;
+
+	buf_init(&bytes, 1u << 30);
+	rc = refused_bytes(record, h->t->loop.now_ms, wall, &bytes);
+	r.bytes = bytes.data;
+	r.size = bytes.len;
+	if (rc == 0)
+		rc = h->t->hooks->rejected(h->t->hooks->arg, &r);
+	buf_release(&bytes);
+	return rc;
+}
+
+/* Everything before it was taken or is finished. d NULL: it has no lane. */
+static int set_aside(struct hand *h, const struct dest *d, const struct lane_record *record, const char *topic, const char *why)
+{
+	const struct source_range *s = tray_first_range(record);
+	uint32_t n = record->parts + 1;
+	struct spool_range *r = mem_array(struct spool_range, n);
+	uint64_t times;
+	int rc;
+
+	if (!r)
+		return ERR_NOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		r[i] = as_finished(&s[i]);
+	r[n - 1].count = 1;
+	r[n - 1].filtered = s[n - 1].filtered;
+	rc = put_aside(h, d, record, topic, why, r, n);
+	for (uint32_t i = 0; i < n && rc == 0; i++)
+		note_given(h, r[i].from, r[i].to);
+	mem_free(r);
+	if (rc == 0 && (times = log_seldom(&h->t->refusals, clock_mono_ms())))
+		log_error("lines that make no record are set aside; `spillway spool ls --rejected` shows them",
+			  KS("path", h->f->path), KI("offset", s->from), KS("error", why), KI("times", times));
+	return rc;
+}
+
+/* --- what is handed over --- */
+
+/* Hands over what the lane takes of n records. Returns how many; *ret_rc: what it answered to the next one. */
+static size_t append_run(struct hand *h, struct dest *d, const struct lane_record *r, size_t n, int *ret_rc)
 {
 	struct tail *t = h->t;
 	size_t i = 0;
-	int rc = 0;
 
-	if (d->dry) {
-		rc = d->held ? ERR_LANE_FULL : ERR_AGAIN;
-	} else {
-		t->hooks->run_begin(t->hooks->arg, d->lane, t->loop.now_ms, clock_wall_ms());
-		while (i < n && (rc = lane_append(d->lane, &r[i])) == 0)
-			i++;
-		t->hooks->run_end(t->hooks->arg, d->lane, (uint32_t)i);
+	t->hooks->run_begin(t->hooks->arg, d->lane, t->loop.now_ms, clock_wall_ms());
+	while (i < n && (*ret_rc = lane_append(d->lane, &r[i])) == 0)
+		i++;
+	t->hooks->run_end(t->hooks->arg, d->lane, (uint32_t)i);
+	return i;
+}
+
+static int append(struct hand *h, struct dest *d, const struct lane_record *r, size_t n)
+{
+	int rc = !d->dry ? 0 : d->held ? ERR_LANE_FULL : ERR_AGAIN;
+
+	while (n && rc == 0) {
+		size_t taken = append_run(h, d, r, n, &rc);
+
+		note_records(h, r, taken, taken);
+		r += taken;
+		n -= taken;
+		if (rc != ERR_TOO_LARGE)
+			continue;
+		/* What a record is larger than its line for can be anything: no line may stop its file for ever. */
+		rc = set_aside(h, d, r, lane_topic(d->lane), "it fits no request (max.request.size, buffer.memory)");
+		r += rc == 0;
+		n -= rc == 0;
 	}
-	note_records(h, r, i, n);
+	note_records(h, r, 0, n);
 	return rc < 0 ? refuse(h, rc, d) : 0;
 }
 
@@ -118,8 +190,8 @@ static void finish_lost(struct hand *h)
 
 	if (!h->lost.bytes)
 		return;
-	h->t->hooks->loss(h->t->hooks->arg, &h->lost);
-	finish(h, &r, 1);
+	h->t->hooks->lost(h->t->hooks->arg, &h->lost, &r);
+	note_given(h, r.from, r.to);
 	h->lost.bytes = 0;
 }
 
@@ -178,11 +250,6 @@ static int set_spans(const struct hand *h, const struct message *m)
 	return 0;
 }
 
-static struct spool_range as_finished(const struct source_range *s)
-{
-	return (struct spool_range){ .file_id = s->file_id, .from = s->from, .to = s->to, .marker = s->marker, .route = s->route };
-}
-
 static int finish_apart(struct hand *h, uint32_t n)
 {
 	struct spool_range *r = mem_array(struct spool_range, n);
@@ -215,52 +282,9 @@ static int drop(struct hand *h, const struct message *m)
 	return 0;
 }
 
-static int set_aside(struct hand *h, const struct lane_record *record, const char *topic, const char *why,
-		     const struct spool_range *ranges, uint32_t n)
-{
-	const struct dest *d = *h->route->row.topic ? h->f->dest : NULL;
-	int64_t wall = clock_wall_ms();
-	struct spool_rejected r = {
-		.ms = wall, .topic = d ? lane_topic(d->lane) : topic ? topic : "", .partition = d ? lane_partition(d->lane) : -1,
-		.message = why, .code = PRODUCER_ERR_SERIALIZATION, .timestamp = wall, .ranges = ranges, .range_count = n,
-	};
-	struct buf bytes;
-	int rc;
-
-	buf_init(&bytes, 1u << 30);
-	rc = refused_bytes(record, h->t->loop.now_ms, wall, &bytes);
-	r.bytes = bytes.data;
-	r.size = bytes.len;
-	if (rc == 0)
-		rc = h->t->hooks->rejected(h->t->hooks->arg, &r);
-	buf_release(&bytes);
-	return rc;
-}
-
 static int reject(struct hand *h, const struct lane_record *record, const char *topic, const char *why)
 {
-	const struct source_range *s = tray_first_range(record);
-	uint32_t n = record->parts + 1;
-	struct spool_range *r;
-	uint64_t times;
-	int rc;
-
-	if (settle(h) < 0)
-		return h->rc;
-	r = mem_array(struct spool_range, n);
-	if (!r)
-		return ERR_NOMEM;
-	for (uint32_t i = 0; i < n; i++)
-		r[i] = as_finished(&s[i]);
-	r[n - 1].count = 1;
-	rc = set_aside(h, record, topic, why, r, n);
-	for (uint32_t i = 0; i < n && rc == 0; i++)
-		note_given(h, r[i].from, r[i].to);
-	mem_free(r);
-	if (rc == 0 && (times = log_seldom(&h->t->refusals, clock_mono_ms())))
-		log_error("lines that make no record are set aside; `spillway spool ls --rejected` shows them",
-			  KS("path", h->f->path), KI("offset", s->from), KS("error", why), KI("times", times));
-	return rc;
+	return settle(h) < 0 ? h->rc : set_aside(h, *h->route->row.topic ? h->f->dest : NULL, record, topic, why);
 }
 
 /* Where the record goes. NULL and 0: that is no topic. */
@@ -303,8 +327,8 @@ static int take(struct hand *h, struct lane_record *r, const char *topic)
 	if (!d)
 		return reject(h, r, topic, "its topic is renamed to what is no topic's name");
 	join_dropped(h, s, r->parts);
-	/* What did not join is to be finished before. */
-	if (h->dropped.filtered && settle(h) < 0)
+	/* What did not join is to be finished before: only what stands behind all that is in the tray may wait. */
+	if ((h->dropped.filtered || h->lost.bytes) && settle(h) < 0)
 		return h->rc;
 	return hand_over(h, d, r);
 }

@@ -458,6 +458,8 @@ void unread_answer(struct tail *t);
 /* 0, f->route and f->dest (NULL where each record has a topic of its own); ERR_BAD_DATA: no legal topic, or a key that its
  * serializer does not take; ERR_NOMEM. */
 int  route_file(struct tail *t, struct file *f);
+/* Of f's lines; NULL: UTF-8, or not known. */
+const struct encoding *route_encoding(const struct file *f);
 /* Where the records of f for this topic go. 0; ERR_BAD_DATA: no legal name; ERR_LANES; ERR_NOMEM. */
 int  route_dest(struct tail *t, const struct file *f, const struct recipe *recipe, const char *topic, struct dest **ret);
 struct route *route_twin(struct tail *t, struct route *r);	/* NULL: out of memory */

@@ -17,6 +17,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"
+#include "agent/record/encoding.h"
 #include "agent/tail/identity.h"
 #include "agent/tail/tail_inside.h"
 
@@ -35,26 +36,35 @@ struct stretch {
 	int64_t  until_ns;
 	size_t   skip;			/* the next range that is not read */
 	uint64_t given;			/* messages, and lost pieces */
+	int64_t  lost_to;		/* what h.inside is about: where the last of those ends */
 	bool     eof;
 };
 
 /* --- groups that wait for more lines --- */
 
+/* When time ends what is open at f's end. In a container's file one stream may be quiet while the other goes on. */
+static int64_t due_ms(const struct file *f)
+{
+	bool streams = assemble_streams(recipe_rules(f->route->recipe));
+	int64_t since = streams || f->end_ms > f->changed_ms ? f->end_ms : f->changed_ms;
+
+	return since + recipe_timeout_ms(f->route->recipe);
+}
+
 static void look_at_group(struct tail *t, struct file *f, int64_t *next)
 {
-	int64_t timeout = recipe_timeout_ms(f->route->recipe), now = t->loop.now_ms, due;
+	int64_t now = t->loop.now_ms, due;
 	struct stat st;
 
 	if (fstat(f->fd, &st) == 0)
 		file_changed(f, &st, now);
-	due = f->changed_ms + timeout;
+	due = due_ms(f);
 	if (due > now) {
 		*next = due < *next ? due : *next;
 		return;
 	}
 	list_remove(&f->group);
 	f->end_group = true;
-	f->end_size = f->size;
 	files_ready(t, f);
 }
 
@@ -71,7 +81,7 @@ void message_time(struct loop_timer *timer)
 
 static void wait_for_lines(struct tail *t, struct file *f)
 {
-	int64_t due = f->changed_ms + recipe_timeout_ms(f->route->recipe);
+	int64_t due = due_ms(f);
 
 	if (list_empty(&f->group))
 		list_push_back(&t->groups, &f->group);
@@ -81,20 +91,7 @@ static void wait_for_lines(struct tail *t, struct file *f)
 
 /* --- the beginning of a file --- */
 
-static size_t unit_of(const char *encoding)
-{
-	static const struct { const char *begins; size_t unit; } wide[] = {
-		{ "utf-16", 2 }, { "utf16", 2 }, { "ucs-2", 2 }, { "ucs2", 2 }, { "unicode", 2 },
-		{ "utf-32", 4 }, { "utf32", 4 }, { "ucs-4", 4 }, { "ucs4", 4 },
-	};
-
-	for (size_t i = 0; encoding && i < sizeof wide / sizeof wide[0]; i++)
-		if (!strncmp(encoding, wide[i].begins, strlen(wide[i].begins)))
-			return wide[i].unit;
-	return 1;
-}
-
-/* Whether every LF of it holds the byte that LF is in ASCII, and unit_of is right. */
+/* Whether every LF of it holds the byte that LF is in ASCII. */
 static bool has_ascii_lf(const char *encoding)
 {
 	return !encoding || !strncmp(encoding, "utf", 3) || !strncmp(encoding, "ucs", 3);
@@ -138,7 +135,7 @@ static bool at_beginning(struct tail *t, struct file *f, enum turn_end *ret)
 	if (skip)
 		finish_mark(t, f, window_at(w, 0), skip);
 	else
-		skip_nuls(t, f, window_at(w, f->offset), n, unit_of(encoding));
+		skip_nuls(t, f, window_at(w, f->offset), n, route_encoding(f)->unit);
 	return true;
 }
 
@@ -147,17 +144,11 @@ static bool at_beginning(struct tail *t, struct file *f, enum turn_end *ret)
 /* Whether the line of which bytes up to `to` were lost goes on there. */
 static bool goes_on(const struct stretch *s, int64_t to)
 {
-	int64_t unit = (int64_t)unit_of(s->t->inputs[s->f->input].conf->encoding);
+	const struct encoding *e = assemble_encoding(s->rules);
 	const struct window *w = &s->t->window;
-	const uint8_t *end;
-	unsigned sum = 0;
+	int64_t unit = (int64_t)e->unit;
 
-	if (to - unit < w->from || to > w->from + (int64_t)w->len)
-		return false;
-	end = window_at(w, to);
-	for (int64_t i = 1; i <= unit; i++)
-		sum += *(end - i);
-	return sum != '\n' || (end[-1] != '\n' && *(end - unit) != '\n');
+	return to - unit >= w->from && to <= w->from + (int64_t)w->len && !encoding_find(e, window_at(w, to - unit), e->unit);
 }
 
 static int drain(struct stretch *s)
@@ -168,6 +159,7 @@ static int drain(struct stretch *s)
 	while ((rc = assembly_next(s->t->assembly, &m)) > 0) {
 		s->given++;
 		hand_message(&s->h, &m);
+		s->lost_to = m.lost.to;
 		s->h.inside = m.lost.from < m.lost.to && goes_on(s, m.lost.to);
 	}
 	return rc < 0 ? hand_refused(&s->h, rc) : s->h.rc;
@@ -192,11 +184,23 @@ static int feed(struct stretch *s, const uint8_t *p, size_t n, bool final)
 	return rc;
 }
 
-/* What is open ends here, by time or by what is not to be read. */
+/* What is open ends here, by what is not to be read, or what will not come. */
 static int end_open(struct stretch *s)
 {
 	assembly_end(s->t->assembly);
 	return drain(s);
+}
+
+/* Or by time: of a file that others still write to only what was quiet. */
+static void end_quiet(struct stretch *s)
+{
+	const struct file *f = s->f;
+
+	if (wants_rest(s->t, f) || f->changed_ms + recipe_timeout_ms(f->route->recipe) <= s->t->loop.now_ms)
+		assembly_end(s->t->assembly);
+	else
+		assembly_end_oldest(s->t->assembly);
+	drain(s);
 }
 
 static int64_t limit_of(const struct stretch *s)
@@ -208,7 +212,7 @@ static bool time_ends(const struct stretch *s)
 {
 	const struct file *f = s->f;
 
-	return wants_rest(s->t, f) || (f->end_group && f->size == f->end_size && s->at >= f->end_size);
+	return wants_rest(s->t, f) || (f->end_group && assembly_oldest_end(s->t->assembly) == f->end_at);
 }
 
 /* Whether `at` is in the rest of a line that was cut. */
@@ -248,6 +252,8 @@ static int jump(struct stretch *s, int *ret_read)
 		return *ret_read;
 	s->at = to;
 	s->mark = 0;
+	s->h.inside = inside;
+	s->lost_to = to;
 	assembly_jump(s->t->assembly, to, inside);
 	return 0;
 }
@@ -330,8 +336,9 @@ static void settle(struct stretch *s, bool *ret_grouped)
 		offset = s->h.back;
 	read_count_pieces(s->t, s->f, s->h.first_piece, s->h.pieces);
 	keep_given(s, offset);
-	s->f->inside = s->h.inside && offset == s->at && !s->h.rc;
-	s->f->inside_at = has_ascii_lf(s->t->inputs[s->f->input].conf->encoding) ? offset : -1;
+	/* Where a record was refused, it may be in the rest of any line that was cut. */
+	s->f->inside = s->h.inside && offset == s->lost_to;
+	s->f->inside_at = s->h.rc < 0 ? -1 : offset;
 	move(s, offset);
 }
 
@@ -383,6 +390,10 @@ static enum turn_end stay(struct stretch *s, bool grouped)
 		remember_rest(f, window_at(w, s->at), (size_t)(s->at - f->offset));
 	f->end_group = false;
 	f->grouped = grouped && recipe_timeout_ms(f->route->recipe) >= 0;
+	if (f->grouped && assembly_oldest_end(s->t->assembly) != f->end_at) {
+		f->end_at = assembly_oldest_end(s->t->assembly);
+		f->end_ms = s->t->loop.now_ms;
+	}
 	if (f->grouped)
 		wait_for_lines(s->t, f);
 	return turn_at_end(s->t, f);
@@ -399,7 +410,7 @@ static enum turn_end read_stretch(struct stretch *s)
 		rc = read_some(s, &read);
 	ends = rc == 1 && s->eof && time_ends(s);
 	if (ends)
-		end_open(s);
+		end_quiet(s);
 	settle(s, &grouped);
 	if (ends && s->given)
 		end_range(t, f);
@@ -438,6 +449,7 @@ enum turn_end message_turn(struct tail *t, struct file *f)
 	hand_begin(&s.h, t, f);
 	s.h.streams = assemble_streams(s.rules);
 	s.h.inside = inside;
+	s.lost_to = f->offset;
 	assembly_begin(t->assembly, s.rules, f->offset, inside);
 	return read_stretch(&s);
 }

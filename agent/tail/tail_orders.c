@@ -103,7 +103,7 @@ static int order_set(struct tail *t, const struct set_order *o)
 		return say(r, "%s: the file cannot be opened, its position stays", o->path), ERR_UNAVAILABLE;
 	file_changed(f, &st, t->loop.now_ms);
 	r->from = f->offset;
-	r->to = line_file_begin(f, o->offset < f->size ? o->offset : f->size);
+	r->to = line_file_begin(f, route_encoding(f), o->offset < f->size ? o->offset : f->size);
 	if (r->to < r->from && o->offset >= r->from)
 		r->to = r->from;		/* within the line that it stands in */
 	safe = t->hooks->safe(t->hooks->arg, f->id);

@@ -274,6 +274,14 @@ int route_file(struct tail *t, struct file *f)
 	return rc == 1 ? 0 : rc;
 }
 
+const struct encoding *route_encoding(const struct file *f)
+{
+	const struct recipe *recipe = f->route ? f->route->recipe : NULL;
+	const struct assemble_rules *rules = recipe ? recipe_rules(recipe) : NULL;
+
+	return rules ? assemble_encoding(rules) : NULL;
+}
+
 int route_load(struct tail *t, const struct spool_route *row)
 {
 	return route_add(t, row) ? 0 : ERR_NOMEM;

@@ -58,22 +58,30 @@ int skip_cut(struct tail_skip **v, size_t *n, int64_t from, int64_t to)
 	return 0;
 }
 
-static void finish_one(struct tail *t, const struct file *f, int64_t from, int64_t to)
+static struct spool_range range_of(const struct file *f, int64_t from, int64_t to)
 {
 	struct spool_range r = { .file_id = f->id, .from = from, .to = to, .route = f->route->row.id };
 
 	if (identity_read_marker(f, to, &r.marker) < 0)
 		r.marker = 0;
-	t->hooks->finished(t->hooks->arg, &r);
+	return r;
 }
 
-static void tell(struct tail *t, const struct file *f, int64_t from, int64_t to, const char *reason)
+static void tell(struct tail *t, const struct file *f, int64_t from, int64_t to, const char *reason, bool finish)
 {
-	t->hooks->loss(t->hooks->arg, &(struct spool_loss){
+	struct spool_range r = { 0 };
+	struct spool_loss l = {
 		.ms = clock_wall_ms(), .reason = reason, .topic = f->dest ? lane_topic(f->dest->lane) : "",
 		.partition = f->dest ? lane_partition(f->dest->lane) : -1, .file_id = f->id, .path = f->path,
-		.from = from, .to = to, .records = line_file_count(f, from, to), .bytes = (uint64_t)(to - from),
-	});
+		.from = from, .to = to, .records = line_file_count(f, route_encoding(f), from, to), .bytes = (uint64_t)(to - from),
+	};
+
+	if (!finish) {
+		t->hooks->loss(t->hooks->arg, &l);
+		return;
+	}
+	r = range_of(f, from, to);
+	t->hooks->lost(t->hooks->arg, &l, &r);
 }
 
 int64_t skip_tell(struct tail *t, const struct file *f, int64_t from, int64_t to, const char *reason, bool finish)
@@ -85,9 +93,7 @@ int64_t skip_tell(struct tail *t, const struct file *f, int64_t from, int64_t to
 
 		end = !last && f->skips[i].from < to ? f->skips[i].from : to;
 		if (from < end) {
-			tell(t, f, from, end, reason);
-			if (finish)
-				finish_one(t, f, from, end);
+			tell(t, f, from, end, reason, finish);
 			bytes += end - from;
 		}
 		if (last)
@@ -99,6 +105,9 @@ int64_t skip_tell(struct tail *t, const struct file *f, int64_t from, int64_t to
 
 void skip_finish(struct tail *t, const struct file *f)
 {
-	for (size_t i = f->skip_next; i < f->skip_count; i++)
-		finish_one(t, f, f->skips[i].from, f->skips[i].to);
+	for (size_t i = f->skip_next; i < f->skip_count; i++) {
+		struct spool_range r = range_of(f, f->skips[i].from, f->skips[i].to);
+
+		t->hooks->finished(t->hooks->arg, &r);
+	}
 }

@@ -44,6 +44,7 @@ struct producer {
 	struct budget  *budget;
 	struct chunk   *held;			/* all of it, while memory is dry */
 	int             append_rc;		/* what lane_append answers at once, if not 0 */
+	size_t          full_at, too_large;	/* takes no more records than that, none of so many bytes, if not 0 */
 	uint64_t        refused;		/* how often lane_append said no */
 	struct lane     lanes[16];
 	size_t          lane_count;
@@ -56,7 +57,7 @@ struct producer {
 	struct spool_range finished[64];
 	size_t          finished_count;
 	struct double_loss { const char *reason; char path[256]; int64_t file_id, from, to; uint64_t records, bytes; } losses[16];
-	size_t          loss_count;
+	size_t          loss_count, losses_finished;	/* so many with the range that they end, in one transaction */
 	uint64_t        filtered;		/* lines, of records' ranges too */
 	struct double_rejected { char why[160]; char bytes[256]; size_t size; struct spool_range range; char topic[250]; int code;
 	} rejected[16];
@@ -211,7 +212,9 @@ static inline int double_keep(struct producer *p, struct lane *l, const struct l
 {
 	struct double_record *r;
 
-	if (p->append_rc < 0 || p->held || l->full) {
+	if (p->too_large && in->value_len >= p->too_large)
+		return ERR_TOO_LARGE;
+	if (p->append_rc < 0 || p->held || l->full || (p->full_at && p->record_count >= p->full_at)) {
 		p->refused++;
 		pthread_cond_broadcast(&p->changed);
 		return p->append_rc < 0 ? p->append_rc : l->full ? ERR_LANE_FULL : ERR_AGAIN;
@@ -376,6 +379,17 @@ static inline void double_loss(void *arg, const struct spool_loss *l)
 	pthread_mutex_unlock(&p->mu);
 }
 
+static inline void double_lost(void *arg, const struct spool_loss *l, const struct spool_range *r)
+{
+	struct producer *p = arg;
+
+	double_loss(arg, l);
+	double_finished(arg, r);
+	pthread_mutex_lock(&p->mu);
+	p->losses_finished++;
+	pthread_mutex_unlock(&p->mu);
+}
+
 static inline int double_rejected(void *arg, const struct spool_rejected *r)
 {
 	struct producer *p = arg;
@@ -465,7 +479,8 @@ static inline struct tail_hooks double_hooks(struct producer *p)
 				    .route_put = double_route_put, .finished = double_finished,
 				    .rejected = double_rejected, .run_begin = double_run_begin,
 				    .unread = double_unread, .run_end = double_run_end, .loss = double_loss, .safe = double_safe,
-				    .all_read = double_all_read, .finished_all = double_finished_all };
+				    .all_read = double_all_read, .lost = double_lost,
+				    .finished_all = double_finished_all };
 }
 
 /* Waits until fn says true, at most 20 s. fn is called with the lock held. */

@@ -193,6 +193,72 @@ def messages_in_flight_at_a_kill_are_built_again_from_their_parts(t):
     assert "cannot be built again" not in agent.log_text()
 
 
+class Traces:
+    """Writes a container's lines whose records are groups of lines, each of them perhaps in parts, stdout and stderr between each other."""
+
+    def __init__(self, path, rng):
+        self.path, self.rng, self.made = path, rng, 0
+        self.want = {"stdout": [], "stderr": []}
+
+    @property
+    def count(self):
+        """What is complete: the last group of a stream is open until its next one begins."""
+        return self.made - sum(bool(v) for v in self.want.values())
+
+    def write(self, count):
+        rng, todo, out, until_made = self.rng, {"stdout": [], "stderr": []}, [], self.made + count
+        while self.made < until_made or any(todo.values()):
+            stream = rng.choice(("stdout", "stderr"))
+            if not todo[stream] and self.made < until_made:
+                lines = [f"{stream}-{self.made} begins"] + [" " + "x" * rng.choice((0, 3, 300)) for _ in range(rng.choice((0, 0, 1, 5)))]
+                self.want[stream].append("\n".join(lines).encode())
+                self.made += 1
+                for line in lines:
+                    cuts = sorted(rng.randint(0, len(line)) for _ in range(rng.choice((0, 0, 1, 2))))
+                    texts = [line[a:b] for a, b in zip([0] + cuts, cuts + [len(line)])]
+                    todo[stream] += [cri(stream, k < len(texts) - 1, text) for k, text in enumerate(texts)]
+            for _ in range(rng.choice((1, 1, 2, 8))):
+                if todo[stream]:
+                    out.append(todo[stream].pop(0))
+        append(self.path, b"".join(out))
+
+
+@scenario(kills=True)
+def groups_of_two_streams_in_flight_at_kills_are_built_again(t):
+    """Groups of lines in parts, both streams between each other, in small batches: answers are lost, the agent is killed, and killed
+    again while it builds them anew: each record once, whole and in its stream's order."""
+    kafka, rng = t.own_kafka(), random.Random(t.seed)
+    topic = t.topic(kafka)
+    w = Traces(t.file("c.log", b""), rng)
+    agent = t.agent(kafka.proxied, topic, inputs=inputs(t, topic, format="cri", multiline={"start": r"^\S", "timeout": "60s"}),
+                    producer={"linger.ms": 0, "batch.size": 2000, "request.timeout.ms": 3000}).start()
+    for turn in range(6 * t.turns):
+        w.write(150)
+        agent.until_acked(w.count)
+        rng.choice((kafka.proxy.swallow, kafka.proxy.black_hole))()
+        w.write(200)
+        agent.until(lambda s: s["producer"]["in_flight_batches"] >= 3, 20, "batches are in flight")
+        agent.kill()
+        kafka.proxy.cut()
+        if turn % 2:
+            kafka.proxy.lose_acks(2)
+            agent.start()
+            agent.kill()
+        kafka.proxy.forward()
+        agent.start()
+    agent.until_acked(w.count)
+    s = agent.status()
+    check_books(s)
+    assert s["losses"]["events"] == 0, s["losses"]
+    agent.stop()
+    assert "cannot be built again" not in agent.log_text()
+    agent.once()
+    values = got(kafka, topic)
+    for stream, groups in w.want.items():
+        assert [v for v in values if v.startswith(stream.encode())] == groups, stream
+    assert len(values) == w.made
+
+
 # --- fields
 
 @scenario(kills=True)

@@ -76,7 +76,7 @@ static int teardown(void **state)
 
 static int set(struct fixture *f, int64_t offset)
 {
-	return position_set(f->d.s, f->path, offset, f->words, sizeof f->words, &f->err);
+	return position_set(f->d.s, &f->conf, f->path, offset, f->words, sizeof f->words, &f->err);
 }
 
 struct listed { char text[1000]; };
@@ -114,6 +114,27 @@ static void forward_goes_to_a_beginning_of_a_line_and_names_what_is_skipped(void
 	assert_int_equal(safe_of(&f->d, 1), LINES * LINE);		/* the last line is not finished */
 	assert_losses(f, "skipped 24-56:4, skipped 56-80:3");
 	assert_int_equal(totals_of(&f->d).dropped, 7);
+}
+
+static void lines_end_as_the_encoding_of_the_input_says(void **state)
+{
+	struct fixture *f = *state;
+	char *paths[] = { f->path };
+	struct conf_input in = { .paths = { paths, 1 }, .encoding = (char *)"utf-16" };
+	static const uint8_t text[] = "\xff\xfe" "a\0\n\0b\0\n\0c\0\n\0d";
+	FILE *file = fopen(f->path, "w");
+
+	assert_non_null(file);
+	assert_int_equal(fwrite(text, 1, sizeof text, file), sizeof text);
+	fclose(file);
+	know(f, 2, 2);
+	f->conf = (struct conf){ .inputs = &in, .input_count = 1 };
+	assert_int_equal(set(f, 7), 0);
+	assert_int_equal(safe_of(&f->d, 2), 10);
+	assert_losses(f, "skipped 2-10:2");
+	assert_int_equal(set(f, INT64_MAX), 0);
+	assert_int_equal(safe_of(&f->d, 2), 14);
+	f->conf.input_count = 0;
 }
 
 static void what_was_finished_out_of_order_is_not_skipped(void **state)
@@ -177,7 +198,7 @@ static void another_file_at_the_path_is_left_alone(void **state)
 	unlink(f->path);
 	assert_int_equal(set(f, 0), ERR_UNAVAILABLE);
 	assert_non_null(strstr(f->err.text, "not there any more"));
-	assert_int_equal(position_set(f->d.s, "/nobody", 0, f->words, sizeof f->words, &f->err), ERR_BAD_DATA);
+	assert_int_equal(position_set(f->d.s, &f->conf, "/nobody", 0, f->words, sizeof f->words, &f->err), ERR_BAD_DATA);
 	assert_int_equal(safe_of(&f->d, 1), 3 * LINE);
 }
 
@@ -204,6 +225,7 @@ int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		position_test(forward_goes_to_a_beginning_of_a_line_and_names_what_is_skipped),
+		position_test(lines_end_as_the_encoding_of_the_input_says),
 		position_test(what_was_finished_out_of_order_is_not_skipped),
 		position_test(back_reads_again),
 		position_test(lines_in_flight_or_spooled_keep_a_position),

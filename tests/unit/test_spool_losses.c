@@ -224,6 +224,40 @@ static void bytes_without_a_batch_are_entered_as_they_are(void **state)
 	assert_lost(d, 7, 2, 7, 1300, 1, 3);
 }
 
+/* Goal: a line of any size is one entry, however often it is told of, with others' entries between. */
+static void the_rest_of_a_long_line_joins_its_entry(void **state)
+{
+	struct spool_dir *d = *state;
+	struct spool_loss l = { .ms = 77, .reason = SPOOL_LOSS_LONG_LINE, .topic = "logs", .file_id = 9, .path = "/a", .from = 5,
+				.to = 105, .records = 1, .bytes = 100 };
+	struct spool_loss other = l;
+
+	txn(d);
+	assert_int_equal(spool_loss_add(d->s, &l, NULL), 0);
+	other.file_id = 8;
+	assert_int_equal(spool_loss_add(d->s, &other, NULL), 0);
+	commit(d);
+	for (int i = 0; i < 3; i++) {
+		l.from = l.to;
+		l.to += 100;
+		l.records = 0;
+		txn(d);
+		assert_int_equal(spool_loss_add(d->s, &l, NULL), 0);
+		commit(d);
+	}
+	l.from = l.to;
+	l.to += 50;
+	l.bytes = 50;
+	l.records = 1;			/* another line */
+	txn(d);
+	assert_int_equal(spool_loss_add(d->s, &l, NULL), 0);
+	commit(d);
+	assert_losses(d, 0, "1 long_line logs/0 9:/a[5-405] 1 400 0;2 long_line logs/0 8:/a[5-105] 1 100 0;"
+		      "3 long_line logs/0 9:/a[405-455] 1 50 0;");
+	assert_lost(d, 3, 3, 3, 550, 0, 0);
+	assert_sound(d);
+}
+
 static void a_rollback_takes_entries_and_counters_back(void **state)
 {
 	struct spool_dir *d = *state;
@@ -425,6 +459,7 @@ static const struct CMUnitTest tests[] = {
 	T(an_unresolved_batch_is_dropped_with_its_slot),
 	T(an_uncertain_batch_stays_and_gets_a_new_identity),
 	T(bytes_without_a_batch_are_entered_as_they_are),
+	T(the_rest_of_a_long_line_joins_its_entry),
 	T(a_rollback_takes_entries_and_counters_back),
 	T(a_damaged_row_is_mended_in_its_place),
 	T(a_row_without_bytes_or_without_a_head),

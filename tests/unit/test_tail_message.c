@@ -84,6 +84,18 @@ static void remember_skips(struct fixture *f, size_t i, struct tail_skip *skips,
 	f->known[i].skip_count = n;
 }
 
+static bool has_rejected(struct producer *p, void *arg)
+{
+	return p->rejected_count >= *(size_t *)arg;
+}
+
+static void set_full_at(struct producer *p, size_t n)
+{
+	pthread_mutex_lock(&p->mu);
+	p->full_at = n;
+	pthread_mutex_unlock(&p->mu);
+}
+
 /* --- groups --- */
 
 static void a_group_ends_where_the_next_begins(void **state)
@@ -490,6 +502,49 @@ static void messages_that_lie_apart_are_built_again(void **state)
 	expect_all_rebuilt(f);
 }
 
+/* Among the newest. */
+static bool has_value(struct producer *p, void *arg)
+{
+	for (size_t i = p->record_count > 8 ? p->record_count - 8 : 0; i < p->record_count; i++)
+		if (!strcmp(p->records[i].value, arg))
+			return true;
+	return false;
+}
+
+static bool look_for(struct producer *p, const char *value)
+{
+	bool there;
+
+	pthread_mutex_lock(&p->mu);
+	there = has_value(p, (void *)(uintptr_t)value);
+	pthread_mutex_unlock(&p->mu);
+	return there;
+}
+
+/* Goal: a stream that goes on does not keep back what the other one wrote last. */
+static void a_quiet_stream_is_ended_by_time_while_the_other_goes_on(void **state)
+{
+	struct fixture *f = *state;
+	size_t n = 0;			/* so many lines are not far enough to end it */
+	char last[] = "4";		/* it is ended by time, and so is all that is older */
+	struct batch *b;
+
+	f->spec = SPEC_TIMEOUT(CRI "," STARTS, 300);
+	append(f, "a.log", T0 "stdout F 1 out\n" T0 "stdout F  more\n");
+	start(f);
+	for (; !look_for(f->p, "1 out\n more") && n < 20000; n++) {
+		append(f, "a.log", T0 "stderr F 2 err\n");
+		assert_true(double_wait(f->p, has_records, &n));
+	}
+	assert_true(look_for(f->p, "1 out\n more"));
+	append(f, "a.log", T0 "stdout F  late\n" T0 "stdout F 3 end\n" T0 "stdout F 4\n");
+	assert_true(double_wait(f->p, has_value, last));
+	assert_true(look_for(f->p, " late") && look_for(f->p, "3 end"));
+	b = batch_of_records(f, f->p->record_count > 100 ? f->p->record_count - 100 : 0, f->p->record_count);
+	expect_rebuilt(f, b);
+	batch_free(b, f->p->budget);
+}
+
 static void a_batch_whose_parts_have_changed_is_not_believed(void **state)
 {
 	struct fixture *f = *state;
@@ -595,6 +650,7 @@ static void a_line_that_is_too_long_is_cut_and_its_rest_entered_in_the_losses(vo
 	assert_string_equal(f->p->records[2].value, "two");
 	assert_string_equal(f->p->losses[0].reason, SPOOL_LOSS_LONG_LINE);
 	assert_true(f->p->losses[0].from == 1004 && f->p->losses[0].to == 1505);
+	assert_int_equal(f->p->losses_finished, f->p->loss_count);
 	assert_int_equal(lost_records(f->p), 0);
 	check_all_bytes(f, 1, 1509);
 	expect_all_rebuilt(f);
@@ -626,6 +682,77 @@ static void a_giant_line_is_skipped_over_windows_and_restarts(void **state)
 	expect_read_to(f, "a.log", 1200009);
 	assert_int_equal(lost_records(f->p), 1);
 	assert_int_equal(lost_bytes(f->p), 1200001);
+}
+
+/* Goal: what was lost before a record that is taken is not told of again when one behind both is refused, nor is that record. */
+static void what_memory_refuses_behind_a_line_that_was_cut_doubles_nothing(void **state)
+{
+	struct fixture *f = *state;
+	int fd = open_log(f, "a.log");
+
+	f->spec = SPEC("\"long\":\"skip\"");
+	f->in[0].long_lines = CONF_LONG_SKIP;
+	put_long(fd, 1500, "\n");
+	put(fd, "one\ntwo\n");
+	close(fd);
+	f->p->full_at = 1;
+	start(f);
+	expect_refusal(f);
+	set_full_at(f->p, 0);
+	expect(f, "<one><two>");
+	expect_read_to(f, "a.log", 1509);
+	assert_int_equal(lost_bytes(f->p), 1501);
+	check_all_bytes(f, 1, 1509);
+}
+
+static void more_lanes(struct tail *t, void *arg)
+{
+	(void)t;
+	((struct fixture *)arg)->conf.max_lanes = 1000;
+}
+
+/* Goal: what is told of again is still the rest of a line, and no line. */
+static void a_record_that_is_refused_behind_the_rest_of_a_line_makes_no_line_of_it(void **state)
+{
+	struct fixture *f = *state;
+	size_t one = 1, two = 2;
+	int fd = open_log(f, "a.log");
+
+	f->spec = "{\"max_line\":1000,\"read\":{\"long\":\"skip\"},\"topic\":\"%{field.t}\",\"topics_allowed\":[\"x*\"]}";
+	f->in[0].topic = (char *)"%{field.t}";
+	f->in[0].long_lines = CONF_LONG_SKIP;
+	f->conf.max_lanes = 1;
+	f->reconcile = 50;
+	put(fd, "{\"t\":\"x1\"}\n");
+	put_long(fd, 900000, "\n");
+	put(fd, "{\"t\":\"x2\"}\n");
+	close(fd);
+	start(f);
+	assert_true(double_wait(f->p, has_records, &one));
+	expect_file(f, "a.log", "waiting", NULL);
+	calls_do(f->t, more_lanes, f);
+	assert_true(double_wait(f->p, has_records, &two));
+	expect_read_to(f, "a.log", 900023);
+	assert_int_equal(lost_bytes(f->p), 900001);
+	assert_int_equal(lost_records(f->p), 1);
+	assert_int_equal(f->p->rejected_count, 0);
+}
+
+static void a_line_that_makes_too_large_a_record_is_set_aside(void **state)
+{
+	struct fixture *f = *state;
+	size_t one = 1;
+
+	f->spec = SPEC(CRI);
+	f->p->too_large = 10;
+	append(f, "a.log", T0 "stdout P on\n" T0 "stderr F two is long\n" T0 "stdout F e\n" T0 "stderr F three\n");
+	start(f);
+	expect(f, "<one><three>");
+	assert_true(double_wait(f->p, has_rejected, &one));
+	assert_non_null(strstr(f->p->rejected[0].why, "fits no request"));
+	assert_non_null(memmem(f->p->rejected[0].bytes, f->p->rejected[0].size, "two is long", 11));
+	assert_int_equal(f->p->rejected[0].range.from, strlen(T0 "stdout P on\n"));
+	assert_int_equal(f->p->rejected_count, 1);
 }
 
 /* --- encodings --- */
@@ -681,6 +808,69 @@ static void the_encoding_is_known_again_after_a_restart(void **state)
 	assert_int_equal(f->p->records[0].source.route, f->p->records[1].source.route);
 }
 
+static void set_utf16le(struct fixture *f)
+{
+	f->spec = SPEC("\"encoding\":\"utf-16le\"");
+	f->in[0].encoding = (char *)"utf-16le";
+}
+
+/* Goal: the byte of LF is not its end: it would be half a unit that stands before all others. */
+static void the_end_of_a_file_is_behind_a_whole_lf_of_its_encoding(void **state)
+{
+	struct fixture *f = *state;
+
+	set_utf16le(f);
+	f->in[0].read_from = CONF_READ_END;
+	put_utf16(f, "a.log", "old\nunfi");
+	start(f);
+	expect_file(f, "a.log", "active", NULL);
+	put_utf16(f, "a.log", "nished\n");
+	expect(f, "<unfinished>");
+	assert_int_equal(f->p->records[0].source.from, 8);
+	assert_int_equal(f->p->records[0].source.to, 30);
+}
+
+static void a_position_that_is_set_is_behind_a_whole_lf_of_the_encoding(void **state)
+{
+	struct fixture *f = *state;
+	struct tail_moved m;
+
+	set_utf16le(f);
+	append(f, "b.log", "");
+	start(f);
+	expect_seen(f, "b.log");
+	double_dry(f->p, true);
+	put_utf16(f, "a.log", "one\ntwo\nthree\n");
+	expect_refusal(f);
+	assert_int_equal(tail_position_set(f->t, at(f, "a.log"), 9, &m), 0);
+	assert_int_equal(m.to, 16);
+	assert_int_equal(f->p->losses[0].records, 2);
+	double_dry(f->p, false);
+	expect(f, "<three>");
+}
+
+static void half_a_unit_in_the_rest_of_a_line_begins_no_line(void **state)
+{
+	struct fixture *f = *state;
+	char *text = malloc(1001);
+
+	assert_non_null(text);
+	memset(text, 'x', 1000);
+	text[1000] = 0;
+	set_utf16le(f);
+	f->spec = SPEC("\"encoding\":\"utf-16le\",\"long\":\"skip\"");
+	f->in[0].long_lines = CONF_LONG_SKIP;
+	put_utf16(f, "a.log", text);
+	free(text);
+	append(f, "a.log", "y");		/* its first half */
+	start(f);
+	expect_read_to(f, "a.log", 2000);
+	put_bytes(open_log(f, "a.log"), "\0z\0\n\0o\0n\0e\0\n\0", 13);
+	expect(f, "<one>");
+	assert_int_equal(lost_bytes(f->p), 2006);
+	assert_int_equal(lost_records(f->p), 1);
+}
+
 static void whole_units_of_nuls_at_the_beginning_are_skipped(void **state)
 {
 	struct fixture *f = *state;
@@ -698,11 +888,6 @@ static void whole_units_of_nuls_at_the_beginning_are_skipped(void **state)
 /* --- topics of records --- */
 
 #define BY_FIELD "{\"topic\":\"%{field.t}\",\"topics_allowed\":[\"x*\",\"y\"]}"
-
-static bool has_rejected(struct producer *p, void *arg)
-{
-	return p->rejected_count >= *(size_t *)arg;
-}
 
 static void set_full(struct fixture *f, const char *topic, bool full)
 {
@@ -924,6 +1109,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(filtered_groups_join_the_range_of_the_record_behind_them),
 	TEST(parts_of_two_streams_are_joined_apart),
 	TEST(streams_that_grow_in_pieces_give_the_same),
+	TEST(a_quiet_stream_is_ended_by_time_while_the_other_goes_on),
 	TEST(a_restart_between_parts_loses_and_doubles_nothing),
 	TEST(docker_lines_are_unwrapped_and_joined),
 	TEST(dry_memory_between_streams_hands_nothing_over_twice),
@@ -935,8 +1121,14 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_survey_gives_up_a_record_with_all_of_its_parts),
 	TEST(a_line_that_is_too_long_is_cut_and_its_rest_entered_in_the_losses),
 	TEST(a_giant_line_is_skipped_over_windows_and_restarts),
+	TEST(what_memory_refuses_behind_a_line_that_was_cut_doubles_nothing),
+	TEST(a_record_that_is_refused_behind_the_rest_of_a_line_makes_no_line_of_it),
+	TEST(a_line_that_makes_too_large_a_record_is_set_aside),
+	TEST(half_a_unit_in_the_rest_of_a_line_begins_no_line),
 	TEST(a_byte_order_mark_in_pieces_decides_the_encoding),
 	TEST(the_encoding_is_known_again_after_a_restart),
+	TEST(the_end_of_a_file_is_behind_a_whole_lf_of_its_encoding),
+	TEST(a_position_that_is_set_is_behind_a_whole_lf_of_the_encoding),
 	TEST(whole_units_of_nuls_at_the_beginning_are_skipped),
 	TEST(each_record_goes_where_its_field_says),
 	TEST(a_file_waits_for_the_lane_of_its_next_record_only),
