@@ -28,7 +28,7 @@ static bool undecided(struct tail *t, struct file *f)
 {
 	struct stat st;
 
-	if (f->own || f->offset || f->copy_of || !fds_wake(t, f) || f->unpack || fstat(f->fd, &st) < 0)
+	if (f->own || f->offset || f->copy_of || (f->parked && !f->size) || !fds_wake(t, f) || f->unpack || fstat(f->fd, &st) < 0)
 		return false;
 	file_changed(f, &st, t->loop.now_ms);
 	return f->size > 0;
@@ -80,6 +80,7 @@ void copy_tell_gap(struct tail *t, const struct file *f)
 static void swap_bodies(struct file *a, struct file *b)
 {
 	SWAP(a, b, fd);
+	SWAP(a, b, parked);
 	SWAP(a, b, state);
 	SWAP(a, b, round);
 	SWAP(a, b, path);
@@ -98,16 +99,17 @@ static void swap_bodies(struct file *a, struct file *b)
 	SWAP(a, b, doubt_ms);
 }
 
-static void swap_away(struct tail *t, struct file *a, struct file *b)
+/* Their places in a list of such bodies. */
+static void swap_listed(struct list *all, struct list *a, struct list *b)
 {
-	bool of_a = !list_empty(&a->away), of_b = !list_empty(&b->away);
+	bool of_a = !list_empty(a), of_b = !list_empty(b);
 
-	list_remove(&a->away);
-	list_remove(&b->away);
+	list_remove(a);
+	list_remove(b);
 	if (of_a)
-		list_push_back(&t->away, &b->away);
+		list_push_back(all, b);
 	if (of_b)
-		list_push_back(&t->away, &a->away);
+		list_push_back(all, a);
 }
 
 static void adopt_heirs(struct file *f, struct list *heirs)
@@ -160,7 +162,8 @@ static void exchange(struct tail *t, struct file *f, struct file *copy)
 	if (copy->pred)
 		order_none(copy);
 	swap_bodies(f, copy);
-	swap_away(t, f, copy);
+	swap_listed(&t->away, &f->away, &copy->away);
+	swap_listed(&t->used, &f->used, &copy->used);
 	swap_heirs(f, copy);
 	take_route(copy, f);
 	files_table(t, f);

@@ -156,7 +156,7 @@ bool fds_wake(struct tail *t, struct file *f)
 		fds_opened(t, f);
 		f->at_end = true;		/* what it was is compared before it is read on */
 		if (f->state == FILE_FAILED)
-			f->state = list_empty(&f->away) ? FILE_ACTIVE : FILE_ROTATED;
+			f->state = strcmp(f->path, f->home) ? FILE_ROTATED : FILE_ACTIVE;
 		f->error = 0;
 		return true;
 	}
@@ -192,7 +192,10 @@ static void tell_lost(struct tail *t, const struct file *f)
 
 void fds_gone(struct tail *t, struct file *f)
 {
-	if (f->offset < f->size)
+	copy_deleted(t, f);
+	if (copy_awaited(t, f->id))
+		log_info("file vanished while it was closed, a copy of it goes on", KS("path", f->path), KI("file", f->id));
+	else if (f->offset < f->size)
 		tell_lost(t, f);
 	else
 		log_info("file vanished while it was closed, it was finished", KS("path", f->path), KI("file", f->id),

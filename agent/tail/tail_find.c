@@ -13,6 +13,8 @@
  * Threads: tail. Failure: a name that cannot be noted makes the next round walk.
  */
 #include <dirent.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -175,10 +177,10 @@ static void look_add(struct tail *t, const char *path, const char *home)
 	}
 }
 
-/* In the directory where it was: f's name there now. NULL: it has none. */
-static char *search_name(const struct file *f)
+/* In the directory of this path: f's name there now. NULL: it has none. */
+static char *search_beside(const struct file *f, const char *path)
 {
-	char *dir = mem_strdup(f->path), *slash = dir ? strrchr(dir, '/') : NULL, *found = NULL;
+	char *dir = mem_strdup(path), *slash = dir ? strrchr(dir, '/') : NULL, *found = NULL;
 	struct dirent *e;
 	DIR *d;
 
@@ -200,6 +202,15 @@ static char *search_name(const struct file *f)
 	return found;
 }
 
+char *find_name(const struct file *f)
+{
+	char *found = search_beside(f, f->path), real[PATH_MAX];
+
+	if (!found && f->follow && realpath(f->path, real))
+		found = search_beside(f, real);
+	return found;
+}
+
 bool find_again(struct tail *t, struct file *f)
 {
 	char *path = NULL;
@@ -214,7 +225,7 @@ bool find_again(struct tail *t, struct file *f)
 		break;
 	}
 	if (!path)
-		path = search_name(f);
+		path = find_name(f);
 	if (!path)
 		return false;
 	files_attach(t, f, path);

@@ -191,6 +191,9 @@ size_t find_input(const struct tail *t, const char *path, size_t *ret_other);
 bool find_stat(struct tail *t, const char *path, size_t input, struct stat *ret_st);
 bool find_follows(const struct tail *t, const char *path);	/* whether its input follows links */
 void find_dir(struct tail *t, const char *path);		/* a directory in which something may happen */
+/* Its present name in the directory where it was, or, what a link led to, beside that to which the link leads now. NULL: it
+ * has none there. mem_free. */
+char *find_name(const struct file *f);
 /* f (parked) is not at its path: it may be under another name by now, and then it is attached and open again. */
 bool find_again(struct tail *t, struct file *f);
 /* Whether a file that nobody follows is older than ignore_older, and nothing of it is known to be unread. */

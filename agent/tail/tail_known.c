@@ -212,6 +212,8 @@ void known_take(struct tail *t, struct file *f, struct known *k)
 	f->leading = f->offset == 0;
 	if (f->offset && !f->mark && identity_read_marker(f, f->offset, &f->mark) < 0)
 		f->mark = 0;
+	for (size_t i = 0; i < k->marker_count && i < sizeof f->trail / sizeof f->trail[0]; i++)
+		f->trail[i] = k->markers[i];
 	mem_free(f->skips);
 	f->skips = k->skips;
 	f->skip_count = k->skip_count;

@@ -7,8 +7,8 @@
  * Those that an input matches are followed anyway and only get their place: behind the one that was followed, before the one that
  * is there now, oldest first. Times and numbers are all there is to tell their age.
  * Those that no input matches are somebody else's files for all we know. So they are followed only if the name that they
- * begin with has another file than before, whose predecessor is there, and they are younger than that one, not excluded, not
- * compressed, and no copy of what is known.
+ * begin with has another file than before, whose predecessor is there under a name of the same kind, and they are younger than
+ * that one, not excluded, not compressed, and no copy of what is known.
  * Threads: tail. Failure: what cannot be looked at is not followed.
  */
 #define _GNU_SOURCE		/* statx */
@@ -52,6 +52,46 @@ static bool is_rotation(const char *name, const char *path, size_t len)
 	len -= n + 1;
 	return (len == 3 && !strncmp(rest, "old", len)) ||
 	       (strcspn(rest, "0123456789") < len && strspn(rest, "0123456789.-_:TZ") >= len);
+}
+
+/* The number that makes such a name of this one, -1: it is a date or "old". */
+static int number_of(const char *name, const char *path)
+{
+	const char *rest = path + strlen(name) + 1;
+	size_t n = strlen(rest);
+
+	return n && n <= NUMBER_DIGITS && rest[strspn(rest, "0123456789")] == 0 ? (int)strtol(rest, NULL, 10) : -1;
+}
+
+/* Dates look alike but for their digits. */
+static bool same_form(const char *a, const char *b)
+{
+	for (; *a && *b; a++, b++)
+		if (*a != *b && !(strchr("0123456789", *a) && strchr("0123456789", *b)))
+			return false;
+	return !*a && !*b;
+}
+
+/* Both are what one rotation makes of a name. Numbers are counted down to the newest file, or up without a gap. */
+static bool same_kind(const char *name, const char *path, const char *pred)
+{
+	int n = number_of(name, path), m = number_of(name, pred);
+	struct stat st;
+	bool there;
+
+	if (path[strlen(name)] != pred[strlen(name)] || (n < 0) != (m < 0))
+		return false;
+	if (n < 0)
+		return same_form(path, pred);
+	while (++m < n) {
+		char *between = mem_printf("%s%c%d", name, pred[strlen(name)], m);
+
+		there = between && lstat(between, &st) == 0;
+		mem_free(between);
+		if (!there)
+			return false;
+	}
+	return true;
 }
 
 /* Names of equal age: app.log.2 is older than app.log.1, app.log-20261120 than app.log-20261121. */
@@ -151,7 +191,8 @@ static bool is_missed(struct tail *t, const struct file *f, const struct file *p
 	return is;
 }
 
-static void find_missed(struct tail *t, const struct file *f, const struct file *pred, struct generations *g)
+static void look_beside(struct tail *t, const struct file *f, const struct file *pred, const char *pred_path,
+			struct generations *g)
 {
 	char *dir = mem_strdup(f->path), *slash = dir ? strrchr(dir, '/') : NULL;
 	struct dirent *e;
@@ -164,7 +205,8 @@ static void find_missed(struct tail *t, const struct file *f, const struct file 
 		char *path = mem_printf("%s/%s", dir, e->d_name);
 		struct generation *at = &g->v[g->n];
 
-		if (path && is_rotation(f->path, path, strlen(path)) && is_missed(t, f, pred, path, &at->mtime_ns)) {
+		if (path && is_rotation(f->path, path, strlen(path)) && same_kind(f->path, path, pred_path) &&
+		    is_missed(t, f, pred, path, &at->mtime_ns)) {
 			at->path = path;
 			g->n++;
 		} else {
@@ -174,6 +216,15 @@ static void find_missed(struct tail *t, const struct file *f, const struct file 
 	if (d)
 		closedir(d);
 	mem_free(dir);
+}
+
+static void find_missed(struct tail *t, const struct file *f, const struct file *pred, struct generations *g)
+{
+	char *path = file_is_at(pred, pred->path) ? mem_strdup(pred->path) : find_name(pred);
+
+	if (path && is_rotation(f->path, path, strlen(path)))
+		look_beside(t, f, pred, path, g);
+	mem_free(path);
 }
 
 static void follow_missed(struct tail *t, struct generations *g, const char *home)
@@ -191,7 +242,7 @@ static void follow_missed(struct tail *t, struct generations *g, const char *hom
 
 static bool is_unread(const struct file *f)
 {
-	return f->fd >= 0 && !f->started && !f->offset && !f->copy_of;
+	return file_followed(f) && !f->started && !f->offset && !f->copy_of;
 }
 
 static bool is_new(const struct tail *t, const struct file *f)

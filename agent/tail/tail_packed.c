@@ -124,12 +124,12 @@ static bool changed(const struct file *f)
 /* It is being read, or will be without anybody's help. */
 static bool is_reading(const struct file *f)
 {
-	return f->fd >= 0 && f->state != FILE_FAILED && !f->at_end && !f->pred && !f->blocked && !f->done;
+	return file_followed(f) && f->state != FILE_FAILED && !f->at_end && !f->pred && !f->blocked && !f->done;
 }
 
 bool packed_waits(struct tail *t, struct file *f)
 {
-	if (!f->unpack || f->fd < 0)
+	if (!f->unpack || !file_followed(f) || (f->parked && f->end >= 0))
 		return false;
 	if (finished(f) && !changed(f))
 		return true;
@@ -236,13 +236,13 @@ void packed_look(struct tail *t)
 	list_each_safe(it, &t->packed) {
 		struct file *f = list_entry(it, struct file, packed);
 
-		if (f->fd < 0 || !list_empty(&f->turn) || f->pred)
+		if (!file_followed(f) || !list_empty(&f->turn) || f->pred)
 			continue;
 		if (!f->at_end) {
 			files_ready(t, f);
 			continue;
 		}
-		if (fstat(f->fd, &st) < 0)
+		if (!fds_wake(t, f) || fstat(f->fd, &st) < 0)
 			continue;
 		if (file_changed(f, &st, t->loop.now_ms))
 			files_ready(t, f);

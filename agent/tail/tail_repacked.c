@@ -204,13 +204,25 @@ static bool is_longer(const struct content *x, const struct file *g)
 	return !g->unpack && fstat(g->fd, &st) == 0 && file_pread(x->f, &c, 1, st.st_size) == 1;
 }
 
-static bool is_of(const struct content *x, const struct file *g, bool *ret_sure)
+/* As far as can be told without opening it. */
+static bool may_be_of(const struct content *x, const struct file *g)
+{
+	if (g->head_len)
+		return file_followed(g) && head_fits(x, g->head_len, g->head, g->origin);
+	return g->fd >= 0 || (g->parked && name_fits(x->c->path, g->origin));
+}
+
+static bool is_of(struct tail *t, const struct content *x, struct file *g, bool *ret_sure)
 {
 	int fits;
 
-	if (g->fd < 0 || (g->head_len ? !head_fits(x, g->head_len, g->head, g->origin) : !same_bytes(x, g)))
+	if (!may_be_of(x, g))
 		return false;
 	*ret_sure = false;
+	if (!fds_wake(t, g))
+		return true;		/* what became of it is found out by the next walk */
+	if (!g->head_len && !same_bytes(x, g))
+		return false;
 	if (x->growing && x->len == IDENTITY_HEAD)
 		return true;		/* as it is being written it would be unpacked again and again; g is read anyway */
 	*ret_sure = true;
@@ -223,10 +235,10 @@ static bool is_of(const struct content *x, const struct file *g, bool *ret_sure)
 	return true;
 }
 
-static const struct file *find_followed(const struct tail *t, const struct content *x, bool *ret_sure)
+static const struct file *find_followed(struct tail *t, const struct content *x, bool *ret_sure)
 {
 	list_each(it, &t->files)
-		if (is_of(x, list_entry(it, struct file, node), ret_sure))
+		if (is_of(t, x, list_entry(it, struct file, node), ret_sure))
 			return list_entry(it, struct file, node);
 	return NULL;
 }

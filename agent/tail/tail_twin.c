@@ -124,13 +124,10 @@ static bool repeats_memory(const struct file *n, uint32_t head_len, uint64_t hea
 	return at.offset && n->size >= at.offset && has_marker(n, &at);
 }
 
-bool twin_repeats(const struct file *n, const struct file *f, struct twin *ret)
+static bool repeats(const struct file *n, const struct file *f, struct twin *ret)
 {
 	int64_t size, end;
 
-	if (!file_followed(f) || f == n)
-		return false;
-	*ret = (struct twin){ .file = (struct file *)f };
 	if (is_sound(f, &size)) {
 		end = n->size < size ? n->size : size;
 		ret->same = end;
@@ -142,6 +139,23 @@ bool twin_repeats(const struct file *n, const struct file *f, struct twin *ret)
 	}
 	return repeats_memory(n, f->head_len, f->head, (struct spool_marker){ f->offset, f->mark }, f->trail,
 			      sizeof f->trail / sizeof f->trail[0], ret);
+}
+
+bool twin_repeats(const struct file *n, const struct file *f, struct twin *ret)
+{
+	struct file g = *f;
+	bool rc;
+
+	if (!file_followed(f) || f == n)
+		return false;
+	*ret = (struct twin){ .file = (struct file *)f };
+	/* A closed one is opened for this moment, beside those that are counted: what is remembered of it may be too little. */
+	if (f->fd < 0 && !f->unpack && !f->remote && file_open(&g) < 0)
+		g.fd = -1;
+	rc = repeats(n, &g, ret);
+	if (f->fd < 0 && !f->unpack)
+		file_close(&g);
+	return rc;
 }
 
 bool twin_repeats_row(const struct file *n, const struct known *k, struct twin *ret)
@@ -275,6 +289,25 @@ bool twin_holds(struct tail *t, struct file *f)
 	return let_go(f);
 }
 
+/* The other one does not hold those bytes any more: its next turn, for which it may wait long, decides whose copy f is. */
+static bool decides_soon(struct tail *t, const struct file *f)
+{
+	struct twin of;
+	int64_t size;
+
+	if (!find_followed(t, f, &of) || of.file->unpack || of.file->done)
+		return false;
+	for (const struct file *p = of.file->pred; p; p = p->pred)
+		if (p == f)
+			return false;
+	if (!fds_wake(t, of.file))
+		return t->rewalk;		/* it is gone, or was renamed */
+	if (is_sound(of.file, &size))
+		return false;
+	files_ready(t, of.file);
+	return true;
+}
+
 void twin_tick(struct loop_timer *timer)
 {
 	struct tail *t = container_of(timer, struct tail, twin_timer);
@@ -282,9 +315,10 @@ void twin_tick(struct loop_timer *timer)
 
 	list_each_safe(it, &t->twins) {
 		struct file *f = list_entry(it, struct file, twin);
-		bool changed = fstat(f->fd, &st) == 0 && file_changed(f, &st, t->loop.now_ms);
+		bool there = fds_wake(t, f) && fstat(f->fd, &st) == 0;
+		bool changed = there && file_changed(f, &st, t->loop.now_ms);
 
-		if (!changed && !f->copy_of && t->loop.now_ms - f->changed_ms >= t->pace.twin) {
+		if (there && !changed && !f->copy_of && t->loop.now_ms - f->changed_ms >= t->pace.twin && !decides_soon(t, f)) {
 			log_info("file repeats another one, and is one of its own", KS("path", f->path), KI("size", f->size));
 			let_go(f);
 		}

@@ -106,6 +106,51 @@ static void generations_that_no_input_matches_are_found(void **state)
 	expect_file(f, "a.log-20261121", "done", NULL);
 }
 
+/* Other applications' logs may have names that a rotation could make: what it did make of the file that was followed tells. */
+static void what_another_rotation_or_nobody_made_of_a_name_is_not_read(void **state)
+{
+	static const char *const names[] = { "app-1", "app_2", "app.10.0.0.5", "app.8080", "app-20261121",
+					     "app.old", "app.5", "app.1.2" };
+	struct fixture *f = *state;
+
+	snprintf(f->paths[0], 256, "%s/app", f->dir);
+	append(f, "app", "1\n");
+	start(f);
+	expect(f, "<1>");
+	stop(f);
+	remember(f, 0, "app", 1, 2);
+	append(f, "app", "2\n");
+	move(f, "app", "app.3");
+	aged(f, "app.3", "", 400);
+	aged(f, "app.2", "3\n", 300);
+	aged(f, "app.1", "4\n", 200);
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		aged(f, names[i], "somebody's\n", 100);
+	append(f, "app", "5\n");
+	start(f);
+	expect(f, "<1><2><3><4><5>");
+	append(f, "app", "6\n");
+	expect(f, "<1><2><3><4><5><6>");
+}
+
+static void generations_that_are_counted_up_are_found(void **state)
+{
+	struct fixture *f = *state;
+
+	snprintf(f->paths[0], 256, "%s/a.log", f->dir);
+	read_and_stop(f);
+	move(f, "a.log", "a.log.8");
+	aged(f, "a.log.8", "", 400);
+	aged(f, "a.log.9", "2\n", 300);
+	aged(f, "a.log.10", "3\n", 200);
+	aged(f, "a.log.12", "somebody's\n", 100);
+	append(f, "a.log", "4\n");
+	start(f);
+	expect(f, "<1><2><3><4>");
+	append(f, "a.log", "5\n");
+	expect(f, "<1><2><3><4><5>");
+}
+
 static void what_is_excluded_or_a_copy_is_no_generation(void **state)
 {
 	struct fixture *f = *state;
@@ -276,6 +321,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(generations_made_while_nobody_ran_are_read_in_order),
 	TEST(generations_of_one_age_are_ordered_by_their_names),
 	TEST(generations_that_no_input_matches_are_found),
+	TEST(what_another_rotation_or_nobody_made_of_a_name_is_not_read),
+	TEST(generations_that_are_counted_up_are_found),
 	TEST(what_is_excluded_or_a_copy_is_no_generation),
 	TEST(without_a_rotation_nothing_is_looked_for),
 	TEST(generations_that_lost_events_hid_are_found),
