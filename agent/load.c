@@ -146,7 +146,16 @@ static void check_sizes(const struct loaded *l, struct conf *c, struct conf_prob
 	}
 }
 
-/* Each pattern alone was looked at when it was read. */
+/* Each pattern alone was looked at when it was read; what is wrong with one was told then. */
+static bool is_sound(const char *pattern)
+{
+	struct conf_strings alone = { 0 };
+	int rc = glob_expand(pattern, "/", &alone);
+
+	glob_strings_release(&alone);
+	return rc == 0;
+}
+
 static void check_globs(struct conf *c, struct conf_problems *problems)
 {
 	for (size_t i = 0; i < c->input_count; i++) {
@@ -155,10 +164,10 @@ static void check_globs(struct conf *c, struct conf_problems *problems)
 		int rc = 0;
 
 		for (size_t j = 0; j < in->paths.n && rc == 0; j++)
-			rc = glob_expand(in->paths.v[j], "/", &all);
+			rc = is_sound(in->paths.v[j]) ? glob_expand(in->paths.v[j], "/", &all) : 0;
 		glob_strings_release(&all);
 		for (size_t j = 0; j < in->exclude.n && rc == 0; j++)
-			rc = glob_expand_exclude(in->exclude.v[j], "/", &all);
+			rc = is_sound(in->exclude.v[j]) ? glob_expand_exclude(in->exclude.v[j], "/", &all) : 0;
 		glob_strings_release(&all);
 		if (rc == ERR_CONFIG)
 			conf_problem_add(problems, c->path, in->line, in->column,

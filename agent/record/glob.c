@@ -374,3 +374,22 @@ void glob_walk(const char *pattern, const struct glob_visitor *v)
 	if (*pattern)
 		walk_part(&w, pattern);
 }
+
+int glob_missing(const char *pattern, char ret_dir[GLOB_PATH_MAX])
+{
+	struct stat st;
+
+	for (const char *p = pattern + 1, *end; (end = strchr(p, '/')); p = end + 1) {
+		size_t n = (size_t)(end - pattern);
+
+		if (strcspn(p, "*?[\\") < (size_t)(end - p) || n >= GLOB_PATH_MAX)
+			return 0;
+		memcpy(ret_dir, pattern, n);
+		ret_dir[n] = '\0';
+		if (stat(ret_dir, &st) < 0)
+			return errno == EACCES ? -EACCES : -ENOENT;
+		if (!S_ISDIR(st.st_mode))
+			return -ENOENT;
+	}
+	return 0;
+}

@@ -40,6 +40,10 @@ struct glob_visitor {
 	void (*failed)(void *arg, const char *path, int rc);
 };
 
+/* The first directory that an absolute pattern names, without a wildcard, and that is not there, into ret_dir, and why:
+ * -ENOENT, -EACCES. 0: all are. */
+int  glob_missing(const char *pattern, char ret_dir[GLOB_PATH_MAX]);
+
 /* Calls the visitor for everything that `pattern` matches now; a path may come twice. Links to directories are followed
  * where the pattern names them, not where it only matches them. */
 void glob_walk(const char *pattern, const struct glob_visitor *v);

@@ -297,7 +297,8 @@ int window_read(struct window *w, const struct file *f, int64_t at, size_t want,
 	bool hidden;
 	ssize_t n;
 
-	if (w->file_id == f->id && from >= w->from && at < w->from + (int64_t)w->len) {
+	/* 0 is nobody's: also a file that has no id yet finds nothing here. */
+	if (w->file_id && w->file_id == f->id && from >= w->from && at < w->from + (int64_t)w->len) {
 		w->eof = false;		/* as of when it was read */
 		return 0;
 	}

@@ -183,36 +183,28 @@ static void check_failed(void *arg, const char *path, int rc)
 
 /* --- patterns --- */
 
-/* The first directory that a pattern names, without a wildcard, and that is not there. true: it was said. */
+/* true: it was said. */
 static bool missing_dir(struct check *c, const char *pattern)
 {
 	char path[GLOB_PATH_MAX], words[GLOB_PATH_MAX + 60];
-	struct stat st;
+	int rc = glob_missing(pattern, path);
 
-	for (const char *p = pattern + 1, *end; (end = strchr(p, '/')); p = end + 1) {
-		size_t n = (size_t)(end - pattern);
-
-		if (strcspn(p, "*?[\\") < (size_t)(end - p) || n >= sizeof path)
-			return false;
-		memcpy(path, pattern, n);
-		path[n] = '\0';
-		errno = 0;
-		if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-			continue;
-		if (errno == EACCES) {
-			problem(c, path, "cannot be looked into (permissions)");
-			return true;
-		}
+	if (rc == -EACCES) {
+		problem(c, path, "cannot be looked into (permissions)");
+	} else if (rc < 0) {
 		snprintf(words, sizeof words, "there is no directory %s (yet)", path);
 		say(c, pattern, words);
-		return true;
 	}
-	return false;
+	return rc < 0;
 }
 
 static void say_nothing_matches(struct check *c, const char *pattern)
 {
-	if (c->linked)
+	struct stat st;
+
+	if (stat(pattern, &st) == 0 && S_ISDIR(st.st_mode))
+		say(c, pattern, "a directory, its files are \"/*\" behind it");
+	else if (c->linked)
 		say(c, pattern, "only links match, and follow_symlinks is false: nothing is read");
 	else if (c->excluded)
 		say(c, pattern, "all that matches is excluded");

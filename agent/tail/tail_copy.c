@@ -308,7 +308,7 @@ static void route_as(struct tail *t, struct file *f, const struct known *k)
 	struct route *route = f->route;
 	struct dest *dest = f->dest;
 	char *home = f->home;
-	size_t input = f->input, of = find_input(t, k->row.path, NULL);
+	size_t input = f->input, of = find_input(t, k->row.path);
 
 	(void)file_set_path(&f->origin, k->row.origin);
 	f->home = (char *)k->row.path;

@@ -195,7 +195,7 @@ void files_detach(struct tail *t, struct file *f)
 /* The file is at this path now. */
 void files_attach(struct tail *t, struct file *f, const char *path)
 {
-	bool matched = find_input(t, path, NULL) != SIZE_MAX;
+	bool matched = find_input(t, path) != SIZE_MAX;
 
 	map_drop(&t->by_path, f->path, strlen(f->path), f);
 	if (file_set_path(&f->path, path) < 0 || map_put(&t->by_path, path, strlen(path), f) < 0)
@@ -275,15 +275,6 @@ bool files_open(struct tail *t, struct file *f)
 	return true;
 }
 
-static void warn_overlap(struct tail *t, const char *path, size_t first, size_t other)
-{
-	if (t->warned_overlap)
-		return;
-	t->warned_overlap = true;
-	log_warn("two inputs match the same file, the first has it", KS("path", path),
-		 KS("input", t->inputs[first].conf->name), KS("also", t->inputs[other].conf->name));
-}
-
 bool files_in_state_dir(const struct tail *t, const char *path)
 {
 	const char *state_dir = t->conf.conf->state_dir;
@@ -316,19 +307,17 @@ static bool is_our_own(struct tail *t, const char *path)
 struct file *files_adopt(struct tail *t, const char *path, const char *home)
 {
 	struct inode_key k;
-	size_t input, other;
+	size_t input;
 	struct stat st;
 	struct file *f;
 
-	input = find_input(t, home, &other);
+	input = find_input(t, home);
 	if (input != SIZE_MAX && is_our_own(t, path))
 		return NULL;
 	if (input == SIZE_MAX || !find_stat(t, path, input, &st) || files_by_inode(t, st.st_dev, st.st_ino))
 		return NULL;
 	if (packed_puts_off(t, path, home, input))
 		return NULL;
-	if (other != SIZE_MAX)
-		warn_overlap(t, path, input, other);
 	f = file_new(path, home);
 	if (!f)
 		return NULL;

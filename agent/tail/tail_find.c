@@ -29,12 +29,8 @@ struct look {
 	char *path, *home;		/* home: the matched name that this file had a moment ago, or NULL */
 };
 
-size_t find_input(const struct tail *t, const char *path, size_t *ret_other)
+size_t find_input(const struct tail *t, const char *path)
 {
-	size_t found = SIZE_MAX;
-
-	if (ret_other)
-		*ret_other = SIZE_MAX;
 	for (size_t i = 0; i < t->conf.conf->input_count; i++) {
 		const struct tail_input *in = &t->inputs[i];
 		bool match = false;
@@ -43,21 +39,15 @@ size_t find_input(const struct tail *t, const char *path, size_t *ret_other)
 			match = glob_match(in->paths.v[j], path);
 		for (size_t j = 0; j < in->exclude.n && match; j++)
 			match = !glob_excludes(in->exclude.v[j], path);
-		if (!match)
-			continue;
-		if (found == SIZE_MAX)
-			found = i;
-		else if (ret_other)
-			*ret_other = i;
-		if (!ret_other || *ret_other != SIZE_MAX)
-			return found;
+		if (match)
+			return i;
 	}
-	return found;
+	return SIZE_MAX;
 }
 
 bool find_follows(const struct tail *t, const char *path)
 {
-	size_t input = find_input(t, path, NULL);
+	size_t input = find_input(t, path);
 
 	return input != SIZE_MAX && t->inputs[input].conf->follow_symlinks;
 }
@@ -66,8 +56,9 @@ bool find_follows(const struct tail *t, const char *path)
 
 /* What is at a path. */
 enum sight {
-	SIGHT_NOTHING,		/* or no regular file */
+	SIGHT_NOTHING,
 	SIGHT_FILE,
+	SIGHT_ODD,		/* neither file nor link */
 	SIGHT_LINK,		/* that its input does not follow */
 };
 
@@ -82,7 +73,7 @@ static enum sight see(struct tail *t, const char *path, const char *home, struct
 		if (stat(path, ret_st) < 0)
 			return SIGHT_NOTHING;
 	}
-	return S_ISREG(ret_st->st_mode) ? SIGHT_FILE : SIGHT_NOTHING;
+	return S_ISREG(ret_st->st_mode) ? SIGHT_FILE : SIGHT_ODD;
 }
 
 bool find_stat(struct tail *t, const char *path, size_t input, struct stat *ret_st)
@@ -117,7 +108,8 @@ static void touch(struct tail *t, struct file *f, const struct stat *st)
 		files_ready(t, f);
 }
 
-static enum sight look(struct tail *t, const char *path, const char *home)
+/* ret_file: what is followed there, or NULL. */
+static enum sight look(struct tail *t, const char *path, const char *home, struct file **ret_file)
 {
 	struct file *f = files_by_path(t, path), *g = NULL;
 	struct stat st;
@@ -133,16 +125,18 @@ static enum sight look(struct tail *t, const char *path, const char *home)
 	}
 	if (g && g != f && !file_is_at(g, g->path))
 		files_attach(t, g, path);
+	*ret_file = g;
 	if (g) {
 		touch(t, g, &st);
 		return sight;
 	}
-	input = there ? find_input(t, home ? home : path, NULL) : SIZE_MAX;
+	input = there ? find_input(t, home ? home : path) : SIZE_MAX;
 	if (input != SIZE_MAX && !find_ignored(t, input, &st))
 		g = files_adopt(t, path, home ? home : path);
 	/* It took its place under its first name; where it is now may match too. */
-	if (g && strcmp(g->home, path) && find_input(t, path, NULL) != SIZE_MAX)
+	if (g && strcmp(g->home, path) && find_input(t, path) != SIZE_MAX)
 		files_attach(t, g, path);
+	*ret_file = g;
 	return sight;
 }
 
@@ -237,7 +231,7 @@ bool find_again(struct tail *t, struct file *f)
 static void on_moved_from(struct tail *t, const char *path, uint32_t cookie)
 {
 	struct look *l = map_get(&t->looks_by_path, path, strlen(path));
-	bool matched = find_input(t, path, NULL) != SIZE_MAX;
+	bool matched = find_input(t, path) != SIZE_MAX;
 	const char *link = matched ? NULL : links_home(t, path);
 
 	if (cookie == t->moved.cookie && t->moved.home && !matched)
@@ -294,7 +288,7 @@ static void on_event(void *arg, enum watch_what what, const char *path, uint32_t
 		f = files_by_path(t, path);
 		if (f && what == WATCH_CHANGED && f->fd >= 0)
 			files_ready(t, f);
-		else if (f || find_input(t, path, NULL) != SIZE_MAX)
+		else if (f || find_input(t, path) != SIZE_MAX)
 			look_add(t, path, NULL);
 		return;
 	}
@@ -302,12 +296,13 @@ static void on_event(void *arg, enum watch_what what, const char *path, uint32_t
 
 static void look_at_all(struct tail *t)
 {
+	struct file *f;
 	struct look *l;
 
 	while ((l = list_first(&t->looks, struct look, node))) {
 		list_remove(&l->node);
 		map_del(&t->looks_by_path, l->path, strlen(l->path));
-		look(t, l->path, l->home);
+		look(t, l->path, l->home, &f);
 		look_free(l);
 	}
 	packed_settle(t, false);
@@ -345,17 +340,23 @@ static void on_dir(void *arg, const char *path)
 static void on_file(void *arg, const char *path)
 {
 	struct tail *t = arg;
-	size_t input = find_input(t, path, NULL);
+	size_t input = find_input(t, path);
 	struct file *f = files_by_path(t, path);
 
-	if (input == SIZE_MAX)
-		return;			/* excluded */
-	if (f && f->round == t->round)
+	if (input == SIZE_MAX) {
+		t->walking->excluded++;
 		return;
-	if (look(t, path, NULL) == SIGHT_LINK)
-		t->inputs[input].links++;
-	else
-		t->inputs[input].matched++;
+	}
+	if (!f || f->round != t->round) {
+		enum sight sight = look(t, path, NULL, &f);
+
+		if (sight == SIGHT_ODD)
+			notes_say(t, path, "not a regular file, not read", 0);
+		t->inputs[input].links += sight == SIGHT_LINK;
+		t->inputs[input].matched += sight == SIGHT_FILE;
+	}
+	if (f && &t->inputs[f->input] != t->walking)
+		notes_shared(t, path, f->input);
 }
 
 static void on_dir_failed(void *arg, const char *path, int rc)
@@ -363,11 +364,13 @@ static void on_dir_failed(void *arg, const char *path, int rc)
 	notes_say(arg, path, "cannot read a directory, its files are not followed", rc);
 }
 
-static void say_links(struct tail *t)
+static bool all_pass(const struct tail *t, const struct tail_input *in)
 {
-	for (size_t i = 0; i < t->conf.conf->input_count; i++)
-		if (t->inputs[i].links && !t->inputs[i].matched)
-			notes_say(t, t->inputs[i].conf->name, "only links match, and they are not followed (follow_symlinks)", 0);
+	bool pass = true;
+
+	for (size_t j = 0; j < in->paths.n; j++)
+		pass &= gates_pass(t, in->paths.v[j]);
+	return pass;
 }
 
 static void walk_inputs(struct tail *t)
@@ -377,18 +380,18 @@ static void walk_inputs(struct tail *t)
 	watch_begin(t->watch);
 	links_clear(t);
 	t->polling = t->holes = false;
+	for (size_t i = 0; i < t->conf.conf->input_count; i++)
+		if (all_pass(t, &t->inputs[i]))
+			notes_begin(&t->inputs[i]);
 	for (size_t i = 0; i < t->conf.conf->input_count; i++) {
 		struct tail_input *in = &t->inputs[i];
-		bool pass[2] = { false, false };
 
-		for (size_t j = 0; j < in->paths.n; j++)
-			pass[gates_pass(t, in->paths.v[j])] = true;
-		if (!pass[false])
-			in->matched = in->links = 0;
 		t->walking = in;
 		for (size_t j = 0; j < in->paths.n; j++)
-			if (gates_pass(t, in->paths.v[j]))
+			if (gates_pass(t, in->paths.v[j])) {
 				glob_walk(in->paths.v[j], &v);
+				notes_missing(t, in->paths.v[j]);
+			}
 	}
 	t->walking = NULL;
 	watch_end(t->watch);
@@ -416,11 +419,11 @@ void find_walk(struct tail *t)
 		struct file *f = list_entry(it, struct file, node);
 
 		if (f->round != t->round && files_by_path(t, f->path) == f && gates_pass(t, f->path))
-			look(t, f->path, NULL);
+			look(t, f->path, NULL, &f);
 	}
 	if (!t->first_walk)
 		packed_settle(t, true);
-	say_links(t);
+	notes_inputs(t);
 	gates_say(t);
 	notes_end(t);
 	say_limit(t);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "agent/record/encoding.h"
 #include "agent/tail/tail_inside.h"
 
 #define BLOCK 65536
@@ -61,9 +62,19 @@ static bool find_hole(const struct file *f, int64_t *ret)
 	return true;
 }
 
+/* A NUL that ends a character, as in UTF-16, is none of a hole. */
+static bool behind_character(const struct file *f, int64_t *at)
+{
+	const struct encoding *e = route_encoding(f);
+	int64_t unit = e ? (int64_t)e->unit : 1;
+
+	*at = (*at + unit - 1) / unit * unit;
+	return *at < f->size;
+}
+
 void hole_look(struct tail *t, struct file *f)
 {
-	f->has_hole = !wants_rest(t, f) && find_hole(f, &f->hole);
+	f->has_hole = !wants_rest(t, f) && find_hole(f, &f->hole) && behind_character(f, &f->hole);
 	if (!f->has_hole || t->holes)
 		return;
 	t->holes = true;

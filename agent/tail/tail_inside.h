@@ -64,7 +64,11 @@ struct tail_pace {
 struct tail_input {
 	const struct conf_input *conf;
 	struct conf_strings paths, exclude;	/* expanded */
-	size_t  matched, links;			/* in the last walk; links that are not followed */
+	/* In the last walk: files; links that are not followed; what is excluded; files of other inputs; directories that are
+	 * not there. */
+	size_t  matched, links, excluded, shared, missing;
+	char   *shared_path;			/* the first of them by name, and whose it is */
+	size_t  shared_with;
 };
 
 /* Where records go: one lane. While it is dry, its files wait for memory (or for metadata, or because it is held). */
@@ -137,7 +141,7 @@ struct tail {
 	size_t open_count, max_open;
 	struct list gates;		/* directories of patterns */
 	struct map hops;		/* names that matched links lead over */
-	const struct tail_input *walking;	/* within a walk */
+	struct tail_input *walking;	/* within a walk */
 	bool polling;			/* some directory is looked at instead of watched */
 	bool holes;			/* some file is longer than what was written to it: no event tells of the rest */
 	struct list packed;		/* compressed files that are not finished, oldest first */
@@ -170,7 +174,7 @@ struct tail {
 	bool     first_start;		/* the state database knows no file */
 	_Atomic bool all_read;		/* --once: said so, and it is still true */
 	bool     blind;			/* events were lost since the last walk */
-	bool     warned_state, warned_limit, warned_fds, warned_overlap, warned_spec, warned_packed;
+	bool     warned_state, warned_limit, warned_fds, warned_spec, warned_packed;
 	_Atomic uint64_t split_lines;
 };
 
@@ -185,8 +189,8 @@ void calls_answer(struct tail *t);
 /* --- tail_find.c --- */
 void find_walk(struct tail *t);
 void find_events(struct tail *t);
-/* The first input that has this path, or SIZE_MAX. *ret_other (may be NULL): another one, or SIZE_MAX. */
-size_t find_input(const struct tail *t, const char *path, size_t *ret_other);
+/* The first input that has this path, or SIZE_MAX. */
+size_t find_input(const struct tail *t, const char *path);
 /* Whether a regular file is at this path, for this input: at the end of a link, if the input follows links. */
 bool find_stat(struct tail *t, const char *path, size_t input, struct stat *ret_st);
 bool find_follows(const struct tail *t, const char *path);	/* whether its input follows links */
@@ -210,6 +214,10 @@ void links_clear(struct tail *t);
 /* --- tail_notes.c --- */
 /* Something is wrong with a name; `what` is a literal, rc 0 or an error. Said once, until a walk does not find it so. */
 void notes_say(struct tail *t, const char *path, const char *what, int rc);
+void notes_begin(struct tail_input *in);		/* of a walk, before it looks at anything */
+void notes_shared(struct tail *t, const char *path, size_t owner);
+void notes_missing(struct tail *t, const char *pattern);	/* these two: of t->walking */
+void notes_inputs(struct tail *t);
 void notes_end(struct tail *t);			/* of a walk */
 void notes_show(const struct tail *t, struct buf *out);
 void notes_release(struct tail *t);

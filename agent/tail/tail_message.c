@@ -14,6 +14,7 @@
  * Threads: tail. Failure: as tail_read.c.
  */
 #include <string.h>
+#include <strings.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"

@@ -178,7 +178,7 @@ static bool is_missed(struct tail *t, const struct file *f, const struct file *p
 	struct stat st;
 	bool is;
 
-	if (find_input(t, path, NULL) != SIZE_MAX || is_excluded(t, f->input, path) || lstat(path, &st) < 0 ||
+	if (find_input(t, path) != SIZE_MAX || is_excluded(t, f->input, path) || lstat(path, &st) < 0 ||
 	    !S_ISREG(st.st_mode) || files_by_inode(t, st.st_dev, st.st_ino))
 		return false;
 	m.dev = st.st_dev;

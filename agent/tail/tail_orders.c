@@ -155,7 +155,7 @@ static int order_forget(struct tail *t, const struct forget_order *o)
 	struct tail_forgotten *r = o->ret;
 	struct file *f = files_by_path(t, o->path);
 
-	if (f && find_input(t, o->path, NULL) != SIZE_MAX)
+	if (f && find_input(t, o->path) != SIZE_MAX)
 		return say(r, "%s is there and an input matches it: forgotten, it would be read from its beginning at once; "
 			   "`spillway positions set` says where to go on", o->path), ERR_BUSY;
 	list_each_safe(it, &t->files) {

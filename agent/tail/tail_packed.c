@@ -22,7 +22,7 @@
 
 bool packed_unpacks(const struct tail *t, const char *path)
 {
-	size_t input = find_input(t, path, NULL);
+	size_t input = find_input(t, path);
 
 	return input != SIZE_MAX && t->inputs[input].conf->compressed;
 }

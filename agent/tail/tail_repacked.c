@@ -324,7 +324,7 @@ static bool still_waits(const struct tail *t, const struct copy *c)
 /* What is there now, not opened yet, into f. false: nothing. */
 static bool see(struct tail *t, struct copy *c, struct file *f)
 {
-	size_t input = find_input(t, c->home, NULL);
+	size_t input = find_input(t, c->home);
 	int64_t mtime;
 	struct stat st;
 

@@ -92,7 +92,7 @@ static void search_target(struct tail *t, const struct known *k)
 /* It is there, and ignore_older keeps it closed. */
 static bool is_ignored(struct tail *t, const struct known *k)
 {
-	size_t input = find_input(t, k->row.path, NULL);
+	size_t input = find_input(t, k->row.path);
 	struct stat st;
 
 	return input != SIZE_MAX && find_stat(t, k->row.path, input, &st) && st.st_ino == k->row.inode &&
@@ -109,7 +109,7 @@ void known_search(struct tail *t)
 	/* Oldest first: each finds its place before its successors. A found one is no longer in the list. */
 	while ((k = next_missing(t, id))) {
 		id = k->row.id;
-		if (find_input(t, k->row.path, NULL) == SIZE_MAX) {
+		if (find_input(t, k->row.path) == SIZE_MAX) {
 			log_warn("file of an earlier run is matched by no input any more, it waits", KS("path", k->row.path),
 				 KI("finished", k->row.safe), KI("last_size", k->row.size));
 			continue;

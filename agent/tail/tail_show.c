@@ -97,9 +97,6 @@ char *show_reasons(struct tail *t)
 	buf_init(&b, 65536);
 	if (watch_limited(t->watch))
 		buf_puts(&b, "inotify limit reached: files are looked at every second\n");
-	for (size_t i = 0; i < t->conf.conf->input_count; i++)
-		if (t->inputs[i].conf->type == CONF_TYPE_FILE && !t->inputs[i].matched && !t->inputs[i].links && t->round)
-			buf_printf(&b, "%s: no file matches\n", t->inputs[i].conf->name);
 	notes_show(t, &b);
 	list_each(it, &t->files) {
 		const struct file *f = list_entry(it, struct file, node);

@@ -75,6 +75,7 @@ def files_of_two_inputs_belong_to_the_first_with_one_warning(t):
     for w in writers[:2]:
         w.write(100)
     agent.until_acked(801)
+    assert sum("app0.log (inputs one and two)" in r for r in agent.status()["reasons"]) == 1, agent.status()["reasons"]
     agent.stop()
     agent.once()
     t.expect_all(kafka, topic)

@@ -240,6 +240,8 @@ static void patterns_of_one_input_have_a_bound_together(void **state)
 	    "producer: { bootstrap.servers: 'a:1' }\n",
 	    ":2:5: the paths or the exclude patterns stand for more than 1000, each file is compared with all: make it two "
 	    "inputs\n");
+	bad("inputs:\n  - topic: t\n    paths: ['/{a,b', '/a']\nproducer: { bootstrap.servers: 'a:1' }\n",
+	    ":3:13: \"/{a,b\" has a \"{\" without its \"}\" (the character itself is \"\\{\")\n");
 }
 
 static void an_object_does_not_go_through_a_serializer_of_numbers(void **state)

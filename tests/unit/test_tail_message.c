@@ -871,6 +871,28 @@ static void half_a_unit_in_the_rest_of_a_line_begins_no_line(void **state)
 	assert_int_equal(lost_records(f->p), 1);
 }
 
+/* Found by one walk, in whatever order. */
+static void the_mark_of_one_file_says_nothing_of_the_next(void **state)
+{
+	struct fixture *f = *state;
+	int fd = open_log(f, "a.log");
+	size_t two = 2;
+	bool big;
+
+	f->spec = SPEC("\"encoding\":\"utf-16\"");
+	f->in[0].encoding = (char *)"utf-16";
+	put_bytes(fd, "\xfe\xff\0b\0i\0g\0\n", 10);
+	close(fd);
+	fd = open_log(f, "b.log");
+	put_bytes(fd, "\xff\xfel\0i\0t\0t\0l\0e\0\n\0", 16);
+	close(fd);
+	start(f);
+	assert_true(double_wait(f->p, has_records, &two));
+	big = !strcmp(f->p->records[0].value, "big");
+	assert_string_equal(f->p->records[big ? 0 : 1].value, "big");
+	assert_string_equal(f->p->records[big ? 1 : 0].value, "little");
+}
+
 static void whole_units_of_nuls_at_the_beginning_are_skipped(void **state)
 {
 	struct fixture *f = *state;
@@ -1129,6 +1151,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(the_encoding_is_known_again_after_a_restart),
 	TEST(the_end_of_a_file_is_behind_a_whole_lf_of_its_encoding),
 	TEST(a_position_that_is_set_is_behind_a_whole_lf_of_the_encoding),
+	TEST(the_mark_of_one_file_says_nothing_of_the_next),
 	TEST(whole_units_of_nuls_at_the_beginning_are_skipped),
 	TEST(each_record_goes_where_its_field_says),
 	TEST(a_file_waits_for_the_lane_of_its_next_record_only),
