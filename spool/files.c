@@ -55,7 +55,7 @@ static int write_position(struct spool *s, const struct position *f, struct err 
 		sqlite3_bind_blob(q, 4, start, (int)(range_set_put(start, &f->done, f->safe) - start), SQLITE_STATIC);
 	else
 		sqlite3_bind_null(q, 4);
-	sqlite3_bind_blob(q, 5, markers, (int)(markers_put(markers, &f->markers, f->safe) - markers), SQLITE_STATIC);
+	sqlite3_bind_blob(q, 5, markers, (int)(markers_put(markers, positions_markers(f), f->safe) - markers), SQLITE_STATIC);
 	return db_run(&s->db, q, ret_err);
 }
 

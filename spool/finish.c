@@ -110,11 +110,13 @@ uint32_t spool_holes(const struct spool *s, int64_t file_id)
 size_t spool_markers(const struct spool *s, int64_t file_id, struct spool_marker ret[SPOOL_MARKERS])
 {
 	const struct position *f = positions_get(&s->positions, file_id);
+	const struct markers *m;
 
 	if (!f)
 		return 0;
-	memcpy(ret, f->markers.at, f->markers.count * sizeof *ret);
-	return f->markers.count;
+	m = positions_markers(f);
+	memcpy(ret, m->at, m->count * sizeof *ret);
+	return m->count;
 }
 
 /* --- a position by hand --- */

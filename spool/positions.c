@@ -20,10 +20,19 @@ void positions_init(struct positions *p)
 	list_init(&p->touched);
 }
 
+static void before_free(struct position *f)
+{
+	if (f->before)
+		range_set_release(&f->before->done);
+	mem_free(f->before);
+	f->before = NULL;
+}
+
 static void position_free(struct position *f)
 {
+	before_free(f);
 	range_set_release(&f->done);
-	range_set_release(&f->old_done);
+	mem_free(f->markers);
 	mem_free(f);
 }
 
@@ -62,6 +71,29 @@ static struct position *position_new(struct positions *p, int64_t file_id, int64
 	return f;
 }
 
+static void drop(struct positions *p, struct position *f)
+{
+	(void)map_del(&p->by_id, &f->id, sizeof f->id);
+	list_remove(&f->txn);
+	position_free(f);
+}
+
+const struct markers *positions_markers(const struct position *f)
+{
+	static const struct markers none;
+
+	return f->markers ? f->markers : &none;
+}
+
+static int put_markers(struct position *f, const struct markers *m)
+{
+	f->markers = mem_new(struct markers);
+	if (!f->markers)
+		return ERR_NOMEM;
+	*f->markers = *m;
+	return 0;
+}
+
 int positions_load(struct positions *p, int64_t file_id, int64_t safe, uint64_t marker, struct range_set *done,
 		   const struct markers *markers)
 {
@@ -69,7 +101,10 @@ int positions_load(struct positions *p, int64_t file_id, int64_t safe, uint64_t 
 
 	if (!f)
 		return ERR_NOMEM;
-	f->markers = *markers;
+	if (markers->count && put_markers(f, markers) < 0) {
+		drop(p, f);
+		return ERR_NOMEM;
+	}
 	f->done = *done;
 	*done = (struct range_set){ 0 };
 	return 0;
@@ -80,11 +115,14 @@ static int touch(struct positions *p, struct position *f)
 {
 	if (!list_empty(&f->txn))
 		return 0;
-	if (range_set_copy(&f->old_done, &f->done) < 0)
+	f->before = mem_new(struct position_before);
+	if (!f->before || range_set_copy(&f->before->done, &f->done) < 0) {
+		before_free(f);
 		return ERR_NOMEM;
-	f->old_safe = f->safe;
-	f->old_marker = f->marker;
-	f->old_markers = f->markers;
+	}
+	f->before->safe = f->safe;
+	f->before->marker = f->marker;
+	f->before->markers = *positions_markers(f);
 	list_push_back(&p->touched, &f->txn);
 	return 0;
 }
@@ -97,8 +135,8 @@ int positions_add(struct positions *p, int64_t file_id, int64_t safe, uint64_t m
 	f = position_new(p, file_id, safe, marker);
 	if (!f)
 		return ERR_NOMEM;
-	f->added = true;
-	return touch(p, f);	/* nothing to copy yet: cannot fail */
+	list_push_back(&p->touched, &f->txn);
+	return 0;
 }
 
 int positions_forget(struct positions *p, int64_t file_id)
@@ -113,6 +151,18 @@ int positions_forget(struct positions *p, int64_t file_id)
 	return 0;
 }
 
+/* The position moves on to `safe`. */
+static int remember(struct position *f, int64_t safe)
+{
+	const struct markers none = { 0 };
+
+	if (!f->markers && f->marker && f->safe > 0 && put_markers(f, &none) < 0)
+		return ERR_NOMEM;
+	if (f->markers)
+		markers_push(f->markers, f->safe, f->marker, safe);
+	return 0;
+}
+
 int positions_finish(struct positions *p, int64_t file_id, int64_t from, int64_t to, uint64_t marker)
 {
 	struct position *f = positions_get(p, file_id);
@@ -123,7 +173,8 @@ int positions_finish(struct positions *p, int64_t file_id, int64_t from, int64_t
 		return ERR_NOMEM;
 	if (from > f->safe)
 		return range_set_add(&f->done, from, to, marker);
-	markers_push(&f->markers, f->safe, f->marker, to);
+	if (remember(f, to) < 0)
+		return ERR_NOMEM;
 	f->safe = to;
 	f->marker = marker;
 	range_set_advance(&f->done, &f->safe, &f->marker);
@@ -138,9 +189,10 @@ int positions_set(struct positions *p, int64_t file_id, int64_t safe, uint64_t m
 		return 0;
 	if (touch(p, f) < 0)
 		return ERR_NOMEM;
-	if (safe > f->safe)
-		markers_push(&f->markers, f->safe, f->marker, safe);
-	markers_cut(&f->markers, safe);
+	if (safe > f->safe && remember(f, safe) < 0)
+		return ERR_NOMEM;
+	if (f->markers)
+		markers_cut(f->markers, safe);
 	f->safe = safe;
 	f->marker = marker;
 	f->done.count = 0;
@@ -159,17 +211,12 @@ static bool same_set(const struct range_set *a, const struct range_set *b)
 
 bool positions_changed(const struct position *f)
 {
+	const struct position_before *b = f->before;
+
 	if (f->gone)
 		return false;
-	return f->added || f->safe != f->old_safe || f->marker != f->old_marker || !same_set(&f->done, &f->old_done) ||
-	       !markers_same(&f->markers, &f->old_markers);
-}
-
-static void drop(struct positions *p, struct position *f)
-{
-	(void)map_del(&p->by_id, &f->id, sizeof f->id);
-	list_remove(&f->txn);
-	position_free(f);
+	return !b || f->safe != b->safe || f->marker != b->marker || !same_set(&f->done, &b->done) ||
+	       !markers_same(positions_markers(f), &b->markers);
 }
 
 void positions_committed(struct positions *p)
@@ -181,10 +228,26 @@ void positions_committed(struct positions *p)
 			drop(p, f);
 			continue;
 		}
-		range_set_release(&f->old_done);
-		f->added = false;
+		before_free(f);
 		list_remove(&f->txn);
 	}
+}
+
+/* Markers that began in this transaction keep their memory, for this cannot fail: it is what the next move needs. */
+static void undo(struct position *f)
+{
+	struct position_before *b = f->before;
+
+	range_set_release(&f->done);
+	f->done = b->done;
+	b->done = (struct range_set){ 0 };
+	f->safe = b->safe;
+	f->marker = b->marker;
+	if (f->markers)
+		*f->markers = b->markers;
+	f->gone = false;
+	list_remove(&f->txn);
+	before_free(f);
 }
 
 void positions_rolled_back(struct positions *p)
@@ -192,17 +255,9 @@ void positions_rolled_back(struct positions *p)
 	list_each_safe(it, &p->touched) {
 		struct position *f = list_entry(it, struct position, txn);
 
-		if (f->added) {
+		if (f->before)
+			undo(f);
+		else
 			drop(p, f);
-			continue;
-		}
-		range_set_release(&f->done);
-		f->done = f->old_done;
-		f->old_done = (struct range_set){ 0 };
-		f->safe = f->old_safe;
-		f->marker = f->old_marker;
-		f->markers = f->old_markers;
-		f->gone = false;
-		list_remove(&f->txn);
 	}
 }

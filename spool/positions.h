@@ -15,20 +15,26 @@
 #include "spool/markers.h"
 #include "spool/range_set.h"
 
+/* What a transaction began with. */
+struct position_before {
+	int64_t  safe;
+	uint64_t marker;
+	struct range_set done;
+	struct markers markers;
+};
+
+/* Most belong to files that rest: what few need is apart. */
 struct position {
 	int64_t  id;			/* of the file */
 	int64_t  safe;
 	uint64_t marker;
 	struct range_set done;		/* finished above safe */
-	struct markers markers;		/* what safe was before, now and then */
+	struct markers *markers;	/* what safe was before, now and then; NULL: none yet */
 
-	/* What the transaction began with; valid while `txn` is linked. */
+	/* Valid while `txn` is linked. */
 	struct list txn;
-	int64_t  old_safe;
-	uint64_t old_marker;
-	struct range_set old_done;
-	struct markers old_markers;
-	bool     added, gone;		/* by this transaction */
+	struct position_before *before;	/* NULL: added by this transaction */
+	bool     gone;			/* by this transaction */
 };
 
 struct positions {
@@ -52,6 +58,7 @@ int  positions_finish(struct positions *p, int64_t file_id, int64_t from, int64_
 /* By hand, forwards or back; what is finished above it is forgotten. */
 int  positions_set(struct positions *p, int64_t file_id, int64_t safe, uint64_t marker);
 
+const struct markers *positions_markers(const struct position *f);
 /* Whether this touched position has to be written. */
 bool positions_changed(const struct position *f);
 void positions_committed(struct positions *p);

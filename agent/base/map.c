@@ -2,7 +2,7 @@
  *
  * Invariants
  *  (1) used + dead < cap whenever cap != 0, so every probe ends at a free slot.
- *  (2) a slot is live (key != NULL), dead (key == NULL, value == DEAD) or free (both NULL).
+ *  (2) a slot is free (value == NULL), dead (value == DEAD) or live.
  *  (3) deleting never moves another slot: that is why the current one may go while iterating.
  * Threads: the owner's. Failure: a put that finds no memory changes nothing.
  */
@@ -18,6 +18,31 @@
 
 static char dead_mark;
 #define DEAD ((void *)&dead_mark)
+
+static bool is_live(const struct map_slot *s)
+{
+	return s->value && s->value != DEAD;
+}
+
+static void key_free(struct map_slot *s)
+{
+	if (is_live(s) && s->key_len > MAP_KEY_SHORT)
+		mem_free(s->key);
+}
+
+/* 0 or ERR_NOMEM. */
+static int key_copy(struct map_slot *s, const void *key, size_t n)
+{
+	char *to = s->short_key;
+
+	if (n > MAP_KEY_SHORT)
+		to = s->key = mem_alloc(n);
+	if (!to)
+		return ERR_NOMEM;
+	if (n)
+		memcpy(to, key, n);
+	return 0;
+}
 
 /* FNV-1a, with a last mix because only the low bits choose the slot. */
 static uint32_t hash_of(const void *key, size_t n)
@@ -40,7 +65,7 @@ void map_init(struct map *m)
 void map_release(struct map *m)
 {
 	for (size_t i = 0; i < m->cap; i++)
-		mem_free(m->slots[i].key);
+		key_free(&m->slots[i]);
 	mem_free(m->slots);
 	map_init(m);
 }
@@ -52,9 +77,9 @@ static struct map_slot *find(const struct map *m, const void *key, size_t n, uin
 	for (size_t i = hash & (m->cap - 1);; i = (i + 1) & (m->cap - 1)) {
 		struct map_slot *s = &m->slots[i];
 
-		if (!s->key && !s->value)
+		if (!s->value)
 			return NULL;
-		if (s->key && s->hash == hash && s->key_len == n && memcmp(s->key, key, n) == 0)
+		if (s->value != DEAD && s->hash == hash && s->key_len == n && memcmp(map_key(s), key, n) == 0)
 			return s;
 	}
 }
@@ -64,7 +89,7 @@ static struct map_slot *place(const struct map *m, uint32_t hash)
 {
 	size_t i = hash & (m->cap - 1);
 
-	while (m->slots[i].key)
+	while (is_live(&m->slots[i]))
 		i = (i + 1) & (m->cap - 1);
 	return &m->slots[i];
 }
@@ -85,7 +110,7 @@ static int rebuild(struct map *m)
 	m->cap = cap;
 	m->dead = 0;
 	for (size_t i = 0; i < old.cap; i++)
-		if (old.slots[i].key)
+		if (is_live(&old.slots[i]))
 			*place(m, old.slots[i].hash) = old.slots[i];
 	mem_free(old.slots);
 	return 0;
@@ -100,9 +125,8 @@ void *map_get(const struct map *m, const void *key, size_t n)
 
 int map_put(struct map *m, const void *key, size_t n, void *value)
 {
-	uint32_t hash = hash_of(key, n);
-	struct map_slot *s = find(m, key, n, hash);
-	char *copy;
+	struct map_slot slot = { .hash = hash_of(key, n), .key_len = (uint32_t)n, .value = value };
+	struct map_slot *s = find(m, key, n, slot.hash);
 
 	ASSERT(value != NULL && n < UINT32_MAX);
 	if (s) {
@@ -111,16 +135,12 @@ int map_put(struct map *m, const void *key, size_t n, void *value)
 	}
 	if (m->used + m->dead >= m->cap - m->cap / 4 && rebuild(m) < 0)
 		return ERR_NOMEM;
-	copy = mem_alloc(n + 1);
-	if (!copy)
+	if (key_copy(&slot, key, n) < 0)
 		return ERR_NOMEM;
-	if (n)
-		memcpy(copy, key, n);
-	copy[n] = 0;
-	s = place(m, hash);
+	s = place(m, slot.hash);
 	if (s->value == DEAD)
 		m->dead--;
-	*s = (struct map_slot){ .hash = hash, .key_len = (uint32_t)n, .key = copy, .value = value };
+	*s = slot;
 	m->used++;
 	return 0;
 }
@@ -133,7 +153,7 @@ void *map_del(struct map *m, const void *key, size_t n)
 	if (!s)
 		return NULL;
 	value = s->value;
-	mem_free(s->key);
+	key_free(s);
 	*s = (struct map_slot){ .value = DEAD };
 	m->used--;
 	m->dead++;
@@ -145,7 +165,7 @@ void *map_next(const struct map *m, size_t *it)
 	while (*it < m->cap) {
 		const struct map_slot *s = &m->slots[(*it)++];
 
-		if (s->key)
+		if (is_live(s))
 			return s->value;
 	}
 	return NULL;

@@ -29,11 +29,13 @@
 
 #define DELIVER_SLICE_MS 10
 #define PROGRESS_MS      500
+#define GIVE_BACK_SOON_MS  10000		/* what starting took: 100 bytes for each of 10,000 files */
+#define GIVE_BACK_EVERY_MS 600000		/* what a backlog, or files that are gone by now, took */
 
 struct run {
 	struct loop       loop;
 	struct loop_fd    signals;
-	struct loop_timer once_timer, timeout_timer, progress_timer;
+	struct loop_timer once_timer, timeout_timer, progress_timer, give_back_timer;
 	struct pipeline   pipeline;
 	struct control   *control;
 	const struct options *options;
@@ -204,6 +206,14 @@ static void on_progress(struct loop_timer *t)
 		timer_set(&r->loop, t, now + PROGRESS_MS, on_progress);
 }
 
+static void on_give_back(struct loop_timer *t)
+{
+	struct run *r = container_of(t, struct run, give_back_timer);
+
+	mem_give_back();
+	timer_set(&r->loop, t, r->loop.now_ms + GIVE_BACK_EVERY_MS, on_give_back);
+}
+
 /* --- the control socket --- */
 
 static void on_question(void *arg, const char *question, struct buf *out)
@@ -278,6 +288,7 @@ static void set_timers(struct run *r)
 	r->progress = o->once && isatty(STDERR_FILENO);
 	if (r->progress)
 		timer_set(&r->loop, &r->progress_timer, clock_mono_ms() + PROGRESS_MS, on_progress);
+	timer_set(&r->loop, &r->give_back_timer, clock_mono_ms() + GIVE_BACK_SOON_MS, on_give_back);
 }
 
 static void report_end(struct run *r)
@@ -318,6 +329,7 @@ int cmd_run(const struct options *o)
 	struct err e;
 	int rc = r ? arm_killpoint() : EXIT_INTERNAL;
 
+	mem_keep_small();
 	if (rc == 0)
 		rc = cli_load(o, &conf);
 	if (rc)

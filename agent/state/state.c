@@ -176,6 +176,13 @@ void state_publish_file(struct state *st, int64_t file_id)
 	pthread_mutex_unlock(&st->safe_mu);
 }
 
+void state_unpublish_file(struct state *st, int64_t file_id)
+{
+	pthread_mutex_lock(&st->safe_mu);
+	mem_free(map_del(&st->safe, &file_id, sizeof file_id));
+	pthread_mutex_unlock(&st->safe_mu);
+}
+
 void state_publish(struct state *st, const struct batch *b)
 {
 	for (uint32_t i = 0; i < b->range_count; i++)

@@ -249,6 +249,8 @@ static uint64_t notes_done(struct state *st, int64_t now)
 			unread += n->loss.records;
 		if (n->kind == NOTE_FILE)
 			state_publish_file(st, n->file.id);
+		if (n->kind == NOTE_FORGET)
+			state_unpublish_file(st, n->file_id);
 		if (n->kind == NOTE_FINISHED)
 			state_publish_file(st, n->range.file_id);
 		state_note_free(n);

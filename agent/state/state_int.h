@@ -195,5 +195,6 @@ void state_note_free(struct note *n);
 /* Publishes the committed positions of the files of a batch. */
 void state_publish(struct state *st, const struct batch *b);
 void state_publish_file(struct state *st, int64_t file_id);
+void state_unpublish_file(struct state *st, int64_t file_id);
 
 #endif

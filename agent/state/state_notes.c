@@ -37,11 +37,11 @@ void state_file_put(struct state *st, const struct spool_file *f)
 	n->kind = NOTE_FILE;
 	n->file = *f;
 	n->text = mem_strdup(f->path);
-	n->origin = mem_strdup(f->origin ? f->origin : f->path);
+	n->origin = f->origin && strcmp(f->origin, f->path) ? mem_strdup(f->origin) : NULL;
 	n->key = f->cursor ? mem_strdup(f->cursor) : NULL;
-	ASSERT(n->text && n->origin && (n->key || !f->cursor));
+	ASSERT(n->text && (n->key || !f->cursor) && (n->origin || !f->origin || !strcmp(f->origin, f->path)));
 	n->file.path = n->text;
-	n->file.origin = n->origin;
+	n->file.origin = n->origin;		/* NULL: as path */
 	n->file.cursor = n->key;
 	state_push(st, &st->in.notes, &n->node);
 }

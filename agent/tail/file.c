@@ -43,13 +43,22 @@ struct file *file_new(const char *path, const char *home)
 	list_init(&f->twin);
 	f->leading = true;
 	f->end = -1;
-	f->path = mem_strdup(path);
-	f->home = mem_strdup(home);
-	f->origin = mem_strdup(home);
-	if (f->path && f->home && f->origin)
+	if (file_set_path(f, &f->path, path) == 0 && file_set_path(f, &f->home, home) == 0 &&
+	    file_set_path(f, &f->origin, home) == 0)
 		return f;
 	file_free(f);
 	return NULL;
+}
+
+/* path and home are one string while they say the same: most files were never renamed, and there may be very many of them.
+ * Not origin: files that exchange what they are (tail_copy.c) keep theirs. */
+static void path_free(struct file *f, char **which)
+{
+	char *text = *which;
+
+	*which = NULL;
+	if (f->path != text && f->home != text)
+		mem_free(text);
 }
 
 void file_free(struct file *f)
@@ -57,25 +66,25 @@ void file_free(struct file *f)
 	if (!f)
 		return;
 	file_close(f);
-	mem_free(f->path);
-	mem_free(f->origin);
-	mem_free(f->home);
+	path_free(f, &f->path);
+	path_free(f, &f->home);
+	path_free(f, &f->origin);
 	mem_free(f->skips);
 	mem_free(f->note);
 	mem_free(f);
 }
 
-int file_set_path(char **path, const char *to)
+int file_set_path(struct file *f, char **which, const char *to)
 {
-	char *copy;
+	char *other = which == &f->path ? f->home : which == &f->home ? f->path : NULL, *same;
 
-	if (!strcmp(*path, to))
+	if (*which && !strcmp(*which, to))
 		return 0;
-	copy = mem_strdup(to);
-	if (!copy)
+	same = other && !strcmp(other, to) ? other : mem_strdup(to);
+	if (!same)
 		return ERR_NOMEM;
-	mem_free(*path);
-	*path = copy;
+	path_free(f, which);
+	*which = same;
 	return 0;
 }
 

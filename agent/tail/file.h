@@ -59,7 +59,8 @@ struct file {
 	struct route *route;		/* how lines become records */
 	struct dest  *dest;		/* where they go */
 
-	/* Identity. home: the last path that an input matched. path: where it is, as far as known. */
+	/* Identity. home: the last path that an input matched. path: where it is, as far as known. The two share their
+	 * memory: file_set_path. */
 	char    *path, *home, *origin;	/* origin: its first home, over all lives */
 	uint64_t dev, inode;
 	int64_t  id;
@@ -136,7 +137,8 @@ void file_restart(struct file *f, int64_t id);
 /* Everything that had complete lines up to `size` was handed over. */
 bool file_passed(const struct file *f, int64_t size);
 void file_row(const struct file *f, struct spool_file *ret);
-int  file_set_path(char **path, const char *to);
+/* `which` is one of f's three; `to` may be one, too. 0 or ERR_NOMEM. */
+int  file_set_path(struct file *f, char **which, const char *to);
 
 /* --- the window --- */
 

@@ -148,7 +148,7 @@ static void take_route(struct file *f, const struct file *from)
 	f->dest = from->dest;
 	f->input = from->input;
 	f->generation = from->generation + 1;
-	(void)file_set_path(&f->origin, from->origin);	/* no memory: the path that it has now */
+	(void)file_set_path(f, &f->origin, from->origin);	/* no memory: the path that it has now */
 }
 
 /* f goes on in the copy's file, `copy` begins with f's. */
@@ -310,7 +310,7 @@ static void route_as(struct tail *t, struct file *f, const struct known *k)
 	char *home = f->home;
 	size_t input = f->input, of = find_input(t, k->row.path);
 
-	(void)file_set_path(&f->origin, k->row.origin);
+	(void)file_set_path(f, &f->origin, known_origin(k));	/* no memory: the path that it has now */
 	f->home = (char *)k->row.path;
 	f->input = of != SIZE_MAX ? of : input;
 	if (route_file(t, f) < 0) {

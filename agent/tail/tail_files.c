@@ -142,7 +142,7 @@ void files_drop(struct tail *t, struct file *f)
 		const struct map_slot *s = &t->by_home.slots[it - 1];
 
 		if (at == f)
-			map_del(&t->by_home, s->key, s->key_len);
+			map_del(&t->by_home, map_key(s), s->key_len);
 	}
 	list_remove(&f->node);
 	list_remove(&f->turn);
@@ -198,12 +198,12 @@ void files_attach(struct tail *t, struct file *f, const char *path)
 	bool matched = find_input(t, path) != SIZE_MAX;
 
 	map_drop(&t->by_path, f->path, strlen(f->path), f);
-	if (file_set_path(&f->path, path) < 0 || map_put(&t->by_path, path, strlen(path), f) < 0)
+	if (file_set_path(f, &f->path, path) < 0 || map_put(&t->by_path, path, strlen(path), f) < 0)
 		return;			/* no memory: found again by the next walk */
 	if (matched && file_followed(f)) {
 		f->state = FILE_ACTIVE;
 		list_remove(&f->away);		/* files_ready puts it there again if its end is waited for */
-		file_set_path(&f->home, path);
+		file_set_path(f, &f->home, path);
 		map_put(&t->by_home, path, strlen(path), f);
 	} else if (f->state == FILE_ACTIVE) {
 		away_begin(t, f, FILE_ROTATED);

@@ -98,14 +98,19 @@ struct route {
 struct known {
 	struct list node;
 	struct known *same_inode;	/* the next with this inode */
-	struct spool_file row;		/* path is ours */
+	struct spool_file row;		/* path and origin are ours; origin NULL: as path */
 	struct tail_skip *skips; size_t skip_count;
-	struct spool_marker markers[SPOOL_MARKERS]; size_t marker_count;
+	struct spool_marker *markers; size_t marker_count;
 	bool match;			/* a file that fits goes on here */
 	bool other_boot;		/* of another boot */
 	bool lost;			/* at the start: its file is not what it was, a copy of it may go on here */
 	struct list head_at;		/* among those with this fingerprint */
 };
+
+static inline const char *known_origin(const struct known *k)
+{
+	return k->row.origin ? k->row.origin : k->row.path;
+}
 
 #define TWIN_HEADS 256
 

@@ -25,25 +25,27 @@ static void known_free(struct known *k)
 	mem_free((char *)k->row.path);
 	mem_free((char *)k->row.origin);
 	mem_free(k->skips);
+	mem_free(k->markers);
 	mem_free(k);
 }
 
 static struct known *known_new(const struct spool_file *row, const struct tail_skip *skips, size_t n)
 {
 	struct known *k = mem_new(struct known);
+	bool moved = row->origin && strcmp(row->origin, row->path);
 	size_t room = 1;
 
 	if (!k)
 		return NULL;
-	while (room <= n)		/* as mem_grow would have: a file adds to them */
+	while (room < n)		/* as mem_grow would have: a file adds to them */
 		room *= 2;
 	list_init(&k->node);
 	list_init(&k->head_at);
 	k->row = *row;
 	k->row.path = mem_strdup(row->path);
-	k->row.origin = mem_strdup(row->origin ? row->origin : row->path);
-	k->skips = mem_array(struct tail_skip, room);
-	if (!k->row.path || !k->row.origin || !k->skips) {
+	k->row.origin = moved ? mem_strdup(row->origin) : NULL;
+	k->skips = n ? mem_array(struct tail_skip, room) : NULL;
+	if (!k->row.path || (moved && !k->row.origin) || (n && !k->skips)) {
 		known_free(k);
 		return NULL;
 	}
@@ -83,13 +85,17 @@ int known_load(struct tail *t, const struct tail_known *from)
 {
 	struct known *k = known_new(&from->file, from->skips, from->skip_count);
 
+	if (k && from->marker_count) {
+		k->markers = mem_array(struct spool_marker, from->marker_count);
+		k->marker_count = k->markers ? from->marker_count : 0;		/* a help, nothing rests on them */
+		if (k->markers)
+			memcpy(k->markers, from->markers, k->marker_count * sizeof *k->markers);
+	}
 	if (k) {
 		k->match = !(k->row.state == FILE_DELETED && k->row.gone_ms) && k->row.state <= FILE_DONE;
 		k->other_boot = t->conf.other_boot;
 		if (k->row.gone_ms > t->began_wall_ms)	/* the clock was ahead */
 			k->row.gone_ms = t->began_wall_ms;
-		memcpy(k->markers, from->markers, sizeof k->markers);
-		k->marker_count = from->marker_count;
 	}
 	if (k && known_add(t, k) == 0)
 		return 0;
@@ -190,15 +196,11 @@ static void say_rewritten(struct tail *t, const struct file *f)
 static void inherit(struct tail *t, struct file *f, const struct known *k)
 {
 	struct known *other = map_get(&t->known_by_inode, &k->row.inode, sizeof k->row.inode);
-	char *origin = mem_strdup(k->row.origin);
 
 	for (; other; other = other->same_inode)
 		if (other != k && other->row.dev == k->row.dev)
 			other->row.dev = f->dev;
-	if (!origin)
-		return;
-	mem_free(f->origin);
-	f->origin = origin;
+	file_set_path(f, &f->origin, known_origin(k));		/* no memory: the path that it has now */
 }
 
 void known_take(struct tail *t, struct file *f, struct known *k)
@@ -320,7 +322,10 @@ int known_retag(struct tail *t, struct known *k, const char *path, uint64_t dev,
 	if (!copy)
 		return ERR_NOMEM;
 	known_remove(t, k);
-	mem_free((char *)k->row.path);
+	if (!k->row.origin)
+		k->row.origin = k->row.path;
+	else
+		mem_free((char *)k->row.path);
 	k->row.path = copy;
 	k->row.dev = dev;
 	k->row.inode = inode;
@@ -340,7 +345,7 @@ int known_open(const struct tail *t, int64_t id, struct file *ret)
 		return rc;
 	if (!gates_pass_soon(t, k->row.path))
 		return ERR_UNAVAILABLE;
-	*ret = (struct file){ .fd = -1, .id = id, .path = (char *)k->row.path, .origin = (char *)k->row.origin,
+	*ret = (struct file){ .fd = -1, .id = id, .path = (char *)k->row.path, .origin = (char *)known_origin(k),
 			      .dev = k->row.dev, .inode = k->row.inode,
 			      .follow = find_follows(t, k->row.path), .unpacks = packed_unpacks(t, k->row.path) };
 	if (k->other_boot && (ret->follow ? stat : lstat)(ret->path, &st) == 0)

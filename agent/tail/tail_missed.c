@@ -288,7 +288,7 @@ static void chain(struct tail *t, struct generations *g, struct file *pred)
 			order_after(pred, m);
 		if (m->pred)
 			list_remove(&m->turn);
-		(void)file_set_path(&m->origin, g->v[g->n - 1].file->origin);	/* no memory: the path that it has now */
+		(void)file_set_path(m, &m->origin, g->v[g->n - 1].file->origin);	/* no memory: the path that it has now */
 		files_watch_end(t, m);
 		files_put(t, m, 0);
 		files_ready(t, m);

@@ -266,7 +266,7 @@ static enum verdict compare(const struct tail *t, const struct content *x, const
 {
 	int fits;
 
-	if (!head_fits(x, k->row.fingerprint_len, k->row.fingerprint, k->row.origin))
+	if (!head_fits(x, k->row.fingerprint_len, k->row.fingerprint, known_origin(k)))
 		return NEW;
 	fits = mark_fits(x, k->row.safe, k->row.marker);
 	if (fits == 1)

@@ -138,6 +138,35 @@ static void iterating_sees_each_once_even_while_deleting_it(void **state)
 	map_release(&m);
 }
 
+/* Keys that lie in the table and keys beside it are told apart by their bytes alone, on both sides of the limit. */
+static void keys_of_any_length_are_found(void **state)
+{
+	struct map m;
+	char key[24];
+	size_t it = 0;
+	int seen = 0;
+
+	(void)state;
+	memset(key, 'k', sizeof key);
+	map_init(&m);
+	for (size_t n = 0; n < sizeof key; n++)
+		assert_int_equal(map_put(&m, key, n, &values[n]), 0);
+	for (size_t n = 0; n < sizeof key; n++)
+		assert_ptr_equal(map_get(&m, key, n), &values[n]);
+	while (map_next(&m, &it)) {
+		const struct map_slot *s = &m.slots[it - 1];
+
+		assert_memory_equal(map_key(s), key, s->key_len);
+		seen++;
+	}
+	assert_int_equal(seen, sizeof key);
+	for (size_t n = 0; n < sizeof key; n += 2)
+		assert_ptr_equal(map_del(&m, key, n), &values[n]);
+	for (size_t n = 0; n < sizeof key; n++)
+		assert_ptr_equal(map_get(&m, key, n), n % 2 ? &values[n] : NULL);
+	map_release(&m);
+}
+
 /* Each allocation of a put fails once; the map stays as it was and the next try succeeds. */
 static void short_memory_changes_nothing(void **state)
 {
@@ -147,11 +176,11 @@ static void short_memory_changes_nothing(void **state)
 	for (long nth = 1; nth <= 2; nth++) {
 		map_init(&m);
 		mem_fail_nth(nth);
-		assert_int_equal(map_put(&m, "a", 1, &values[0]), ERR_NOMEM);
+		assert_int_equal(map_put(&m, "a long key", 10, &values[0]), ERR_NOMEM);
 		assert_int_equal(map_count(&m), 0);
-		assert_null(map_get(&m, "a", 1));
-		assert_int_equal(map_put(&m, "a", 1, &values[0]), 0);
-		assert_ptr_equal(map_get(&m, "a", 1), &values[0]);
+		assert_null(map_get(&m, "a long key", 10));
+		assert_int_equal(map_put(&m, "a long key", 10, &values[0]), 0);
+		assert_ptr_equal(map_get(&m, "a long key", 10), &values[0]);
 		map_release(&m);
 	}
 }
@@ -161,6 +190,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(what_was_put_is_found_through_growth),
 	cmocka_unit_test(a_second_put_replaces),
 	cmocka_unit_test(keys_are_bytes_and_copied),
+	cmocka_unit_test(keys_of_any_length_are_found),
 	cmocka_unit_test(deleting_and_putting_for_long_keeps_the_table_small),
 	cmocka_unit_test(iterating_sees_each_once_even_while_deleting_it),
 	cmocka_unit_test(short_memory_changes_nothing),
