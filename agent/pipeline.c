@@ -171,6 +171,7 @@ static int open_readers(struct pipeline *p, struct restored *r, enum home_change
 	c.specs = (const char *const *)p->specs;
 	c.reread = p->intake ? intake_reread : NULL;
 	c.reread_arg = p->intake;
+	c.others_open = intake_descriptors(p->intake);
 	return tail_open(&c, &p->tail, ret_err);
 }
 

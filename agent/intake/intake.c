@@ -198,7 +198,7 @@ static void nudge(void *arg)
 	loop_wake(&i->loop);
 }
 
-static void failed(struct intake_input *in, int rc)
+void intake_failed(struct intake_input *in, int rc)
 {
 	log_error("input failed", KS("input", in->conf->name), KE(rc));
 	in->done = true;
@@ -214,7 +214,7 @@ static void *run(void *arg)
 	for (size_t k = 0; k < i->count; k++) {
 		rc = i->inputs[k]->kind->start(i->inputs[k]);
 		if (rc < 0)
-			failed(i->inputs[k], rc);
+			intake_failed(i->inputs[k], rc);
 	}
 	timer_set(&i->loop, &i->tick, clock_mono_ms() + TICK_MS, on_tick);
 	rc = loop_run(&i->loop);
@@ -380,6 +380,16 @@ void intake_close(struct intake *i)
 	loop_release(&i->loop);
 	pthread_mutex_destroy(&i->mu);
 	mem_free(i);
+}
+
+size_t intake_descriptors(const struct intake *i)
+{
+	size_t n = 0;
+
+	for (size_t k = 0; i && k < i->count; k++)
+		if (i->inputs[k]->kind == &intake_tcp)
+			n += intake_tcp_descriptors(i->inputs[k]);
+	return n;
 }
 
 bool intake_all_read(const struct intake *i)

@@ -45,6 +45,8 @@ void intake_close(struct intake *i);
 /* Rows of `status`: path is "stdin", the address, or "journal"; size and read count bytes, of a journal entries. */
 int  intake_files(struct intake *i, struct tail_file_info **ret, size_t *ret_n);
 char *intake_reasons(struct intake *i);		/* as tail_reasons */
+/* So many descriptors are left to its connections. */
+size_t intake_descriptors(const struct intake *i);
 bool intake_all_read(const struct intake *i);
 /* Whether only memory has what this id's ranges stand for: it must outlive the process. */
 bool intake_is_stream(const struct intake *i, int64_t file_id);

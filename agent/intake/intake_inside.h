@@ -98,6 +98,7 @@ struct intake {
 void intake_ready(struct intake_input *in);		/* there may be something: a turn will follow */
 /* It waits: rc is why. Its turn ends with false. */
 void intake_dry(struct intake_input *in, int rc);
+void intake_failed(struct intake_input *in, int rc);	/* it is read no more */
 void intake_say(struct intake_input *in, enum intake_state state, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* --- intake_input.c --- */
@@ -155,6 +156,10 @@ int  intake_take_syslog(struct intake_input *in, const uint8_t *p, size_t n, siz
 struct sockaddr_storage;
 /* The address behind "udp:" or "tcp:". A socket that is bound there, or -errno with words. */
 int  intake_bind(struct intake_input *in, int type, struct err *ret_err);
+
+/* --- intake_tcp.c --- */
+/* How many its connections may take, once it is open. */
+size_t intake_tcp_descriptors(const struct intake_input *in);
 
 /* --- intake_journald.c --- */
 /* Where the journal of this input is; NULL: the system's. */

@@ -6,7 +6,8 @@
  * saved. A restart goes on behind the saved one, and passes over what is finished or promised above it.
  * A cursor whose entry is gone (vacuumed while the agent was away) is a gap: it goes on with the first entry that is younger than
  * what was finished, under a new id, and the losses say so; how many there were nobody knows.
- * Threads: main opens, intake reads. Failure: an entry that cannot be read is passed over, and in the losses.
+ * Threads: main opens, intake reads. Failure: an entry that cannot be read is passed over, and in the losses. It is not said each
+ * time: where our own log goes to the journal that would never end.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -28,6 +29,7 @@ struct from_journal {
 	struct intake_input in;
 	struct loop_fd fd;
 	struct journal *journal;
+	struct log_seldom broken, unreadable;
 	bool   held;			/* the present entry is not taken yet */
 	struct mark marks[MARKS];	/* by offset */
 	size_t mark_count;
@@ -211,6 +213,7 @@ static int take(struct from_journal *s)
 	struct intake_message m = { .span = 1, .has_time = true };
 	int64_t at = atomic_load(&in->read);
 	size_t lost;
+	uint64_t times;
 	bool some;
 	int rc;
 
@@ -225,7 +228,9 @@ static int take(struct from_journal *s)
 	}
 	rc = journal_read(s->journal, &e);
 	if (rc < 0 && rc != ERR_NOMEM) {
-		log_error("an entry of the journal cannot be read, it is passed over", KS("input", in->conf->name), KE(rc));
+		if ((times = log_seldom(&s->unreadable, clock_mono_ms())))
+			log_error("entries of the journal cannot be read, they are passed over",
+				  KS("input", in->conf->name), KE(rc), KI("times", times));
 		intake_lost(in, SPOOL_LOSS_JOURNAL, 1, 1);
 		return 0;
 	}
@@ -267,6 +272,7 @@ static void at_end(struct from_journal *s)
 static bool turn(struct intake_input *in)
 {
 	struct from_journal *s = (struct from_journal *)in;
+	uint64_t times;
 	int rc;
 
 	if (in->last) {			/* the journal keeps the rest */
@@ -275,9 +281,17 @@ static bool turn(struct intake_input *in)
 	}
 	for (int k = 0; k < TURN; k++) {
 		rc = s->held ? 1 : journal_next(s->journal);
-		if (rc < 0)
-			log_error("cannot read the journal, trying again", KS("input", in->conf->name), KE(rc));
-		if (rc <= 0) {
+		if (rc < 0) {
+			if ((times = log_seldom(&s->broken, clock_mono_ms())))
+				log_error("cannot read the journal, trying again", KS("input", in->conf->name), KE(rc),
+					  KI("times", times));
+			if (in->owner->conf.once)	/* which would never end */
+				intake_failed(in, rc);
+			else
+				intake_dry(in, rc);
+			return false;
+		}
+		if (rc == 0) {
 			at_end(s);
 			return false;
 		}

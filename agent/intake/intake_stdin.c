@@ -27,6 +27,7 @@ struct from_stdin {
 	uint8_t *buf;
 	size_t   n, cap;
 	size_t   at_the_end;		/* bytes read since the end began */
+	int      failed;		/* the end came with this error */
 	bool     eof, polled;
 };
 
@@ -68,8 +69,10 @@ static bool read_some(struct from_stdin *s)
 	if (poll(&p, 1, 0) <= 0)
 		return false;
 	n = read(STDIN_FILENO, s->buf + s->n, s->cap - s->n < PIECE ? s->cap - s->n : PIECE);
+	if (n < 0 && errno != EINTR && errno != EAGAIN)
+		s->failed = -errno;
 	if (n < 0)
-		s->eof = errno != EINTR && errno != EAGAIN;
+		s->eof = s->failed < 0;
 	else
 		s->eof = n == 0;
 	s->n += n > 0 ? (size_t)n : 0;
@@ -124,6 +127,8 @@ static bool turn(struct intake_input *in)
 	if (s->eof && !in->dry) {
 		loop_fd_del(&s->fd);
 		in->done = true;
+		if (s->failed)
+			intake_failed(in, s->failed);
 	}
 	if (!s->eof && s->lines.assembly)
 		arm_timer(s);

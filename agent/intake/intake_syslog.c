@@ -1,14 +1,16 @@
 /* intake_syslog.c - `listen`: where syslog comes in, and datagrams, each of which is a message.
  *
  * What UDP loses while its buffer is full the kernel counts (SO_MEMINFO): it is looked at once a second and entered in the losses.
- * On a unix socket the senders wait instead.
+ * On a unix socket the senders wait instead. At the agent's end what has arrived is read, up to LAST_BYTES.
  *
  * A unix socket's path: one that nobody listens on any more is removed, as a kill -9 leaves it; anything else there is an error.
- * Everybody may write to it (mode 0666), as to the /dev/log of others: who is to be kept out is so by its directory.
+ * Everybody may write to it (mode 0666), as to the /dev/log of others: who is to be kept out is so by its directory. Whoever may
+ * write that could put something else in its place meanwhile: only a socket that is ours gets the mode, found without links.
  * Threads: main opens and closes, intake does the rest.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sock_diag.h>
 #include <netdb.h>
 #include <stdatomic.h>
@@ -29,6 +31,7 @@
 #define DATAGRAM_MAX 65536		/* UDP's is a little less; of a unix socket the rest is lost, and counted */
 #define RCVBUF       (4 << 20)
 #define TURN         64			/* datagrams */
+#define LAST_BYTES   (2 * RCVBUF)	/* what the kernel may hold of them */
 
 struct datagrams {
 	struct intake_input in;
@@ -36,6 +39,7 @@ struct datagrams {
 	int      sock;
 	uint8_t *buf;			/* the datagram that is not taken yet: at..n */
 	size_t   n, at;
+	size_t   at_the_end;		/* bytes read since the end began */
 	size_t   behind;		/* bytes of it that are no message's: framing */
 	bool     long_;
 	uint32_t drops;			/* that are in the losses */
@@ -154,6 +158,25 @@ static int clear_path(const struct sockaddr_un *a)
 	return unlink(a->sun_path) < 0 ? -errno : 0;
 }
 
+/* Mode 0666 for the socket at this path, if it is the one that we have made. */
+static int open_to_all(const char *path, struct stat *ret_st)
+{
+	char name[40];
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+	if (fstat(fd, ret_st) < 0)
+		rc = -errno;
+	else if (!S_ISSOCK(ret_st->st_mode) || ret_st->st_uid != geteuid() || ret_st->st_nlink != 1)
+		rc = -EEXIST;
+	else
+		rc = chmod(name, 0666) < 0 ? -errno : 0;
+	close(fd);
+	return rc;
+}
+
 static int bind_unix(struct datagrams *d, struct err *ret_err)
 {
 	const char *path = d->in.conf->listen + strlen("unix:");
@@ -169,8 +192,8 @@ static int bind_unix(struct datagrams *d, struct err *ret_err)
 	if (rc < 0)
 		return refused(&d->in, rc, ret_err);
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || chmod(path, 0666) < 0 || lstat(path, &st) < 0) {
-		rc = -errno;
+	rc = fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 ? -errno : open_to_all(path, &st);
+	if (rc < 0) {
 		if (fd >= 0)
 			close(fd);
 		return refused(&d->in, rc, ret_err);
@@ -242,6 +265,7 @@ static bool receive(struct datagrams *d)
 	got = (size_t)n < DATAGRAM_MAX ? (size_t)n : DATAGRAM_MAX;
 	if ((size_t)n > got)
 		intake_lost(&d->in, SPOOL_LOSS_LONG_LINE, 0, (size_t)n - got);
+	d->at_the_end += d->in.last ? got : 0;
 	d->at = 0;
 	d->n = got;
 	while (d->n && (d->buf[d->n - 1] == '\n' || d->buf[d->n - 1] == 0))	/* some senders end it like a line */
@@ -279,7 +303,7 @@ static bool turn(struct intake_input *in)
 	for (int k = 0; k < TURN; k++) {
 		if (!take_datagram(d))
 			return false;
-		if (!receive(d)) {
+		if (d->at_the_end >= LAST_BYTES || !receive(d)) {
 			in->done = in->last;
 			return false;
 		}

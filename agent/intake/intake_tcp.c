@@ -2,9 +2,10 @@
  *
  * Why nobody can hold up the others: no connection is waited for; each has a turn of READ_BYTES, and keeps no more than its
  * unfinished message. A connection without one keeps nothing. All of them together keep at most `room`: beyond it the one with
- * the most that has been silent for IDLE_MS is dropped (its unfinished message is in the losses), else who needs more waits. At
- * MAX_CONNECTIONS no more are accepted: the kernel lets them wait.
- * A message that is unfinished when its connection ends is one.
+ * the most whose message has been unfinished for STALE_MS is dropped (what it sent of it is in the losses), else who needs more
+ * waits. A byte now and then keeps nobody from being dropped; time in which nobody is read does not count.
+ * At `most` connections no more are accepted: the kernel lets them wait. They have a part of the descriptors of their own.
+ * A message that is unfinished when its connection ends is one. At the agent's end a connection is read up to LAST_BYTES.
  * Threads: intake.
  */
 #include <errno.h>
@@ -14,15 +15,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/base/clock.h"
+#include "agent/base/descriptors.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/intake/intake_inside.h"
 
 #define MAX_CONNECTIONS 1024
+#define LEAST_CONNECTIONS 8
+#define PART 4				/* of the descriptors, for connections of all inputs */
 #define READ_BYTES 16384
 #define BUF_FIRST  4096
 #define ROOM_LEAST (4u << 20)
-#define IDLE_MS    10000
+#define STALE_MS   10000
+#define LAST_BYTES (1u << 20)
 #define BACKLOG    256
 
 struct conn {
@@ -34,7 +40,8 @@ struct conn {
 	struct intake_frames frames;
 	uint8_t *buf;
 	size_t   n, cap;
-	int64_t  heard_ms;
+	int64_t  since_ms;		/* buf holds a message that is unfinished so long */
+	size_t   at_the_end;		/* bytes read since the end began */
 	bool     eof;
 	bool     starved;		/* it needs room that is not there: not listened to until the next tick */
 };
@@ -45,10 +52,27 @@ struct tcp {
 	int      sock;
 	struct frame_rules rules;
 	struct list conns, ready;
-	size_t   count, kept, room;
+	size_t   count, most, kept, room;
 	uint8_t *scratch;
 	bool     full, opened;
+	struct log_seldom refused;
 };
+
+/* Files leave as many to us (intake_descriptors). */
+static size_t most_connections(const struct conf *c)
+{
+	size_t most = descriptors_most(), listeners = 0;
+
+	for (size_t k = 0; k < c->input_count; k++)
+		listeners += c->inputs[k].type == CONF_TYPE_SYSLOG && !strncmp(c->inputs[k].listen, "tcp:", 4);
+	most = most / PART / (listeners ? listeners : 1);
+	return most > MAX_CONNECTIONS ? MAX_CONNECTIONS : most < LEAST_CONNECTIONS ? LEAST_CONNECTIONS : most;
+}
+
+size_t intake_tcp_descriptors(const struct intake_input *in)
+{
+	return ((const struct tcp *)in)->most;
+}
 
 static int open_tcp(struct intake_input *in, struct err *ret_err)
 {
@@ -59,6 +83,7 @@ static int open_tcp(struct intake_input *in, struct err *ret_err)
 	list_init(&t->conns);
 	list_init(&t->ready);
 	t->rules = (struct frame_rules){ .syslog = true, .max = (size_t)in->conf->max_line, .how = in->conf->long_lines };
+	t->most = most_connections(in->owner->conf.conf);
 	t->room = 4 * (frame_need(&t->rules) + READ_BYTES);
 	t->room = t->room < ROOM_LEAST ? ROOM_LEAST : t->room;
 	t->scratch = mem_alloc(READ_BYTES);
@@ -125,55 +150,58 @@ static void conn_close(struct conn *c)
 	}
 }
 
-/* 0 or -errno. */
-static int conn_new(struct tcp *t, int sock)
+static void conn_new(struct tcp *t, int sock)
 {
 	struct conn *c = mem_new(struct conn);
 	int one = 1;
 
-	if (!c)
-		return -ENOMEM;
+	if (!c) {
+		close(sock);
+		return;
+	}
 	(void)setsockopt(sock, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
 	c->tcp = t;
 	c->sock = sock;
 	c->fd.fd = -1;
-	c->heard_ms = t->in.owner->loop.now_ms;
 	list_init(&c->turn);
 	list_push_back(&t->conns, &c->node);
 	t->count++;
 	conn_ready(c);
-	return loop_fd_add(&t->in.owner->loop, &c->fd, sock, EPOLLIN, on_conn);
+	if (loop_fd_add(&t->in.owner->loop, &c->fd, sock, EPOLLIN, on_conn) < 0)
+		conn_close(c);
 }
 
 static void accept_some(struct tcp *t)
 {
-	while (t->count < MAX_CONNECTIONS) {
+	uint64_t times;
+
+	while (t->count < t->most) {
 		int sock = accept4(t->sock, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (sock < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
 			break;
 		if (sock < 0)
 			return;
-		if (conn_new(t, sock) < 0)
-			conn_close(list_last(&t->conns, struct conn, node));
+		conn_new(t, sock);
 	}
-	if (!t->full)
-		log_warn("no more connections are accepted until one ends", KS("listen", t->in.shown), KI("connections", t->count));
+	if (!t->full && (times = log_seldom(&t->refused, clock_mono_ms())))
+		log_warn("no more connections are accepted until one ends", KS("listen", t->in.shown), KI("connections", t->count),
+			 KI("times", times));
 	t->full = true;
 	loop_fd_del(&t->fd);
 }
 
 /* --- what they keep --- */
 
-static struct conn *idle_one(struct tcp *t, const struct conn *but)
+static struct conn *stale_one(struct tcp *t, const struct conn *but)
 {
-	int64_t before = t->in.owner->loop.now_ms - IDLE_MS;
+	int64_t before = t->in.owner->loop.now_ms - STALE_MS;
 	struct conn *found = NULL;
 
 	list_each(it, &t->conns) {
 		struct conn *c = list_entry(it, struct conn, node);
 
-		if (c != but && c->heard_ms < before && c->cap > BUF_FIRST && (!found || c->cap > found->cap))
+		if (c != but && c->cap && c->since_ms < before && (!found || c->cap > found->cap))
 			found = c;
 	}
 	return found;
@@ -184,23 +212,25 @@ static bool grow(struct conn *c, size_t need)
 {
 	struct tcp *t = c->tcp;
 	size_t cap = c->cap ? c->cap : BUF_FIRST, most = frame_need(&t->rules) + READ_BYTES;
-	struct conn *idle;
+	struct conn *stale;
 	void *v;
 
 	while (cap < need)
 		cap *= 2;
 	cap = cap < most ? cap : most;
-	while (t->kept - c->cap + cap > t->room && (idle = idle_one(t, c))) {
-		log_error("a connection that sends nothing for its long unfinished message is dropped", KS("listen", t->in.shown),
-			  KI("bytes", idle->n));
-		intake_lost(&t->in, SPOOL_LOSS_SOCKET, 1, idle->n);
-		conn_close(idle);
+	while (t->kept - c->cap + cap > t->room && (stale = stale_one(t, c))) {
+		log_error("a connection that does not finish its message is dropped, others need the room",
+			  KS("listen", t->in.shown), KI("bytes", stale->n));
+		intake_lost(&t->in, SPOOL_LOSS_SOCKET, 1, stale->n);
+		conn_close(stale);
 	}
 	if (t->kept - c->cap + cap > t->room)
 		return false;
 	v = mem_realloc(c->buf, cap);
 	if (!v)
 		return false;
+	if (!c->buf)
+		c->since_ms = t->in.owner->loop.now_ms;
 	t->kept += cap - c->cap;
 	c->buf = v;
 	c->cap = cap;
@@ -226,6 +256,8 @@ static void consume(struct conn *c, bool final)
 	size_t used = intake_frames(&c->tcp->in, &c->frames, &c->tcp->rules, c->buf, c->n, final);
 
 	c->n -= used;
+	if (used)
+		c->since_ms = c->tcp->in.owner->loop.now_ms;
 	if (c->n)
 		memmove(c->buf, c->buf + used, c->n);
 	else
@@ -247,7 +279,7 @@ static ssize_t read_fresh(struct conn *c)
 	ssize_t n;
 	size_t used;
 
-	if (t->kept + READ_BYTES > t->room && !idle_one(t, c) && t->count > 1)
+	if (t->kept + READ_BYTES > t->room && !stale_one(t, c) && t->count > 1)
 		return starve(c);	/* it could not be kept */
 	n = recv(c->sock, t->scratch, READ_BYTES, 0);
 	if (n <= 0)
@@ -287,10 +319,9 @@ static void conn_turn(struct conn *c)
 		consume(c, c->eof);
 	if (!in->dry && !c->eof) {
 		n = read_more(c);
-		if (n > 0)
-			c->heard_ms = in->owner->loop.now_ms;
+		c->at_the_end += in->last && n > 0 ? (size_t)n : 0;
 		c->eof |= n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-		c->eof |= n < 0 && in->last;
+		c->eof |= in->last && (n < 0 || c->at_the_end >= LAST_BYTES);
 		if (c->eof && !in->dry)
 			consume(c, true);
 	}
@@ -332,6 +363,8 @@ static void pause_tcp(struct intake_input *in, bool on)
 	list_each(it, &t->conns) {
 		struct conn *c = list_entry(it, struct conn, node);
 
+		if (!on)			/* nobody has read what it may have sent meanwhile */
+			c->since_ms = in->owner->loop.now_ms;
 		if (on)
 			loop_fd_del(&c->fd);
 		else if (c->fd.fd < 0 && !c->starved && loop_fd_add(&in->owner->loop, &c->fd, c->sock, EPOLLIN, on_conn) < 0)
@@ -360,7 +393,7 @@ static void tick(struct intake_input *in)
 		(void)loop_fd_add(&in->owner->loop, &c->fd, c->sock, EPOLLIN, on_conn);
 		conn_ready(c);
 	}
-	if (t->full && t->count < MAX_CONNECTIONS && !in->dry) {
+	if (t->full && t->count < t->most && !in->dry) {
 		t->full = false;
 		listen_again(t);
 	}

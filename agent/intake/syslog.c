@@ -13,7 +13,7 @@
 #include "agent/record/timestamp.h"
 
 #define DAY_S 86400
-#define TEXT_MAX (64u << 20)
+#define TEXT_MAX (8ull << 30)	/* the longest message there is, each byte escaped */
 
 struct in { const uint8_t *p; size_t n; };
 

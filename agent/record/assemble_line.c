@@ -122,6 +122,11 @@ static size_t convert(struct assembly *a, const struct line *ln, struct file_lin
 
 	if (ln->piece || truncated)
 		put_text(a, l, &used, &l->broken);
+	if (used && used < l->len && !truncated) {	/* as it will come out of its own bytes: some encodings look ahead */
+		l->len = used;
+		l->broken = false;
+		put_text(a, l, NULL, &l->broken);
+	}
 	if (!used)
 		put_text(a, l, NULL, &l->broken);
 	l->value = (const uint8_t *)a->text.data;

@@ -91,6 +91,7 @@ struct tail_conf {
 	bool    other_boot;		/* `known` is of another boot: device numbers may mean other file systems now, and files
 					 * may have been cut by a power loss */
 	bool    once;
+	size_t  others_open;		/* descriptors that others may need, besides a few */
 	const char *hostname;
 	const char *const *specs;	/* of each input: how lines become records now (recipe_spec); NULL: as they are */
 	const char *key_serializer;	/* what makes bytes of the key template's text; NULL: they are */

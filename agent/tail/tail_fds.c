@@ -14,10 +14,10 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/descriptors.h"
 #include "agent/base/log.h"
 #include "agent/tail/tail_inside.h"
 #include "agent/tail/unpack.h"
@@ -28,23 +28,10 @@
 
 void fds_init(struct tail *t)
 {
-	struct rlimit l;
+	size_t most = descriptors_most(), others = OTHERS + t->conf.others_open;
 
 	list_init(&t->used);
-	t->max_open = SIZE_MAX;
-	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
-		return;
-	/* As many as the system lets us have. */
-	if (l.rlim_cur < l.rlim_max) {
-		struct rlimit most = { l.rlim_max, l.rlim_max };
-
-		if (setrlimit(RLIMIT_NOFILE, &most) == 0)
-			l = most;
-		else
-			log_debug("cannot raise the limit of open files", KE(-errno));
-	}
-	if (l.rlim_cur != RLIM_INFINITY)
-		t->max_open = l.rlim_cur > OTHERS + LEAST ? (size_t)l.rlim_cur - OTHERS : LEAST;
+	t->max_open = most == SIZE_MAX ? SIZE_MAX : most > others + LEAST ? most - others : LEAST;
 }
 
 void fds_opened(struct tail *t, struct file *f)

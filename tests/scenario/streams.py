@@ -1,9 +1,11 @@
 """streams.py - inputs without a file: standard input, syslog over its four transports, the journal."""
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
+import threading
 import time
 
 import oracle
@@ -303,6 +305,162 @@ def a_batch_of_a_stream_in_flight_at_kill_9_is_settled(t):
     v = t.judge([r for r in oracle.consume(kafka.address, topic) if t.run_id.encode() in r[3]])
     assert v.good, str(v)
     assert len(got) == 13, got
+
+
+@scenario(kills=True)
+def kill_9_with_files_and_syslog_in_one_lane(t):
+    """Killed again and again while files and syslog over TCP fill the same lanes and the broker comes and goes: lines of files arrive
+    once, in order; of syslog nothing twice and nothing in another order, and no more is missing than was not acknowledged."""
+    kafka = t.kafka()
+    topic = t.topic(kafka)
+    w = t.writer("app")
+    inputs = [{"type": "syslog", "listen": "tcp:127.0.0.1:0", "topic": topic}, {"paths": [os.path.join(t.logs, "*.log")], "topic": topic}]
+    agent = t.agent(kafka.proxied, topic, inputs=inputs,
+                    producer={**TINY, "batch.size": "16KiB", "linger.ms": 1, "request.timeout.ms": 15000, "evidence.settle.ms": 2000})
+    sent, safe, unresolved = 0, set(), 0
+    for turn in range(6 * t.turns):
+        if turn % 3 == 1:
+            kafka.proxy.hold_acks()             # Kafka has them, the agent does not know
+        agent.start()
+        answers(agent)
+        if turn % 3 == 2:
+            kafka.proxy.black_hole()            # Kafka does not have them; memory is dry, and they are spooled
+        mine = [f"<1>syslog {sent + i} ".encode() + b"." * 200 for i in range(t.rng.randint(10, 5000))]
+        sent += len(mine)
+        w.write(t.rng.randint(10, 3000))
+        c = socket.create_connection(listening(agent, 0))
+        c.settimeout(60)
+        c.sendall(b"\n".join(mine) + b"\n")
+        w.write(t.rng.randint(10, 3000))
+        if turn % 3 == 0:
+            before = agent.status()["records"]["acked"]
+            agent.until(lambda s: s["records"]["acked"] > before, 200, "something is acked")    # noqa: B023
+        else:
+            agent.until(lambda s: s["producer"]["in_flight_batches"] + s["records"]["spooled"] > 0, 60, "batches are on their way")
+        if turn % 5 == 4:
+            kafka.proxy.forward()
+            agent.until(lambda s: s["records"]["in_memory"] == 0 and s["records"]["spooled"] == 0, 200, "everything is finished")
+            agent.stop()
+            safe.update(mine)
+        time.sleep(t.rng.random() / 10)
+        agent.kill()
+        c.close()
+        unresolved += Corpse(agent.state_dir, t.path("scratch")).ledger
+        kafka.proxy.forward()
+    assert unresolved, "no kill met a batch on its way"
+    agent.start()
+    s = agent.until(lambda s: s["records"]["in_memory"] == 0 and s["records"]["spooled"] == 0 and
+                    all(f["state"] == "active" and f["read"] == f["size"] for i in s["inputs"] for f in i["files"]), 200, "all is settled")
+    agent.stop()
+    records = oracle.consume(kafka.address, topic)
+    v = t.judge([r for r in records if t.run_id.encode() in r[3]])
+    assert v.good, str(v)
+    got = [int(r[3].split()[1]) for r in records if r[3].startswith(b"<1>syslog")]
+    assert len(got) == len(set(got)), f"{len(got) - len(set(got))} doubled"
+    assert got == sorted(got), "in another order"
+    assert not {int(m.split()[1]) for m in safe} - set(got), "what was finished is missing"
+    assert s["records"]["acked"] == len(records), (s["records"], len(records))
+
+
+@scenario()
+def a_flood_in_an_outage_with_a_full_spool_ends_with_term(t):
+    """Neither memory nor spool has room, UDP and TCP go on and on: status answers, TERM ends it in its time, what was lost is in the
+    losses; what was kept arrives in the next life, once and in order."""
+    kafka = t.kafka()
+    topic = t.topic(kafka)
+    inputs, unix = syslog_inputs(t, topic)
+    agent = t.agent(kafka.proxied, topic, inputs=inputs, producer=TINY, spool={"max_size": "16MiB"}, shutdown_timeout="3s").start()
+    tcp, udp = listening(agent, 1), listening(agent, 0)
+    kafka.proxy.refuse()
+    over = threading.Event()
+
+    def flood():
+        n = 0
+        with socket.create_connection(tcp) as c, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as d:
+            c.settimeout(0.2)
+            while not over.is_set():
+                rows = b"".join(b"<1>tcp %d %s\n" % (i, os.urandom(400).hex().encode()) for i in range(n, n + 100))
+                n += 100
+                try:
+                    d.sendto(b"<1>udp " + b"u" * 1000, udp)
+                    while rows and not over.is_set():
+                        try:
+                            rows = rows[c.send(rows):]
+                        except TimeoutError:
+                            d.sendto(b"<1>udp " + b"u" * 1000, udp)
+                except OSError:
+                    return
+
+    flooder = threading.Thread(target=flood)
+    flooder.start()
+    try:
+        agent.until(lambda s: any(f["state"] == "waiting" for i in s["inputs"] for f in i["files"]), 120, "there is no room any more")
+        began = time.monotonic()
+        agent.stop(timeout=60)
+        assert time.monotonic() - began < 40
+    finally:
+        over.set()
+        flooder.join()
+    kafka.proxy.forward()
+    agent.start()
+    s = agent.until(lambda s: s["records"]["in_memory"] == 0 and s["records"]["spooled"] == 0, 200, "the spool is empty")
+    agent.stop()
+    got = values(kafka, topic)
+    assert s["records"]["acked"] == len(got), (s["records"], len(got))
+    whole = [int(v.split()[1]) for v in got if v.startswith(b"<1>tcp") and len(v.split()) == 3]
+    assert whole and whole == list(range(len(whole))), "lost or in another order"
+
+
+@scenario()
+def standard_descriptors_that_are_closed_are_not_taken_by_others(t):
+    """Started without standard input, output and error: no file or socket gets their numbers, lines arrive, stdin has failed."""
+    kafka = t.kafka()
+    topic = t.topic(kafka)
+    w = t.writer("app")
+    agent = t.agent(kafka.address, topic, inputs=[{"type": "stdin", "topic": topic}, {"paths": [os.path.join(t.logs, "*.log")],
+                                                                                      "topic": topic}])
+    agent.process = subprocess.Popen(["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', agent.binary, "run", "-c", agent.config],
+                                     env=agent._environment())
+    agent.exit_code = None
+    answers(agent)
+    w.write(100)
+    agent.until_acked(100)
+    s = agent.status()
+    assert row(s)["state"] == "failed", row(s)
+    targets = [os.readlink(f"/proc/{agent.process.pid}/fd/{fd}") for fd in range(3)]
+    assert targets == ["/dev/null"] * 3, targets
+    agent.stop()
+    t.expect_all(kafka, topic)
+
+
+@scenario()
+def connections_take_no_descriptors_from_kafka_and_files(t):
+    """With few descriptors and more connections than that, all silent: files are followed and sent, a reconnect finds a socket;
+    when they leave, who waited is heard."""
+    kafka = t.kafka()
+    topic = t.topic(kafka)
+    inputs = [{"type": "syslog", "listen": "tcp:127.0.0.1:0", "topic": topic}, {"paths": [os.path.join(t.logs, "*.log")], "topic": topic}]
+    agent = t.agent(kafka.proxied, topic, inputs=inputs)
+    agent.limits = ((resource.RLIMIT_NOFILE, 160),)
+    agent.start()
+    crowd = [socket.create_connection(listening(agent, 0)) for _ in range(200)]
+    writers = [t.writer(f"app{i}") for i in range(80)]
+    for w in writers:
+        w.write(10)
+    agent.until_acked(800)
+    kafka.proxy.cut()
+    for w in writers:
+        w.write(10)
+    agent.until_acked(1600)
+    crowd[-1].sendall(b"<1>I waited\n")
+    for c in crowd[:-1]:
+        c.close()
+    agent.until_acked(1601)
+    agent.stop()
+    records = oracle.consume(kafka.address, topic)
+    assert [r[3] for r in records if t.run_id.encode() not in r[3]] == [b"<1>I waited"]
+    v = t.judge([r for r in records if t.run_id.encode() in r[3]])
+    assert v.good, str(v)
 
 
 # --- the journal

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "agent/intake/intake_inside.h"
 #include "agent/base/log.h"
@@ -326,6 +328,114 @@ static bool has_rejected(struct producer *p, void *arg)
 	return p->rejected_count >= *(size_t *)arg;
 }
 
+/* As it is when standard input was closed before the agent began (descriptors_fill_standard). */
+static void a_standard_input_that_cannot_be_read_has_failed(void **state)
+{
+	struct fixture *f = *state;
+	struct tail_file_info *rows;
+	bool failed = false;
+	size_t n;
+
+	f->in.type = CONF_TYPE_STDIN;
+	f->stdin_was = dup(STDIN_FILENO);
+	f->pipe[1] = open("/dev/null", O_WRONLY);
+	assert_int_equal(dup2(f->pipe[1], STDIN_FILENO), STDIN_FILENO);
+	start(f);
+	while (!failed) {
+		assert_int_equal(intake_files(f->i, &rows, &n), 0);
+		assert_string_not_equal(rows[0].state, "done");
+		failed = !strcmp(rows[0].state, "failed");
+		mem_free(rows[0].path);
+		mem_free(rows);
+	}
+}
+
+static bool has_run(struct producer *p, void *arg)
+{
+	return p->discarded > *(uint64_t *)arg;
+}
+
+static void *send_on(void *arg)
+{
+	char line[1024];
+
+	memset(line, 'x', sizeof line);
+	line[sizeof line - 1] = '\n';
+	while (send(*(int *)arg, line, sizeof line, MSG_NOSIGNAL) >= 0)
+		;
+	return NULL;
+}
+
+/* The agent would not end before its time is over, which is more than a test may take. */
+static void a_stop_does_not_wait_for_a_sender_that_never_stops(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t none = 0;
+	pthread_t sender;
+	int fd;
+
+	f->p->discard = true;
+	f->in.max_line = 2000;
+	listen_on(f, "tcp:127.0.0.1:0");
+	fd = connect_to(f, SOCK_STREAM);
+	assert_int_equal(pthread_create(&sender, NULL, send_on, &fd), 0);
+	assert_true(double_wait(f->p, has_run, &none));
+	intake_stop(f->i, 3600000);
+	pthread_join(sender, NULL);
+	close(fd);
+}
+
+/* A part of the descriptors is for connections, and files leave it to them. */
+static void connections_leave_descriptors_to_others(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit low = { 400, 400 };
+	int status;
+	pid_t child;
+
+	snprintf(f->listen, sizeof f->listen, "tcp:127.0.0.1:0");
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {			/* a hard limit cannot always be raised again */
+		struct err e;
+		bool good = setrlimit(RLIMIT_NOFILE, &low) == 0 && try_open(f, &e) == 0 && intake_descriptors(f->i) == 100;
+
+		_exit(good ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+/* While nothing is taken the kernel keeps some and drops the rest: all of them are somewhere. */
+static void datagrams_that_the_kernel_drops_are_in_the_losses(void **state)
+{
+	struct fixture *f = *state;
+	const size_t sent = 12000;
+	uint64_t refused = 0;
+	char text[900];
+	size_t lost = 0;
+	int fd;
+
+	memset(text, 'x', sizeof text);
+	listen_on(f, "udp:127.0.0.1:0");
+	fd = connect_to(f, SOCK_DGRAM);
+	double_dry(f->p, true);
+	assert_int_equal(write(fd, text, sizeof text), sizeof text);
+	assert_true(double_wait(f->p, was_refused, &refused));
+	for (size_t i = 1; i < sent; i++)
+		assert_int_equal(write(fd, text, sizeof text), sizeof text);
+	wait_losses(f, 1);
+	double_dry(f->p, false);
+	intake_stop(f->i, 3600000);
+	intake_settle(f->i);
+	for (size_t i = 0; i < f->p->loss_count; i++) {
+		assert_string_equal(f->p->losses[i].reason, SPOOL_LOSS_SOCKET);
+		lost += f->p->losses[i].records;
+	}
+	assert_int_equal(f->p->record_count + lost, sent);
+	close(fd);
+}
+
 static void append_answers(struct fixture *f, int rc)
 {
 	pthread_mutex_lock(&f->p->mu);
@@ -491,6 +601,10 @@ int main(int argc, char **argv)
 		TEST(counts_that_are_never_filled_cost_no_memory),
 		TEST(datagrams_are_messages_without_their_ends),
 		TEST(what_is_too_long_is_cut_and_said),
+		TEST(a_standard_input_that_cannot_be_read_has_failed),
+		TEST(a_stop_does_not_wait_for_a_sender_that_never_stops),
+		TEST(connections_leave_descriptors_to_others),
+		TEST(datagrams_that_the_kernel_drops_are_in_the_losses),
 		TEST(what_no_request_takes_is_set_aside_and_the_rest_goes_on),
 		TEST(what_is_set_aside_needs_nothing_of_buffer_memory),
 		TEST(a_stop_hands_over_what_was_received),
