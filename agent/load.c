@@ -4,7 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/base/mem.h"
 #include "agent/base/units.h"
 #include "agent/record/glob.h"
 #include "agent/load.h"

@@ -8,7 +8,6 @@
 #include "agent/base/clock.h"
 #include "agent/base/killpoint.h"
 #include "agent/base/log.h"
-#include "agent/base/mem.h"
 #include "agent/home.h"
 #include "agent/pipeline.h"
 #include "agent/record/recipe.h"

@@ -6,7 +6,6 @@
  */
 #include "agent/intake/intake.h"
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>

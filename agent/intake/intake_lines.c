@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "agent/base/log.h"
-#include "agent/base/mem.h"
 #include "agent/intake/intake_inside.h"
 
 int intake_lines_open(struct intake_input *in, struct intake_lines *l)

@@ -11,7 +11,6 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
-#include "agent/base/mem.h"
 #include "agent/intake/intake_inside.h"
 #include "agent/record/refused.h"
 #include "conf/template.h"

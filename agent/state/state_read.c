@@ -8,7 +8,6 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/killpoint.h"
-#include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/state/state_int.h"
 #include "agent/tail/tail.h"

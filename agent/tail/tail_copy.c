@@ -18,7 +18,6 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
-#include "agent/base/mem.h"
 #include "agent/tail/tail_inside.h"
 
 #define ENOUGH_BYTES 64		/* fewer may be the same by chance, unless the names say so too */

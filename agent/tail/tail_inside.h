@@ -49,6 +49,7 @@
 
 /* Times in ms; constants, except for tests. */
 struct tail_pace {
+	int64_t piece;			/* of a turn whose lines need work; then events and other files have their turn */
 	int64_t flush;			/* an unfinished last line of a rotated or deleted file, unchanged for so long, is sent */
 	int64_t rotated_idle;		/* a finished rotated file is closed after so long at its end */
 	int64_t deleted_idle;
@@ -134,52 +135,66 @@ struct tail {
 
 	/* Thread: tail; main before it starts and after it ended. */
 	struct loop loop;
-	struct loop_fd watch_fd;
 	struct loop_timer work, slow, away_timer, retry_timer;
-	struct watch *watch;
-	struct window window;
 	struct budget_waiter waiter;
-	struct list files, away, ready, dests, known, notes;
+	int64_t  began_ms, began_wall_ms;	/* when this life began */
+	bool     first_start;		/* the state database knows no file */
+	_Atomic bool all_read;		/* --once: said so, and it is still true */
+	bool     warned_state, warned_limit, warned_fds, warned_spec, warned_packed;
+
+	/* Names: walks and events. */
+	struct watch *watch;
+	struct loop_fd watch_fd;
+	struct list notes;
+	struct list gates;		/* directories of patterns */
+	struct map  hops;		/* names that matched links lead over */
+	struct list looks;		/* names to look at, in the order of events */
+	struct map  looks_by_path;
+	struct { uint32_t cookie; char *home; } moved;
+	struct tail_input *walking;	/* within a walk */
+	uint32_t round;
+	int64_t  walk_ms, walked_ms;	/* how long the last walk took; when it ended */
+	bool     first_walk;		/* during the first one */
+	bool     rewalk;
+	bool     blind;			/* events were lost since the last walk */
+	bool     polling;		/* some directory is looked at instead of watched */
+	bool     holes;			/* some file is longer than what was written to it: no event tells of the rest */
+
+	/* Files, and rows of those that nobody follows. */
+	struct list files, away, known;
+	struct map  by_path, by_home, by_inode, by_id, known_by_inode;
+	struct list used;		/* open files, the least recently used first */
+	size_t  open_count, max_open;
+	int64_t next_file_id;
+	struct list packed;		/* compressed files that are not finished, oldest first */
+	struct list put_off, copies;	/* compressed files that nobody follows: not looked at yet, waiting (tail_repacked.c) */
+	bool    settling;		/* it was decided that a compressed file is followed */
+
+	/* Copies (tail_twin.c). By fingerprint; how many have a fingerprint of each length; files that wait; that seem truncated. */
+	struct list heads[TWIN_HEADS], known_heads[TWIN_HEADS];
+	uint32_t head_lens[IDENTITY_HEAD + 1];
+	struct list twins, suspects;
+	struct loop_timer twin_timer;
+
+	/* Turns: bytes become records. */
+	struct list ready;
 	struct list live;		/* ready as well: they were at their end a moment ago */
 	unsigned live_run;		/* turns of those since the last one of the others */
-	struct list used;		/* open files, the least recently used first */
-	size_t open_count, max_open;
-	struct list gates;		/* directories of patterns */
-	struct map hops;		/* names that matched links lead over */
-	struct tail_input *walking;	/* within a walk */
-	bool polling;			/* some directory is looked at instead of watched */
-	bool holes;			/* some file is longer than what was written to it: no event tells of the rest */
-	struct list packed;		/* compressed files that are not finished, oldest first */
-	bool settling;			/* it was decided that a compressed file is followed */
-	struct list put_off, copies;	/* compressed files that nobody follows: not looked at yet, waiting (tail_repacked.c) */
-	struct map by_path, by_home, by_inode, by_id, known_by_inode;
-	struct map routes_by_id, routes_by_text, dests_by_name;
-	struct map recipes;		/* by spec */
+	struct window window;
 	struct recipe_room *room;	/* from the first recipe on */
 	struct tray *tray;		/* the same */
 	struct assembly *assembly;	/* from the first file with messages on */
 	struct list groups;		/* files with an open group at their end */
 	struct loop_timer group_timer;
 	struct log_seldom step_failures, refusals;	/* of lines */
-	/* Copies. By fingerprint; how many have a fingerprint of each length; files that wait; that seem truncated. */
-	struct list heads[TWIN_HEADS], known_heads[TWIN_HEADS];
-	uint32_t head_lens[IDENTITY_HEAD + 1];
-	struct list twins, suspects;
-	struct loop_timer twin_timer;
-	struct list looks;		/* names to look at, in the order of events */
-	struct map  looks_by_path;
-	struct { uint32_t cookie; char *home; } moved;
-	bool     rewalk;
-	uint32_t round;
-	int64_t  began_ms, began_wall_ms;	/* when this life began */
-	int64_t  walk_ms, walked_ms;	/* how long the last walk took; when it ended */
-	int64_t  next_file_id;
+
+	/* Where records go. */
+	struct list dests;
+	struct map  routes_by_id, routes_by_text, dests_by_name;
+	struct map  recipes;		/* by spec */
 	uint32_t next_route_id;
-	bool     first_walk;		/* during the first one */
-	bool     first_start;		/* the state database knows no file */
-	_Atomic bool all_read;		/* --once: said so, and it is still true */
-	bool     blind;			/* events were lost since the last walk */
-	bool     warned_state, warned_limit, warned_fds, warned_spec, warned_packed;
+
+	/* Any thread. */
 	_Atomic uint64_t split_lines;
 };
 

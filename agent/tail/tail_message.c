@@ -23,7 +23,6 @@
 #include "agent/tail/tail_inside.h"
 
 #define PIECE_BYTES 65536u
-#define PIECE_NS 2000000		/* then events and other files have their turn */
 #define LONG_OPEN 16384			/* what is open and shorter is simply read again */
 #define MARK_BYTES 4			/* the longest byte order mark */
 
@@ -427,7 +426,7 @@ static enum turn_end read_stretch(struct stretch *s)
 
 enum turn_end message_turn(struct tail *t, struct file *f)
 {
-	struct stretch s = { .t = t, .f = f, .mark = f->mark, .until_ns = clock_mono_ns() + PIECE_NS };
+	struct stretch s = { .t = t, .f = f, .mark = f->mark, .until_ns = clock_mono_ns() + t->pace.piece * 1000000 };
 	enum turn_end end;
 	bool inside;
 	int rc;

@@ -14,7 +14,6 @@
  * marker. If all of them are believed and the checksum does not fit, nobody knows which of them are wrong: none is.
  * Threads: tail; after its end the caller's, then nothing else changes the files.
  */
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 

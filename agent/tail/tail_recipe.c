@@ -9,7 +9,6 @@
 #include "agent/tail/tail_inside.h"
 #include "agent/record/tray.h"
 
-#define PIECE_NS 2000000		/* then events and other files have their turn */
 
 /* --- recipes --- */
 
@@ -64,7 +63,7 @@ void recipe_release(struct tail *t)
 int recipe_lines(struct tail *t, struct file *f, const uint8_t *bytes, size_t n, bool final)
 {
 	const uint8_t *end = bytes + n;
-	int64_t until = clock_mono_ns() + PIECE_NS, at = f->offset, to;
+	int64_t until = clock_mono_ns() + t->pace.piece * 1000000, at = f->offset, to;
 	struct message m = { .span_count = 1, .lines = 1 };
 	struct message_span span;
 	struct line ln;

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/tail/tail_inside.h"
 #include "agent/record/text_json.h"

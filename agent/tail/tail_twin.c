@@ -12,11 +12,9 @@
  * original is given up.
  * Threads: tail.
  */
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/tail/tail_inside.h"

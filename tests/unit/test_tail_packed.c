@@ -107,8 +107,9 @@ static void a_file_that_is_being_compressed_is_read_as_it_grows(void **state)
 	first = p.n;
 	pack_add(&p, pack(UNPACK_GZIP, "three\n", 6));
 	f->in[0].compressed = true;
-	start(f);
+	open_tail(f);
 	f->t->pace.flush = 60000;
+	assert_int_equal(tail_start(f->t), 0);
 	fd = open_log(f, "a.gz");
 	put_bytes(fd, p.data, 5);
 	put_bytes(fd, p.data + 5, first - 5);
