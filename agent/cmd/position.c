@@ -110,7 +110,8 @@ static int see_skip(void *arg, int64_t from, int64_t to)
 	return rc;
 }
 
-static int move(struct spool *s, const struct known *k, const struct unread *u, int64_t to, int64_t *ret_skipped, struct err *ret_err)
+static int move(struct spool *s, const struct known *k, const struct unread *u, int64_t to, int64_t *ret_skipped,
+		struct err *ret_err)
 {
 	struct gaps g = { .s = s, .k = k, .u = u, .at = k->file.safe, .to = to, .err = ret_err };
 	uint64_t marker;

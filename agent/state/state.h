@@ -51,7 +51,8 @@ void state_route_put(struct state *st, const struct spool_route *r);
 void state_finished(struct state *st, const struct spool_range *r);
 void state_finished_all(struct state *st, const struct spool_range *r, size_t n);	/* in one transaction */
 void state_loss(struct state *st, const struct spool_loss *l);
-void state_lost(struct state *st, const struct spool_loss *l, const struct spool_range *r);	/* and finished, in one transaction */
+/* And finished, in one transaction. */
+void state_lost(struct state *st, const struct spool_loss *l, const struct spool_range *r);
 /* 0; ERR_AGAIN: too many are not recorded yet; ERR_SPOOL_FULL: what came before found no room, it is tried again
  * each second. */
 int  state_rejected(struct state *st, const struct spool_rejected *r);

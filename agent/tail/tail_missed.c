@@ -58,9 +58,14 @@ static bool is_rotation(const char *name, const char *path, size_t len)
 static int number_of(const char *name, const char *path)
 {
 	const char *rest = path + strlen(name) + 1;
-	size_t n = strlen(rest);
+	size_t n = strspn(rest, "0123456789");
+	int number = 0;
 
-	return n && n <= NUMBER_DIGITS && rest[strspn(rest, "0123456789")] == 0 ? (int)strtol(rest, NULL, 10) : -1;
+	if (!n || n > NUMBER_DIGITS || rest[n])
+		return -1;
+	while (*rest)
+		number = number * 10 + (*rest++ - '0');
+	return number;
 }
 
 /* Dates look alike but for their digits. */
