@@ -17,10 +17,11 @@
 /* Lanes that cannot send anyway do not gain from small batches: only what would be lost with the process matters. */
 static int64_t linger_of(const struct sender *s, const struct lane *l)
 {
-	int64_t ms = s->config->linger_ms;
+	/* What no file holds is not kept in memory for the sake of larger rows. */
+	int64_t ms = s->config->linger_ms, idle = atomic_load(&l->streams) ? LANE_RESCUE_MS : SENDER_IDLE_LINGER_MS;
 
-	if (s->journal && (l->spill_mode || l->seen_backlog || l->returned_count) && ms < SENDER_IDLE_LINGER_MS)
-		return SENDER_IDLE_LINGER_MS;
+	if (s->journal && (l->spill_mode || l->seen_backlog || l->returned_count) && ms < idle)
+		return idle;
 	return ms;
 }
 

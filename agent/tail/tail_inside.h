@@ -170,7 +170,8 @@ struct tail {
 	struct list put_off, copies;	/* compressed files that nobody follows: not looked at yet, waiting (tail_repacked.c) */
 	bool    settling;		/* it was decided that a compressed file is followed */
 
-	/* Copies (tail_twin.c). By fingerprint; how many have a fingerprint of each length; files that wait; that seem truncated. */
+	/* Copies (tail_twin.c). By fingerprint; how many have a fingerprint of each length; files that wait; that seem
+	 * truncated. */
 	struct list heads[TWIN_HEADS], known_heads[TWIN_HEADS];
 	uint32_t head_lens[IDENTITY_HEAD + 1];
 	struct list twins, suspects;
