@@ -99,10 +99,11 @@ void sender_news(struct sender *s)
 
 /* --- linger --- */
 
-/* What waits may wait for one partition of many, while others would take more. */
+/* What waits may wait for one partition of many, while others would take more. What no file holds is sealed all the same once
+ * its lane is spilled: what waits before it is kept elsewhere by then, with its identity. */
 static bool waits_to_send(const struct sender *s, const struct lane *l)
 {
-	if (list_empty(&l->ready) && !l->unsent)
+	if (list_empty(&l->ready) && (!l->unsent || (l->spill_mode && atomic_load(&l->streams))))
 		return false;
 	return !l->usable || !l->seal_due || s->now_ms < l->seal_by_ms;
 }
