@@ -64,13 +64,12 @@ endif
 
 # What the producer needs; packaging/libspillway-producer.pc.in says the same to others.
 PRODLIBS := -llz4 -lzstd -lz -lssl -lcrypto -ljansson -lpcre2-8 -lm -ldl -lpthread
-# The journal is read where libsystemd is there; JOURNALD=0: without it.
+# The journal is read by libsystemd, loaded when it is first needed; JOURNALD=0, or no header of it: not at all.
 JOURNALD ?= $(shell pkg-config --exists libsystemd 2>/dev/null && echo 1 || echo 0)
 ifneq ($(JOURNALD),0)
 JOURNALFLAGS := -DHAVE_JOURNALD=
-JOURNALLIBS  := -lsystemd
 endif
-LIBS  := -lsqlite3 -lyaml $(JOURNALLIBS) $(PRODLIBS)
+LIBS  := -lsqlite3 -lyaml $(PRODLIBS)
 CCALL := $(CC) -std=gnu11 -I. -g $(WARN) $(FLAGS.$(B)) -D_GNU_SOURCE= $(JOURNALFLAGS) -DSPILLWAY_VERSION=\"$(VERSION)\" $(CPPFLAGS) $(CFLAGS)
 LDALL := $(CC) $(LINK.$(B)) $(CFLAGS) $(LDFLAGS)
 # make check sets WERROR=1. It stays out of the stamp: it changes no object, only whether there is one.

@@ -1,9 +1,12 @@
-/* journal.c - see journal.h; what libsystemd needs to be told. */
+/* journal.c - see journal.h; what libsystemd needs to be told.
+ * It is loaded when a journal is first opened: with what it needs itself it would take most of a megabyte of every agent. */
 #include "agent/intake/journal.h"
 
 #ifdef HAVE_JOURNALD
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-journal.h>
@@ -14,6 +17,29 @@
 
 #define MESSAGE_MAX (768u << 20)	/* what the journal itself takes */
 
+#define FUNCTIONS \
+	X(close) X(enumerate_data) X(get_cursor) X(get_data) X(get_fd) X(get_realtime_usec) X(next) X(open) \
+	X(open_directory) X(previous) X(process) X(restart_data) X(seek_cursor) X(seek_head) X(seek_tail) \
+	X(set_data_threshold) X(test_cursor)
+
+static struct {
+#define X(name) __typeof__(sd_journal_##name) *name;
+	FUNCTIONS
+#undef X
+} library;
+static bool loaded;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void load(void)
+{
+	void *so = dlopen("libsystemd.so.0", RTLD_NOW | RTLD_LOCAL);
+
+	loaded = so != NULL;
+#define X(name) loaded = loaded && (library.name = (__typeof__(sd_journal_##name) *)dlsym(so, "sd_journal_" #name));
+	FUNCTIONS
+#undef X
+}
+
 struct journal {
 	sd_journal *sd;
 	bool at;			/* sd stands at the entry that journal_next is to give */
@@ -22,14 +48,19 @@ struct journal {
 
 int journal_open(const char *dir, struct journal **ret, struct err *ret_err)
 {
-	struct journal *j = mem_new(struct journal);
-	int rc = !j ? -ENOMEM : dir ? sd_journal_open_directory(&j->sd, dir, 0) : sd_journal_open(&j->sd, SD_JOURNAL_LOCAL_ONLY);
+	struct journal *j;
+	int rc;
 
+	pthread_once(&once, load);
+	if (!loaded)
+		return err_set(ret_err, ERR_CONFIG, "cannot open the journal: libsystemd.so.0 is not here, or too old");
+	j = mem_new(struct journal);
+	rc = !j ? -ENOMEM : dir ? library.open_directory(&j->sd, dir, 0) : library.open(&j->sd, SD_JOURNAL_LOCAL_ONLY);
 	if (rc < 0) {
 		mem_free(j);
 		return err_set(ret_err, rc, "cannot open the journal%s%s: %s", dir ? " in " : "", dir ? dir : "", strerror(-rc));
 	}
-	(void)sd_journal_set_data_threshold(j->sd, 0);	/* else long messages are cut */
+	(void)library.set_data_threshold(j->sd, 0);	/* else long messages are cut */
 	buf_init(&j->message, MESSAGE_MAX);
 	*ret = j;
 	return 0;
@@ -39,19 +70,19 @@ void journal_close(struct journal *j)
 {
 	if (!j)
 		return;
-	sd_journal_close(j->sd);
+	library.close(j->sd);
 	buf_release(&j->message);
 	mem_free(j);
 }
 
 int journal_fd(struct journal *j)
 {
-	return sd_journal_get_fd(j->sd);
+	return library.get_fd(j->sd);
 }
 
 void journal_changed(struct journal *j)
 {
-	(void)sd_journal_process(j->sd);
+	(void)library.process(j->sd);
 }
 
 int journal_seek(struct journal *j, const char *cursor)
@@ -60,13 +91,13 @@ int journal_seek(struct journal *j, const char *cursor)
 
 	j->at = false;
 	if (!*cursor)
-		return sd_journal_seek_head(j->sd);
-	rc = sd_journal_seek_cursor(j->sd, cursor);
+		return library.seek_head(j->sd);
+	rc = library.seek_cursor(j->sd, cursor);
 	if (rc == 0)
-		rc = sd_journal_next(j->sd);
+		rc = library.next(j->sd);
 	if (rc <= 0)			/* nothing is there, or nothing behind it */
 		return rc < 0 ? rc : ERR_NOT_FOUND;
-	if (sd_journal_test_cursor(j->sd, cursor) > 0)
+	if (library.test_cursor(j->sd, cursor) > 0)
 		return 0;
 	j->at = true;
 	return ERR_NOT_FOUND;
@@ -74,18 +105,18 @@ int journal_seek(struct journal *j, const char *cursor)
 
 int journal_seek_end(struct journal *j)
 {
-	int rc = sd_journal_seek_tail(j->sd);
+	int rc = library.seek_tail(j->sd);
 
 	j->at = false;
 	if (rc == 0)
-		rc = sd_journal_previous(j->sd);	/* without an entry under it next() would begin anywhere */
-	return rc == 0 ? sd_journal_seek_head(j->sd) : rc < 0 ? rc : 0;
+		rc = library.previous(j->sd);	/* without an entry under it next() would begin anywhere */
+	return rc == 0 ? library.seek_head(j->sd) : rc < 0 ? rc : 0;
 }
 
 int journal_next(struct journal *j)
 {
 	if (!j->at)
-		return sd_journal_next(j->sd);
+		return library.next(j->sd);
 	j->at = false;
 	return 1;
 }
@@ -94,7 +125,7 @@ uint64_t journal_time_us(struct journal *j)
 {
 	uint64_t t = 0;
 
-	(void)sd_journal_get_realtime_usec(j->sd, &t);
+	(void)library.get_realtime_usec(j->sd, &t);
 	return t ? t : 1;
 }
 
@@ -102,7 +133,7 @@ char *journal_cursor(struct journal *j)
 {
 	char *sd = NULL, *copy;
 
-	if (sd_journal_get_cursor(j->sd, &sd) < 0)
+	if (library.get_cursor(j->sd, &sd) < 0)
 		return NULL;
 	copy = mem_strdup(sd);
 	mem_free(sd);		/* the heap is one */
@@ -116,7 +147,7 @@ static bool is_field(struct journal *j, const char *name, const char *value)
 	const void *p;
 	size_t n, lead = strlen(name) + 1;
 
-	return sd_journal_get_data(j->sd, name, &p, &n) == 0 && n == lead + strlen(value) &&
+	return library.get_data(j->sd, name, &p, &n) == 0 && n == lead + strlen(value) &&
 	       !memcmp((const char *)p + lead, value, n - lead);
 }
 
@@ -170,8 +201,8 @@ int journal_read(struct journal *j, struct journal_entry *ret)
 	*ret = (struct journal_entry){ .fields = json_object(), .time_us = journal_time_us(j) };
 	if (!ret->fields)
 		return ERR_NOMEM;
-	sd_journal_restart_data(j->sd);
-	while ((rc = sd_journal_enumerate_data(j->sd, &p, &n)) > 0)
+	library.restart_data(j->sd);
+	while ((rc = library.enumerate_data(j->sd, &p, &n)) > 0)
 		if ((rc = take_field(j, ret->fields, p, n)) < 0)
 			break;
 	if (rc < 0) {
