@@ -109,7 +109,7 @@ static const struct { const char *name, *set, *expect; int when; } pragmas[] = {
 	{ "journal_size_limit", "16777216",    "16777216",  ALWAYS },
 	{ "mmap_size",          "0",           "0",         ALWAYS },	/* an I/O error on a mapped page is a signal */
 	{ "temp_store",         "MEMORY",      "2",         ALWAYS },
-	{ "cache_size",         "-768",        "-768",      ALWAYS },	/* until large rows come: db_room */
+	{ "cache_size",         "-384",        "-384",      ALWAYS },	/* until large rows come: db_room */
 	{ "trusted_schema",     "OFF",         "0",         ALWAYS },
 	{ "foreign_keys",       "OFF",         "0",         ALWAYS },
 	{ "recursive_triggers", "OFF",         "0",         ALWAYS },
