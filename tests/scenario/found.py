@@ -303,9 +303,8 @@ def an_input_that_finds_nothing_says_so_until_it_does(t):
     agent.until_acked(100)
     os.unlink(gone.path)
     os.rmdir(glob(t, "gone"))
-    s = agent.until(lambda s: len(s["reasons"]) >= 3, 30, "each input is a reason")
-    for name, words in (("none", "no file matches"), ("links", "only links"), ("gone", "no file matches")):
-        assert any(name in r and words in r for r in s["reasons"]), s["reasons"]
+    for name, words in (("none", "no such directory"), ("links", "only links"), ("gone", "no such directory")):
+        agent.until(lambda s: any(name in r and words in r for r in s["reasons"]), 30, f"{name} is a reason")
     for name in ("none", "links", "gone"):
         t.writer(f"late-{name}", path=glob(t, name, "late.log")).write(100)
     agent.until_acked(400)
