@@ -62,6 +62,9 @@ enum sight {
 	SIGHT_LINK,		/* that its input does not follow */
 };
 
+#define EVENTS_ROUNDS 8			/* looks between two rounds of turns */
+#define EVENTS_RENAMES 1000		/* the same while files are renamed */
+
 static enum sight see(struct tail *t, const char *path, const char *home, struct stat *ret_st)
 {
 	if (lstat(path, ret_st) < 0)
@@ -271,6 +274,7 @@ static void on_event(void *arg, enum watch_what what, const char *path, uint32_t
 	struct tail *t = arg;
 	struct file *f;
 
+	t->renamed |= what == WATCH_MOVED_FROM || what == WATCH_MOVED_TO;
 	if (what != WATCH_TREE)
 		links_each(t, path, what == WATCH_CHANGED ? read_link : look_at_link);
 	switch (what) {
@@ -310,9 +314,15 @@ static void look_at_all(struct tail *t)
 
 void find_events(struct tail *t)
 {
-	/* Again after looking: a rename between events and look has left its events by now, and its new file was not read yet. */
-	for (int i = 0; i < 8 && watch_read(t->watch, on_event, t); i++)
+	/* Again after looking: a rename between events and look has left its events by now, and its new file was not read yet. As
+	 * long as there are such, for the file that has the name now may be many rotations younger than the next event. */
+	t->renamed = true;
+	for (int i = 0; i < (t->renamed ? EVENTS_RENAMES : EVENTS_ROUNDS); i++) {
+		t->renamed = false;
+		if (!watch_read(t->watch, on_event, t))
+			break;
 		look_at_all(t);
+	}
 	if (watch_overflowed(t->watch)) {
 		log_debug("events were lost, looking at everything");
 		t->rewalk = t->blind = true;

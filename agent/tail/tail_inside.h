@@ -156,6 +156,7 @@ struct tail {
 	int64_t  walk_ms, walked_ms;	/* how long the last walk took; when it ended */
 	bool     first_walk;		/* during the first one */
 	bool     rewalk;
+	bool     renamed;		/* the last events had a rename */
 	bool     blind;			/* events were lost since the last walk */
 	bool     polling;		/* some directory is looked at instead of watched */
 	bool     holes;			/* some file is longer than what was written to it: no event tells of the rest */
