@@ -223,7 +223,7 @@ def matrix(t, options, pause):
             agent.start()
     w.write(100)
     kafka.proxy.forward()
-    until(lambda: any(n.endswith(".gz") for n in os.listdir(t.logs)), 5, "logrotate compressed something")
+    until(lambda: any(n.endswith(".gz") for n in os.listdir(t.logs)), 30, "logrotate compressed something")
     nothing_more(agent, w.seq)
     agent.stop()
     agent.start()
