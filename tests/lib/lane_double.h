@@ -70,7 +70,7 @@ struct producer {
 	uint64_t        run_records;		/* as run_end says */
 	bool            pause, paused;		/* the tail thread stands still at its next file_put */
 	bool            discard;		/* the benchmark: keep nothing */
-	uint64_t        discarded, discarded_bytes;
+	_Atomic uint64_t discarded, discarded_bytes;
 };
 
 static inline struct producer *double_new(size_t memory)
