@@ -263,27 +263,30 @@ static bool let_go(struct file *f)
 }
 
 /* What was compared may be old: while it was done, the copy was finished and its original truncated. */
-static bool grew(struct tail *t, struct file *f)
+static bool grew(struct tail *t, struct file *f, int64_t since)
 {
-	int64_t size = f->size;
 	struct stat st;
 
-	return fstat(f->fd, &st) == 0 && file_changed(f, &st, t->loop.now_ms) && f->size > size;
+	if (fstat(f->fd, &st) == 0)
+		file_changed(f, &st, t->loop.now_ms);
+	return f->size > since;
 }
 
 bool twin_holds(struct tail *t, struct file *f)
 {
 	int looks = LOOKS;
 	struct twin of;
+	int64_t size;
 
 	if (f->own || f->offset || !f->size || f->unpack)
 		return false;
 	if (f->copy_of)
 		return copy_resolve(t, f) ? let_go(f) : hold(t, f);
 	do {
+		size = f->size;
 		if (find_followed(t, f, &of))
 			return hold(t, f);
-	} while (--looks && grew(t, f));
+	} while (--looks && grew(t, f, size));
 	return let_go(f);
 }
 
