@@ -330,6 +330,18 @@ int window_read(struct window *w, const struct file *f, int64_t at, size_t want,
 	return 0;
 }
 
+bool window_head(const struct window *w, struct file *f)
+{
+	size_t n = f->offset < IDENTITY_HEAD ? (size_t)f->offset : IDENTITY_HEAD;
+
+	if (w->file_id != f->id || w->from || w->len < n || n <= f->head_len ||
+	    identity_hash(w->mem, f->head_len) != f->head)
+		return false;
+	f->head_len = (uint32_t)n;
+	f->head = identity_hash(w->mem, n);
+	return true;
+}
+
 void window_drop(struct window *w)
 {
 	const size_t keep = (WINDOW_BYTES + IDENTITY_TAIL + 4095) & ~(size_t)4095;

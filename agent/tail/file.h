@@ -160,6 +160,8 @@ void window_close(struct window *w);
 int  window_read(struct window *w, const struct file *f, int64_t at, size_t want, uint64_t mark);
 /* What was read is of no more use; gives back what a long line took. */
 void window_drop(struct window *w);
+/* The fingerprint of what was handed over, out of the very bytes that were: by now the file may be another. Whether it grew. */
+bool window_head(const struct window *w, struct file *f);
 static inline const uint8_t *window_at(const struct window *w, int64_t at) { return w->mem + (at - w->from); }
 static inline size_t window_len(const struct window *w, int64_t at) { return (size_t)(w->from + (int64_t)w->len - at); }
 
