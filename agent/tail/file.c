@@ -219,9 +219,18 @@ bool file_changed(struct file *f, const struct stat *st, int64_t now_ms)
 	return true;
 }
 
-int file_check_head(struct file *f)
+/* How many bytes the fingerprint is to cover by now; 0: as many as it does. By doubling: a small file that grows line by line
+ * must not cost a row each time. */
+static uint32_t head_due(const struct file *f)
 {
 	uint32_t len = f->offset < IDENTITY_HEAD ? (uint32_t)f->offset : IDENTITY_HEAD;
+
+	return len <= f->head_len || (len < IDENTITY_HEAD && len < 2 * f->head_len) ? 0 : len;
+}
+
+int file_check_head(struct file *f)
+{
+	uint32_t len = head_due(f);
 	uint64_t h;
 	int rc;
 
@@ -232,8 +241,7 @@ int file_check_head(struct file *f)
 		if (rc < 0)
 			return rc;
 	}
-	/* By doubling: a small file that grows line by line must not cost a row each time. */
-	if (len <= f->head_len || (len < IDENTITY_HEAD && len < 2 * f->head_len))
+	if (!len)
 		return 0;
 	rc = identity_read_head(f, len, &h);
 	if (rc < 0)
@@ -332,13 +340,12 @@ int window_read(struct window *w, const struct file *f, int64_t at, size_t want,
 
 bool window_head(const struct window *w, struct file *f)
 {
-	size_t n = f->offset < IDENTITY_HEAD ? (size_t)f->offset : IDENTITY_HEAD;
+	uint32_t len = head_due(f);
 
-	if (w->file_id != f->id || w->from || w->len < n || n <= f->head_len ||
-	    identity_hash(w->mem, f->head_len) != f->head)
+	if (!len || w->file_id != f->id || w->from || w->len < len || identity_hash(w->mem, f->head_len) != f->head)
 		return false;
-	f->head_len = (uint32_t)n;
-	f->head = identity_hash(w->mem, n);
+	f->head_len = len;
+	f->head = identity_hash(w->mem, len);
 	return true;
 }
 

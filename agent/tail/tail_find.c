@@ -316,8 +316,7 @@ void find_events(struct tail *t)
 {
 	/* Again after looking: a rename between events and look has left its events by now, and its new file was not read yet. As
 	 * long as there are such, for the file that has the name now may be many rotations younger than the next event. */
-	t->renamed = true;
-	for (int i = 0; i < (t->renamed ? EVENTS_RENAMES : EVENTS_ROUNDS); i++) {
+	for (int i = 0; i < EVENTS_ROUNDS || (t->renamed && i < EVENTS_RENAMES); i++) {
 		t->renamed = false;
 		if (!watch_read(t->watch, on_event, t))
 			break;

@@ -435,7 +435,7 @@ static enum turn_end turn(struct tail *t, struct file *f)
 		f->state = strcmp(f->path, f->home) ? FILE_ROTATED : FILE_ACTIVE;
 		f->error = 0;
 	}
-	if (end != TURN_OUT && (window_head(&t->window, f) | (file_check_head(f) > 0)))
+	if (end != TURN_OUT && (window_head(&t->window, f) || file_check_head(f) > 0))
 		files_put(t, f, 0);
 	return end;
 }

@@ -74,6 +74,29 @@ static void a_changed_byte_is_seen_in_the_head_and_before_the_offset(void **stat
 	close(fd);
 }
 
+/* Copied, truncated and written anew since it was read: the fingerprint is of what was handed over. By doubling, as on the disk. */
+static void a_fingerprint_is_of_the_bytes_that_were_read(void **state)
+{
+	struct file f = { .id = 1, .fd = temp_with("first\nsecond\n", 13), .size = 13 };
+	struct window w;
+
+	(void)state;
+	assert_int_equal(window_open(&w, WINDOW_BYTES), 0);
+	assert_int_equal(window_read(&w, &f, 0, WINDOW_BYTES, 0), 0);
+	assert_int_equal(pwrite(f.fd, "others", 6, 0), 6);
+	f.offset = 6;
+	assert_true(window_head(&w, &f));
+	assert_int_equal(f.head_len, 6);
+	assert_int_equal(f.head, identity_hash("first\n", 6));
+	f.offset = 11;
+	assert_false(window_head(&w, &f));
+	f.offset = 13;
+	assert_true(window_head(&w, &f));
+	assert_int_equal(f.head, identity_hash("first\nsecond\n", 13));
+	window_close(&w);
+	close(f.fd);
+}
+
 static void a_file_that_is_too_short_does_not_fit(void **state)
 {
 	int fd = temp_with("abc", 3);
@@ -99,6 +122,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(the_marker_in_a_buffer_is_that_of_the_file),
 	cmocka_unit_test(appending_changes_neither_fingerprint_nor_marker),
 	cmocka_unit_test(a_changed_byte_is_seen_in_the_head_and_before_the_offset),
+	cmocka_unit_test(a_fingerprint_is_of_the_bytes_that_were_read),
 	cmocka_unit_test(a_file_that_is_too_short_does_not_fit),
 	cmocka_unit_test(hashes_are_what_they_always_were),
 };
