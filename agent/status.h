@@ -21,6 +21,7 @@ struct status_file {		/* positions: one row */
 	int64_t  size, read, safe;
 	char     state[12];
 	bool     waits;			/* for memory or room: a rotated or deleted one may, too */
+	double   lag_s;			/* age of the oldest byte that is not finished, as far as it is known; 0: none is */
 };
 
 struct status_lane { char *topic; int32_t partition; uint64_t rows, records, bytes; };

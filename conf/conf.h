@@ -77,7 +77,8 @@ struct conf_input {
 	char   *listen;			/* syslog: udp:ADDRESS:PORT, tcp:ADDRESS:PORT, unix:/path; else NULL */
 	struct conf_strings units;	/* journald */
 	char   *directory;		/* journald: of its files; NULL: the system's journal */
-	int     line, column;		/* where the input begins, for later messages */
+	char   *path;			/* of the file in which it stands: the configuration or what it includes */
+	int     line, column;		/* where the input begins there, for later messages */
 };
 
 struct conf {
@@ -89,6 +90,8 @@ struct conf {
 	struct conf_input *inputs;
 	size_t input_count;
 	struct { int64_t max_size, min_free; enum conf_when_full when_full; enum conf_sync sync; } spool;
+	char *metrics_listen;		/* ADDRESS:PORT or unix:/path; NULL: off */
+	struct conf_strings include;	/* globs, absolute; in name order they add inputs and keys that are set nowhere else */
 	char *control;			/* path of the control socket; default <state_dir>/control.sock */
 	struct { int level; bool json; } log;	/* level: enum conf_log_level */
 	int64_t shutdown_timeout_ms;
