@@ -15,18 +15,13 @@
 
 #include "agent/base/err.h"
 #include "agent/books.h"
-#include "agent/history.h"
 #include "agent/intake/intake.h"
 #include "agent/load.h"
 #include "agent/state/state.h"
 #include "agent/tail/tail.h"
 
 struct pipeline {
-	const struct loaded *conf;	/* in force; thread: main */
-	bool             conf_ours;	/* it came by a reload; the first is borrowed */
-	struct list      old_confs;	/* that an input which leaves still needs */
-	char            *needs_restart;	/* words for `status`, or NULL */
-	char            *not_reloaded;	/* the same: why the last reload was refused */
+	const struct loaded *conf;	/* borrowed */
 	bool             once;
 	void           (*all_read)(void *arg);	/* --once; called on the tail thread */
 	void            *all_read_arg;
@@ -39,8 +34,7 @@ struct pipeline {
 	struct state    *state;
 	struct producer *producer;
 	struct tail     *tail;
-	struct intake   *intake;	/* NULL: every input is of files, and always will be (once) */
-	struct history   history;	/* Thread: main. */
+	struct intake   *intake;	/* NULL: every input is of files */
 	_Atomic bool     stopping, hurry, stopped;
 };
 
@@ -53,9 +47,6 @@ bool pipeline_delivered(struct pipeline *p, int64_t timeout_ms);
 void pipeline_stop(struct pipeline *p, bool deliver);
 /* Cuts the delivering of a running pipeline_stop short. Any thread. */
 void pipeline_hurry(struct pipeline *p);
-/* Another configuration while it runs: all or nothing. 0: *fresh is ours, and in force. */
-int  pipeline_reload(struct pipeline *p, struct loaded *fresh, struct err *ret_err);
-void pipeline_forget_confs(struct pipeline *p, bool all);	/* that nothing needs any more */
 void pipeline_close(struct pipeline *p);
 
 #endif

@@ -21,15 +21,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/base/beat.h"
-#include "agent/base/clock.h"
 #include "agent/base/mem.h"
-#include "spool/spool.h"
 
 #define PORTION      (96 << 10)	/* SQLite's unix VFS takes no 128 KiB at once */
 #define WRITEBACK    (512 << 10)
@@ -62,31 +58,8 @@ static void begin_writeback(struct vfs_file *f)
 	f->ahead = f->len == PORTION ? f->ahead + f->len : 0;
 	if (f->ahead < WRITEBACK || f->fd < 0)
 		return;
-	beat_into("write to the state directory");
 	(void)sync_file_range(f->fd, f->at + f->len - f->ahead, f->ahead, SYNC_FILE_RANGE_WRITE);
-	beat_out();
 	f->ahead = 0;
-}
-
-/* A disk that is slow is nobody's bug. */
-static int write_real(struct vfs_file *f, const void *p, int n, int64_t at)
-{
-	int rc;
-
-	beat_into("write to the state directory");
-	rc = f->real->pMethods->xWrite(f->real, p, n, at);
-	beat_out();
-	return rc;
-}
-
-static int read_real(struct vfs_file *f, void *p, int n, int64_t at)
-{
-	int rc;
-
-	beat_into("read from the state directory");
-	rc = f->real->pMethods->xRead(f->real, p, n, at);
-	beat_out();
-	return rc;
 }
 
 static int flush(struct vfs_file *f)
@@ -94,7 +67,7 @@ static int flush(struct vfs_file *f)
 	int rc = SQLITE_OK;
 
 	if (f->dirty)
-		rc = write_real(f, f->buf, f->len, f->at);
+		rc = f->real->pMethods->xWrite(f->real, f->buf, f->len, f->at);
 	if (f->dirty && rc == SQLITE_OK)
 		begin_writeback(f);
 	f->dirty = false;
@@ -125,7 +98,7 @@ static int read_ahead(struct vfs_file *f, int64_t at)
 
 	if (rc != SQLITE_OK || n <= 0)
 		return rc;
-	rc = read_real(f, f->buf, (int)n, at);
+	rc = f->real->pMethods->xRead(f->real, f->buf, (int)n, at);
 	f->at = at;
 	f->len = rc == SQLITE_OK ? (int)n : 0;
 	return rc;
@@ -143,7 +116,7 @@ static int vfs_read(sqlite3_file *file, void *p, int n, sqlite3_int64 at)
 	if (rc != SQLITE_OK)
 		return rc;
 	if (at < f->at || at + n > f->at + f->len)
-		return read_real(f, p, n, at);
+		return f->real->pMethods->xRead(f->real, p, n, at);
 	memcpy(p, f->buf + (at - f->at), (size_t)n);
 	return SQLITE_OK;
 }
@@ -184,7 +157,7 @@ static int vfs_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 at)
 	int rc;
 
 	if (!f->buf)
-		return write_real(f, p, n, at);
+		return f->real->pMethods->xWrite(f->real, p, n, at);
 	f->commits = begins_commit(f, p, n);
 	/* A header by itself: SQLite renews the checksums of frames whose pages it wrote twice, the committing one's last. */
 	ends |= f->commits && at != f->write_end;
@@ -214,42 +187,12 @@ static int vfs_truncate(sqlite3_file *file, sqlite3_int64 size)
 	return rc == SQLITE_OK ? f->real->pMethods->xTruncate(f->real, size) : rc;
 }
 
-const double spool_sync_bounds[SPOOL_SYNC_BUCKETS] = {
-	0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 10, INFINITY,
-};
-
-static struct { _Atomic uint64_t counts[SPOOL_SYNC_BUCKETS], us; } syncs;
-
-static void count_sync(int64_t us)
-{
-	int i = 0;
-
-	while ((double)us > spool_sync_bounds[i] * 1e6)
-		i++;
-	syncs.counts[i]++;
-	syncs.us += (uint64_t)us;
-}
-
 static int vfs_sync(sqlite3_file *file, int flags)
 {
 	struct vfs_file *f = of(file);
 	int rc = f->dirty ? flush(f) : SQLITE_OK;
-	int64_t began_us = clock_mono_ns() / 1000;
 
-	if (rc != SQLITE_OK)
-		return rc;
-	beat_into("fsync");
-	rc = f->real->pMethods->xSync(f->real, flags);
-	beat_out();
-	count_sync(clock_mono_ns() / 1000 - began_us);
-	return rc;
-}
-
-void spool_syncs(struct spool_syncs *ret)
-{
-	for (int i = 0; i < SPOOL_SYNC_BUCKETS; i++)
-		ret->counts[i] = syncs.counts[i];
-	ret->seconds = (double)syncs.us / 1e6;
+	return rc == SQLITE_OK ? f->real->pMethods->xSync(f->real, flags) : rc;
 }
 
 static int vfs_lock(sqlite3_file *file, int how)

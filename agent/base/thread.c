@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "agent/base/beat.h"
 #include "agent/base/err.h"
 
 /* Sanitizers blow up stack frames; they get room for it. */
@@ -69,22 +68,17 @@ int thread_start(pthread_t *t, const char *name, thread_fn *fn, void *arg)
 	return 0;
 }
 
-void thread_cond_init(pthread_cond_t *c)
+void queue_init(struct queue *q, void (*wake)(void *), void *arg)
 {
 	pthread_condattr_t attr;
 
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(c, &attr);
-	pthread_condattr_destroy(&attr);
-}
-
-void queue_init(struct queue *q, void (*wake)(void *), void *arg)
-{
 	*q = (struct queue){ .wake = wake, .wake_arg = arg };
 	list_init(&q->items);
 	pthread_mutex_init(&q->mu, NULL);
-	thread_cond_init(&q->cond);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&q->cond, &attr);
+	pthread_condattr_destroy(&attr);
 }
 
 void queue_release(struct queue *q)
@@ -131,13 +125,15 @@ uint32_t queue_take_all(struct queue *q, struct list *out)
 /* Waits under mu for the next signal. False when at_ms has come. */
 static bool wait_locked(struct queue *q, int64_t at_ms)
 {
-	struct timespec ts = { .tv_sec = (time_t)(at_ms / 1000), .tv_nsec = (long)(at_ms % 1000) * 1000000 };
-	int rc;
+	struct timespec ts;
 
-	beat_into(BEAT_WAIT);
-	rc = at_ms < 0 ? pthread_cond_wait(&q->cond, &q->mu) : pthread_cond_timedwait(&q->cond, &q->mu, &ts);
-	beat_out();
-	return rc != ETIMEDOUT;
+	if (at_ms < 0) {
+		pthread_cond_wait(&q->cond, &q->mu);
+		return true;
+	}
+	ts.tv_sec = (time_t)(at_ms / 1000);
+	ts.tv_nsec = (long)(at_ms % 1000) * 1000000;
+	return pthread_cond_timedwait(&q->cond, &q->mu, &ts) != ETIMEDOUT;
 }
 
 uint32_t queue_wait_all(struct queue *q, struct list *out, int64_t at_ms)
@@ -157,7 +153,6 @@ struct list *queue_wait_one(struct queue *q)
 {
 	struct list *node = NULL;
 
-	beat();
 	pthread_mutex_lock(&q->mu);
 	while (list_empty(&q->items) && !q->closed)
 		wait_locked(q, -1);

@@ -18,7 +18,7 @@ enum {				/* sysexits.h by meaning */
 struct options {
 	const char *config;		/* -c */
 	const char *sample;		/* --sample; NULL: not given */
-	bool once, json, print, online, help, rejected, watch, all;
+	bool once, json, print, help, rejected;
 	int64_t timeout_ms;		/* --timeout; -1: none */
 	int  log_level;			/* --log-level; -1: the configuration's */
 	char **words; int word_count;	/* what is left: sub-command words, files */
@@ -46,7 +46,6 @@ int  cmd_send(const struct options *o);
 int  cmd_bench(const struct options *o);
 int  cmd_metadata(const struct options *o);
 int  cmd_losses(const struct options *o);
-int  cmd_schema(const struct options *o);
 /* `status` and `positions ls`. */
 int  cmd_look(const struct options *o, enum status_what what);
 

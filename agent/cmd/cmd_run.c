@@ -2,7 +2,7 @@
  *
  * States: RUNNING -> STOPPING [signal, --once has delivered or its time is over, the state database is damaged] -> the
  * stopper thread ends the pipeline in order (pipeline.h), while signals and the control socket are still answered -> the
- * loop stops. run_manager.c tells the service manager, run_once.c is --once.
+ * loop stops.
  */
 #include <errno.h>
 #include <signal.h>
@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -19,17 +18,33 @@
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/base/thread.h"
-#include "agent/cmd/run.h"
+#include "agent/cmd/cli.h"
+#include "agent/control.h"
+#include "agent/metrics_text.h"
 #include "agent/order.h"
 #include "agent/page.h"
+#include "agent/pipeline.h"
+#include "agent/reload.h"
 #include "agent/status.h"
 
-#define READ_ONLY "the unit lets the service write to /var/lib/spillway and /run/spillway alone: ReadWritePaths= (state-dir.conf)"
-#define HELD_EVERY_MS    60000		/* what was held back of the log is said, also when nothing else is */
+#define DELIVER_SLICE_MS 10
+#define PROGRESS_MS      500
 #define GIVE_BACK_SOON_MS  10000		/* what starting took: 100 bytes for each of 10,000 files */
 #define GIVE_BACK_EVERY_MS 600000		/* what a backlog, or files that are gone by now, took */
 
-/* --- the end --- */
+struct run {
+	struct loop       loop;
+	struct loop_fd    signals;
+	struct loop_timer once_timer, timeout_timer, progress_timer, give_back_timer;
+	struct pipeline   pipeline;
+	struct control   *control;
+	const struct options *options;
+	pthread_t         stopper;
+	bool              stopping, deliver, progress;
+	_Atomic bool      all_read, damaged;
+	int               exit_code;
+	int64_t           progress_bytes;
+};
 
 static void *stopper_main(void *arg)
 {
@@ -40,13 +55,12 @@ static void *stopper_main(void *arg)
 	return NULL;
 }
 
-void run_stop(struct run *r, bool deliver)
+static void begin_stop(struct run *r, bool deliver)
 {
 	if (r->stopping)
 		return;
 	r->stopping = true;
 	r->deliver = deliver;
-	run_tell_stopping(r, deliver);
 	if (thread_start(&r->stopper, "stop", stopper_main, r) < 0) {
 		pipeline_stop(&r->pipeline, deliver);
 		loop_stop(&r->loop);
@@ -62,9 +76,7 @@ static void on_signal(struct loop_fd *f, uint32_t events)
 	(void)events;
 	while (read(f->fd, &si, sizeof si) == sizeof si) {
 		if (si.ssi_signo == SIGHUP) {
-			if (r->stopping)
-				continue;
-			run_tell_reload(r);
+			reload(r->options->config, r->pipeline.conf, r->pipeline.producer);
 		} else if (r->stopping) {
 			log_info("second signal, delivering is cut short");
 			pipeline_hurry(&r->pipeline);
@@ -72,12 +84,52 @@ static void on_signal(struct loop_fd *f, uint32_t events)
 			log_info("stopping", KS("signal", si.ssi_signo == SIGTERM ? "TERM" : "INT"));
 			if (r->options->once)
 				r->exit_code = EXIT_TRY_AGAIN;
-			run_stop(r, true);
+			begin_stop(r, true);
 		}
 	}
 }
 
-/* --- what other threads report --- */
+/* --- --once --- */
+
+static void on_all_read(void *arg)		/* tail thread */
+{
+	struct run *r = arg;
+
+	atomic_store(&r->all_read, true);
+	loop_wake(&r->loop);
+}
+
+/* Good only if every file was read: one that could not be opened is no end to be glad of. */
+static int once_exit_code(struct run *r)
+{
+	int code = EXIT_GOOD;
+	struct status s;
+
+	if (status_online(&r->pipeline, STATUS_POSITIONS, &s) < 0)
+		return EXIT_INTERNAL;
+	for (size_t i = 0; i < s.file_count; i++) {
+		if (strcmp(s.files[i].state, "failed") != 0)
+			continue;
+		code = EXIT_IO;
+		log_error("file was not read, its lines are not delivered", KS("path", s.files[i].path));
+	}
+	status_release(&s);
+	return code;
+}
+
+static void on_once(struct loop_timer *t)
+{
+	struct run *r = container_of(t, struct run, once_timer);
+
+	if (r->stopping)
+		return;
+	if (pipeline_delivered(&r->pipeline, DELIVER_SLICE_MS)) {
+		r->exit_code = once_exit_code(r);
+		begin_stop(r, false);
+	} else {
+		timer_set(&r->loop, t, clock_mono_ms() + 1, on_once);
+	}
+}
 
 static void on_damaged(void *arg)		/* state thread */
 {
@@ -93,14 +145,66 @@ static void on_wake(void *arg)
 
 	if (atomic_exchange(&r->damaged, false)) {
 		r->exit_code = EXIT_IO;
-		run_stop(r, false);
+		begin_stop(r, false);
 		pipeline_hurry(&r->pipeline);
 	}
 	if (atomic_exchange(&r->all_read, false))
-		run_once_deliver(r);
+		timer_set(&r->loop, &r->once_timer, r->loop.now_ms, on_once);
 }
 
-/* --- timers --- */
+/* Why it took too long: brokers that fail, lanes that are held, files that cannot be read, a full spool. */
+static void log_reasons(struct run *r)
+{
+	struct status s;
+
+	if (status_online(&r->pipeline, STATUS_ALL, &s) < 0)
+		return;
+	for (size_t at = 0; at < s.reasons.len; at += strlen(s.reasons.data + at) + 1)
+		log_warn("not everything was delivered", KS("reason", s.reasons.data + at));
+	for (size_t i = 0; i < s.producer.broker_count; i++) {
+		const struct producer_broker_stat *b = &s.producer.brokers[i];
+		char address[300];
+
+		snprintf(address, sizeof address, "%s:%d", b->host, b->port);
+		if (!b->error[0] && strcmp(b->state, "up") != 0)
+			log_warn("broker has not answered yet", KS("broker", address), KS("state", b->state));
+	}
+	status_release(&s);
+}
+
+static void on_timeout(struct loop_timer *t)
+{
+	struct run *r = container_of(t, struct run, timeout_timer);
+
+	if (r->stopping)
+		return;
+	log_warn("time is over before everything was delivered; the rest stays in its files or in the spool");
+	log_reasons(r);
+	r->exit_code = EXIT_TRY_AGAIN;
+	begin_stop(r, false);
+}
+
+static void on_progress(struct loop_timer *t)
+{
+	struct run *r = container_of(t, struct run, progress_timer);
+	int64_t now = clock_mono_ms(), size = 0, done = 0, left;
+	double rate;
+	struct status s;
+
+	if (status_online(&r->pipeline, STATUS_POSITIONS, &s) < 0)
+		return;
+	for (size_t i = 0; i < s.file_count; i++) {
+		size += s.files[i].size;
+		done += s.files[i].safe;
+	}
+	status_release(&s);
+	rate = (double)done / (double)(now - r->pipeline.started_ms + 1) * 1000;
+	left = rate > 0 ? (int64_t)((double)(size - done) / rate) : 0;
+	fprintf(stderr, "\r%.1f of %.1f MB delivered, %.1f MB/s, %lld s left ", (double)done / 1e6, (double)size / 1e6,
+		rate / 1e6, (long long)left);
+	if (!r->stopping)
+		timer_set(&r->loop, t, now + PROGRESS_MS, on_progress);
+}
 
 static void on_give_back(struct loop_timer *t)
 {
@@ -110,32 +214,28 @@ static void on_give_back(struct loop_timer *t)
 	timer_set(&r->loop, t, r->loop.now_ms + GIVE_BACK_EVERY_MS, on_give_back);
 }
 
-static void on_sample(struct loop_timer *t)
-{
-	struct run *r = container_of(t, struct run, sample_timer);
-
-	status_sample(&r->pipeline);
-	timer_set(&r->loop, t, r->loop.now_ms + HISTORY_EVERY_MS, on_sample);
-}
-
-static void on_held(struct loop_timer *t)
-{
-	struct run *r = container_of(t, struct run, held_timer);
-
-	log_tell_held(false);
-	timer_set(&r->loop, t, r->loop.now_ms + HELD_EVERY_MS, on_held);
-}
-
 /* --- the control socket --- */
 
 static void on_question(void *arg, const char *question, struct buf *out)
 {
+	static const struct { const char *text; enum status_what what; bool json; } table[] = {
+		{ "status json", STATUS_ALL, true }, { "status text", STATUS_ALL, false },
+		{ "positions json", STATUS_POSITIONS, true }, { "positions text", STATUS_POSITIONS, false },
+	};
 	struct run *r = arg;
+	struct status s;
 
-	if (!strcmp(question, "metrics") && endpoints_metrics(&r->endpoints, false, out) == 0)
+	if (!strcmp(question, "metrics") && metrics_text_all(r->pipeline.producer, r->pipeline.conf->producer, out) == 0)
 		return;
-	if (status_answer(&r->pipeline, question, out))
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		if (strcmp(table[i].text, question) != 0)
+			continue;
+		if (status_online(&r->pipeline, table[i].what, &s) < 0)
+			break;
+		status_write(&s, table[i].what, table[i].json, out);
+		status_release(&s);
 		return;
+	}
 	if (!page_answer(r->pipeline.state, question, out) && !order_answer(&r->pipeline, question, out))
 		buf_printf(out, "error: no answer to this question\n");
 }
@@ -164,14 +264,11 @@ static int open_all(struct run *r, const struct loaded *conf, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	r->pipeline.all_read = run_once_all_read;
+	r->pipeline.all_read = on_all_read;
 	r->pipeline.all_read_arg = r;
 	r->pipeline.damaged = on_damaged;
 	r->pipeline.damaged_arg = r;
 	rc = control_open(&r->loop, conf->conf->control, on_question, r, &r->control, e);
-	r->endpoints.pipeline = &r->pipeline;
-	if (rc >= 0 && conf->conf->metrics_listen)
-		rc = http_open(&r->loop, conf->conf->metrics_listen, endpoints_answer, &r->endpoints, &r->http, e);
 	if (rc >= 0)
 		rc = pipeline_start(&r->pipeline, e);
 	if (rc < 0) {
@@ -184,10 +281,14 @@ static int open_all(struct run *r, const struct loaded *conf, struct err *e)
 
 static void set_timers(struct run *r)
 {
-	timer_set(&r->loop, &r->sample_timer, clock_mono_ms(), on_sample);
+	const struct options *o = r->options;
+
+	if (o->once && o->timeout_ms >= 0)
+		timer_set(&r->loop, &r->timeout_timer, clock_mono_ms() + o->timeout_ms, on_timeout);
+	r->progress = o->once && isatty(STDERR_FILENO);
+	if (r->progress)
+		timer_set(&r->loop, &r->progress_timer, clock_mono_ms() + PROGRESS_MS, on_progress);
 	timer_set(&r->loop, &r->give_back_timer, clock_mono_ms() + GIVE_BACK_SOON_MS, on_give_back);
-	timer_set(&r->loop, &r->held_timer, clock_mono_ms() + HELD_EVERY_MS, on_held);
-	mem_give_back();		/* half a megabyte of code was needed once */
 }
 
 static void report_end(struct run *r)
@@ -205,20 +306,8 @@ static void report_end(struct run *r)
 	books_snapshot(&r->pipeline.books, &b);
 	if (r->progress)
 		fprintf(stderr, "\n");
-	log_tell_held(true);
 	log_info("stopped", KI("acked", b.acked), KI("spooled", b.spooled), KI("left_in_files_bytes", behind),
 		KI("dropped", b.dropped));
-}
-
-/* Lines and passwords are in memory. One byte, not none: the kernel then does not start a helper (|... in core_pattern) either. */
-static void forbid_cores(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_CORE, &l) == 0 && l.rlim_max > 1) {
-		l.rlim_cur = l.rlim_max = 1;
-		(void)setrlimit(RLIMIT_CORE, &l);
-	}
 }
 
 static int arm_killpoint(void)
@@ -227,8 +316,7 @@ static int arm_killpoint(void)
 
 	if (killpoint_init(&bad))
 		return 0;
-	fprintf(stderr, "spillway: SPILLWAY_KILL or SPILLWAY_HANG (not both): %s: PLACE or PLACE:N, N from 1, and PLACE one of "
-		"these:\n", bad);
+	fprintf(stderr, "spillway: SPILLWAY_KILL=%s: PLACE or PLACE:N, N from 1, and PLACE one of these:\n", bad);
 	for (int i = 0; i < KILLPOINT_COUNT; i++)
 		fprintf(stderr, "  %s\n", killpoint_name(i));
 	return EXIT_USAGE;
@@ -241,7 +329,6 @@ int cmd_run(const struct options *o)
 	struct err e;
 	int rc = r ? arm_killpoint() : EXIT_INTERNAL;
 
-	forbid_cores();
 	mem_keep_small();
 	if (rc == 0)
 		rc = cli_load(o, &conf);
@@ -255,36 +342,23 @@ int cmd_run(const struct options *o)
 		rc = EXIT_INTERNAL;
 		goto out;
 	}
-	notify_open(&r->notify);
-	beat_open(&r->beat, "main");
 	rc = open_all(r, &conf, &e);
 	if (rc < 0) {
-		if (rc == -EROFS)
-			log_error("cannot start", KS("reason", e.text), KS("hint", READ_ONLY));
-		else
-			log_error("cannot start", KS("reason", e.text));
+		log_error("cannot start", KS("reason", e.text));
 		rc = cli_exit_code(rc);
 		goto out_loop;
 	}
 	log_info("started", KS("version", SPILLWAY_VERSION), KS("state_dir", conf.conf->state_dir));
-	run_once_begin(r);
 	set_timers(r);
-	run_tell_started(r);
 	loop_run(&r->loop);
 	if (r->stopper)
 		pthread_join(r->stopper, NULL);
 	report_end(r);
-	http_close(r->http);
-	r->http = NULL;
 	control_close(r->control);
 	r->control = NULL;
 	pipeline_close(&r->pipeline);
 	rc = r->exit_code;
 out_loop:
-	http_close(r->http);
-	endpoints_release(&r->endpoints);
-	notify_close(r->notify);
-	beat_close(&r->beat);
 	control_close(r->control);
 	close(r->signals.fd);
 	loop_fd_del(&r->signals);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
@@ -84,14 +83,9 @@ static void on_tick(struct loop_timer *t)
 {
 	struct intake *i = container_of(t, struct intake, tick);
 
-	for (size_t k = 0; k < i->count; k++) {
-		struct intake_input *in = i->inputs[k];
-
-		if (in->kind->tick && in->begun && !in->closed && (!in->done || in->index == SIZE_MAX))
-			in->kind->tick(in);
-		if (in->done && in->begun && !in->closed && in->index == SIZE_MAX)
-			reload_left(in);
-	}
+	for (size_t k = 0; k < i->count; k++)
+		if (i->inputs[k]->kind->tick && !i->inputs[k]->done)
+			i->inputs[k]->kind->tick(i->inputs[k]);
 	timer_set(&i->loop, t, i->loop.now_ms + TICK_MS, on_tick);
 }
 
@@ -122,8 +116,6 @@ static void take_turn(struct intake_input *in)
 	show_waiting(in);
 	if (in->done && atomic_load(&in->state) != INTAKE_FAILED)
 		intake_say(in, INTAKE_DONE, "%s", "");
-	if (in->done && in->index == SIZE_MAX)
-		reload_left(in);
 }
 
 static bool all_done(const struct intake *i)
@@ -159,7 +151,6 @@ static void begin_stop(struct intake *i)
 	for (size_t k = 0; k < i->count; k++) {
 		i->inputs[k]->last = true;
 		i->inputs[k]->dry = false;
-		i->inputs[k]->done |= !i->inputs[k]->begun;	/* it waits for another one to be through */
 		intake_ready(i->inputs[k]);
 	}
 }
@@ -190,44 +181,10 @@ static void on_round(void *arg)
 		loop_stop(&i->loop);
 }
 
-static void answer_call(struct intake *i)
-{
-	void (*fn)(struct intake *i, void *arg);
-
-	pthread_mutex_lock(&i->mu);
-	fn = i->call;
-	pthread_mutex_unlock(&i->mu);
-	if (!fn)
-		return;
-	fn(i, i->call_arg);
-	pthread_mutex_lock(&i->mu);
-	i->call = NULL;
-	pthread_cond_broadcast(&i->cond);
-	pthread_mutex_unlock(&i->mu);
-}
-
-void intake_do(struct intake *i, void (*fn)(struct intake *i, void *arg), void *arg)
-{
-	if (!i->started) {
-		fn(i, arg);
-		return;
-	}
-	pthread_mutex_lock(&i->mu);
-	i->call_arg = arg;
-	i->call = fn;
-	loop_wake(&i->loop);
-	beat_into("waiting for the intake thread");
-	while (i->call)
-		pthread_cond_wait(&i->cond, &i->mu);
-	beat_out();
-	pthread_mutex_unlock(&i->mu);
-}
-
 static void on_wake(void *arg)
 {
 	struct intake *i = arg;
 
-	answer_call(i);
 	if (atomic_exchange(&i->nudged, false))
 		retry_all(i, true);
 }
@@ -242,7 +199,7 @@ static void nudge(void *arg)
 
 void intake_failed(struct intake_input *in, int rc)
 {
-	log_error("input failed, it is not read any more until a restart; the others go on", KS("input", in->conf->name), KE(rc));
+	log_error("input failed", KS("input", in->conf->name), KE(rc));
 	in->done = true;
 	in->why = rc;
 	intake_say(in, INTAKE_FAILED, "%s", err_text(rc));
@@ -251,10 +208,8 @@ void intake_failed(struct intake_input *in, int rc)
 static void *run(void *arg)
 {
 	struct intake *i = arg;
-	struct beat own = { 0 };
 	int rc;
 
-	beat_open(&own, "intake");
 	for (size_t k = 0; k < i->count; k++) {
 		rc = i->inputs[k]->kind->start(i->inputs[k]);
 		if (rc < 0)
@@ -264,7 +219,6 @@ static void *run(void *arg)
 	rc = loop_run(&i->loop);
 	if (rc < 0)
 		log_error("the intake thread has ended", KE(rc));
-	beat_close(&own);
 	return NULL;
 }
 
@@ -292,56 +246,32 @@ static const struct tail_known *find_known(const struct intake_conf *c, const st
 	return found;
 }
 
-struct intake_input *intake_input_new(struct intake *i, size_t index)
+static int open_input(struct intake *i, size_t index, struct err *ret_err)
 {
 	const struct conf_input *conf = &i->conf.conf->inputs[index];
 	const struct intake_kind *kind = kind_of(conf);
-	struct intake_input *in;
+	struct intake_input *in = kind ? mem_zalloc(kind->size) : NULL;
+	int rc;
 
-	/* An agent that only follows files does without: it may still get an input by a reload. */
-	if (kind && !i->room)
-		i->room = recipe_room_new();
-	in = kind && i->room ? mem_zalloc(kind->size) : NULL;
+	if (!kind)
+		return 0;
 	if (!in)
-		return NULL;
+		return err_set(ret_err, ERR_NOMEM, "out of memory");
+	i->inputs[i->count++] = in;
 	in->owner = i;
 	in->conf = conf;
 	in->kind = kind;
 	in->index = index;
-	in->spec = i->conf.specs ? i->conf.specs[index] : "";
-	map_init(&in->lanes);
-	buf_init(&in->key, 65536);
-	return in;
+	rc = intake_input_open(in, find_known(&i->conf, conf), ret_err);
+	return rc < 0 ? rc : kind->open(in, ret_err);
 }
 
-static int open_input(struct intake *i, size_t index, struct err *ret_err)
-{
-	const struct conf_input *conf = &i->conf.conf->inputs[index];
-	const struct tail_known *known;
-	struct intake_input *in;
-	int rc;
-
-	if (!kind_of(conf))
-		return 0;
-	in = intake_input_new(i, index);
-	if (!in)
-		return err_set(ret_err, ERR_NOMEM, "out of memory");
-	i->inputs[i->count++] = in;
-	known = find_known(&i->conf, conf);
-	rc = intake_input_open(in, known, ret_err);
-	if (rc == 0 && intake_input_begin(in, known) < 0)
-		rc = err_set(ret_err, ERR_NOMEM, "out of memory");
-	in->begun = true;
-	return rc < 0 ? rc : in->kind->open(in, ret_err);
-}
-
-/* Batches of an earlier life may ask for its bytes, a reload may bring an input. */
 static bool is_wanted(const struct intake_conf *c)
 {
 	for (size_t k = 0; k < c->conf->input_count; k++)
 		if (c->conf->inputs[k].type != CONF_TYPE_FILE)
 			return true;
-	return c->known_count > 0 || !c->once;
+	return c->known_count > 0;		/* batches of an earlier life may ask for its bytes */
 }
 
 static int open_all(struct intake *i, struct err *ret_err)
@@ -349,12 +279,11 @@ static int open_all(struct intake *i, struct err *ret_err)
 	int rc = loop_init(&i->loop, on_wake, on_round, i);
 
 	i->inputs = mem_array(struct intake_input *, i->conf.conf->input_count + 1);
-	if (rc < 0 || !i->inputs)
+	i->room = recipe_room_new();
+	if (rc < 0 || !i->inputs || !i->room)
 		return err_set(ret_err, ERR_NOMEM, "out of memory");
 	for (size_t k = 0; k < i->conf.conf->input_count && rc >= 0; k++)
 		rc = open_input(i, k, ret_err);
-	if (rc == 0 && rows_keep(i, &i->conf) < 0)
-		rc = err_set(ret_err, ERR_NOMEM, "out of memory");
 	return rc < 0 ? rc : rereader_new(i, ret_err);
 }
 
@@ -372,15 +301,13 @@ int intake_open(const struct intake_conf *c, struct intake **ret, struct err *re
 	i->conf = *c;
 	i->hooks = &i->conf.hooks;
 	pthread_mutex_init(&i->mu, NULL);
-	pthread_cond_init(&i->cond, NULL);
 	map_init(&i->routes);
 	list_init(&i->waiter.node);
 	i->waiter.fn = nudge;
 	i->waiter.arg = i;
 	rc = open_all(i, ret_err);
-	i->conf.known = NULL;		/* the caller's: what a reload opens does without */
+	i->conf.known = NULL;
 	i->conf.routes = NULL;
-	i->conf.known_count = i->conf.route_count = 0;
 	if (rc < 0)
 		intake_close(i);
 	else
@@ -388,24 +315,21 @@ int intake_open(const struct intake_conf *c, struct intake **ret, struct err *re
 	return rc;
 }
 
-int intake_run(struct intake *i)
+int intake_start(struct intake *i)
 {
 	int rc;
 
+	if (!i || !i->count)
+		return 0;
 	rc = thread_start(&i->thread, "intake", run, i);
 	i->started = rc == 0;
 	return rc;
 }
 
-int intake_start(struct intake *i)
-{
-	return i && i->count ? intake_run(i) : 0;
-}
-
 /* Nobody will take it any more. */
 static void give_up_rest(struct intake_input *in)
 {
-	size_t n = in->kind->left && in->begun && !in->closed ? in->kind->left(in) : 0;
+	size_t n = in->kind->left ? in->kind->left(in) : 0;
 
 	if (!n)
 		return;
@@ -432,22 +356,10 @@ void intake_stop(struct intake *i, int64_t timeout_ms)
 void intake_settle(struct intake *i)
 {
 	for (size_t k = 0; i && k < i->count; k++) {
-		struct intake_input *in = i->inputs[k];
-
-		if (!in->begun || in->closed)
-			continue;
-		if (in->kind->tick)
-			in->kind->tick(in);
-		intake_put_row(in);
+		if (i->inputs[k]->kind->tick)
+			i->inputs[k]->kind->tick(i->inputs[k]);
+		intake_put_row(i->inputs[k]);
 	}
-}
-
-void intake_input_free(struct intake_input *in)
-{
-	if (!in->closed)
-		in->kind->close(in);
-	intake_input_close(in);
-	mem_free(in);
 }
 
 void intake_close(struct intake *i)
@@ -455,15 +367,16 @@ void intake_close(struct intake *i)
 	if (!i)
 		return;
 	intake_stop(i, 0);
-	for (size_t k = 0; k < i->count; k++)
-		intake_input_free(i->inputs[k]);
+	for (size_t k = 0; k < i->count; k++) {
+		i->inputs[k]->kind->close(i->inputs[k]);
+		intake_input_close(i->inputs[k]);
+		mem_free(i->inputs[k]);
+	}
 	mem_free(i->inputs);
-	rows_release(i);
 	rereader_release_routes(i);
 	rereader_free(i->rereader);
 	recipe_room_free(i->room);
 	loop_release(&i->loop);
-	pthread_cond_destroy(&i->cond);
 	pthread_mutex_destroy(&i->mu);
 	mem_free(i);
 }
@@ -473,7 +386,7 @@ size_t intake_descriptors(const struct intake *i)
 	size_t n = 0;
 
 	for (size_t k = 0; i && k < i->count; k++)
-		if (i->inputs[k]->kind == &intake_tcp && !i->inputs[k]->closed)
+		if (i->inputs[k]->kind == &intake_tcp)
 			n += intake_tcp_descriptors(i->inputs[k]);
 	return n;
 }
@@ -505,31 +418,6 @@ void intake_say(struct intake_input *in, enum intake_state state, const char *fm
 	atomic_store(&in->state, state);
 }
 
-static int64_t safe_of(const struct intake *i, const struct intake_input *in)
-{
-	int64_t safe = i->hooks->safe(i->hooks->arg, in->row.id);
-
-	return safe > 0 ? safe : 0;
-}
-
-void intake_sample(struct intake *i, int64_t now_ms)
-{
-	for (size_t k = 0; i && k < i->count; k++) {
-		struct intake_input *in = i->inputs[k];
-		bool begun;
-
-		pthread_mutex_lock(&i->mu);
-		begun = in->begun && !in->closed;	/* before that its row may become another one's */
-		pthread_mutex_unlock(&i->mu);
-		if (!begun)
-			continue;
-		/* What is new came after the last look. */
-		lag_seen(&in->lag, atomic_load(&in->read), in->sampled_ms ? in->sampled_ms : now_ms);
-		lag_finished(&in->lag, safe_of(i, in));
-		in->sampled_ms = now_ms;
-	}
-}
-
 int intake_files(struct intake *i, struct tail_file_info **ret, size_t *ret_n)
 {
 	static const char *const names[] = { "active", "waiting", "done", "failed" };
@@ -540,19 +428,14 @@ int intake_files(struct intake *i, struct tail_file_info **ret, size_t *ret_n)
 		return ERR_NOMEM;
 	for (size_t k = 0; i && k < i->count; k++) {
 		struct intake_input *in = i->inputs[k];
-		struct tail_file_info *f = &(*ret)[*ret_n];
+		struct tail_file_info *f = &(*ret)[k];
 		int64_t read = atomic_load(&in->read);
 		int is = atomic_load(&in->state);
 
-		pthread_mutex_lock(&i->mu);
-		if (in->closed || !in->begun) {
-			pthread_mutex_unlock(&i->mu);
-			continue;
-		}
 		*f = (struct tail_file_info){ .path = mem_strdup(in->shown), .input = in->index, .file_id = in->row.id,
 					      .size = read, .read = read, .waits = is == INTAKE_WAITING };
-		f->lag_ms = lag_age(&in->lag, safe_of(i, in), clock_mono_ms());
 		snprintf(f->state, sizeof f->state, "%s", names[is]);
+		pthread_mutex_lock(&i->mu);
 		memcpy(f->reason, in->reason, sizeof f->reason - 1);
 		pthread_mutex_unlock(&i->mu);
 		(*ret_n)++;
@@ -569,7 +452,7 @@ char *intake_reasons(struct intake *i)
 	buf_init(&b, 65536);
 	for (size_t k = 0; i && k < i->count; k++) {
 		pthread_mutex_lock(&i->mu);
-		if (i->inputs[k]->reason[0] && !i->inputs[k]->closed)
+		if (i->inputs[k]->reason[0])
 			buf_printf(&b, "%s: %s\n", i->inputs[k]->shown, i->inputs[k]->reason);
 		pthread_mutex_unlock(&i->mu);
 	}

@@ -22,7 +22,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
@@ -87,9 +86,7 @@ static int look_up(struct intake_input *in, int type, struct addrinfo **ret, str
 		return err_set(ret_err, ERR_CONFIG, "input %s: listen: \"%s\" is no ADDRESS:PORT", in->conf->name,
 			       in->conf->listen);
 	snprintf(host, sizeof host, "%.*s", n, text);
-	beat_into("name lookup");
 	rc = getaddrinfo(n && strcmp(host, "*") != 0 ? host : NULL, colon + 1, &hints, ret);
-	beat_out();
 	return rc ? err_set(ret_err, ERR_CONFIG, "input %s: listen: %s: %s", in->conf->name, in->conf->listen,
 			    gai_strerror(rc)) : 0;
 }
@@ -98,7 +95,7 @@ static int refused(struct intake_input *in, int rc, struct err *ret_err)
 {
 	return err_set(ret_err, rc, "input %s: cannot listen on %s: %s%s", in->conf->name, in->conf->listen, err_text(rc),
 		       rc == -EACCES && in->conf->listen[0] != '/' ? " (ports below 1024 need the capability "
-		       "CAP_NET_BIND_SERVICE: the drop-in syslog-514.conf of the unit)" : "");
+		       "CAP_NET_BIND_SERVICE: AmbientCapabilities= in its unit)" : "");
 }
 
 /* Port 0 means any: status says which it became. */
@@ -231,8 +228,6 @@ static int open_datagrams(struct intake_input *in, struct err *ret_err)
 	d->buf = mem_alloc(DATAGRAM_MAX);
 	if (!d->buf)
 		return err_set(ret_err, ERR_NOMEM, "out of memory");
-	if (in->heir)
-		return 0;
 	d->sock = local ? bind_unix(d, ret_err) : intake_bind(in, SOCK_DGRAM, ret_err);
 	if (d->sock < 0) {
 		int rc = d->sock;
@@ -343,29 +338,6 @@ static void count_drops(struct intake_input *in)
 	intake_lost(in, SPOOL_LOSS_SOCKET, n, 0);
 }
 
-/* The datagram that waits is a message whatever it becomes. */
-static bool take_over(struct intake_input *in, struct intake_input *was, bool settled)
-{
-	struct datagrams *d = (struct datagrams *)in, *old = (struct datagrams *)was;
-	uint8_t *buf = d->buf;
-
-	if (!settled && old->at)
-		return false;		/* a part of it is out: it is split or cut as before */
-	loop_fd_del(&old->fd);
-	intake_show_as(in, was);
-	d->sock = old->sock;
-	d->bound = old->bound;
-	d->drops = old->drops;
-	d->buf = old->buf;
-	d->n = old->n;
-	d->behind = old->behind;
-	old->buf = buf;
-	old->sock = -1;
-	old->bound.inode = 0;
-	old->n = old->behind = 0;
-	return true;
-}
-
 static size_t left(struct intake_input *in)
 {
 	const struct datagrams *d = (const struct datagrams *)in;
@@ -390,5 +362,5 @@ static void close_datagrams(struct intake_input *in)
 
 const struct intake_kind intake_datagram = {
 	.size = sizeof(struct datagrams), .open = open_datagrams, .start = start, .turn = turn, .pause = pause_datagrams,
-	.tick = count_drops, .left = left, .close = close_datagrams, .take_over = take_over,
+	.tick = count_drops, .left = left, .close = close_datagrams,
 };

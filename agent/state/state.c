@@ -9,7 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
@@ -58,6 +57,7 @@ static bool work_pending(const struct state *st)
 int state_open(struct spool *s, const struct conf *conf, struct books *books, struct state **ret_st)
 {
 	struct state *st = mem_new(struct state);
+	pthread_condattr_t attr;
 
 	if (!st)
 		return ERR_NOMEM;
@@ -68,8 +68,11 @@ int state_open(struct spool *s, const struct conf *conf, struct books *books, st
 	st->may_double = conf->delivery == CONF_AT_LEAST_ONCE;
 	pthread_mutex_init(&st->mu, NULL);
 	pthread_mutex_init(&st->safe_mu, NULL);
-	thread_cond_init(&st->cond);
-	thread_cond_init(&st->asked);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&st->cond, &attr);
+	pthread_cond_init(&st->asked, &attr);
+	pthread_condattr_destroy(&attr);
 	work_init(&st->in);
 	work_init(&st->todo);
 	list_init(&st->held);
@@ -235,7 +238,6 @@ static bool state_wait(struct state *st)
 	bool go_on;
 
 	pthread_mutex_lock(&st->mu);
-	beat_into(BEAT_WAIT);
 	time_acks(st);
 	while (!work_pending(st) && !st->stopping) {
 		int64_t now = clock_mono_ms(), at = next_deadline(st, now);
@@ -250,7 +252,6 @@ static bool state_wait(struct state *st)
 	}
 	go_on = work_pending(st) || !st->stopping;
 	work_take(&st->todo, &st->in);
-	beat_out();
 	pthread_mutex_unlock(&st->mu);
 	return go_on;
 }
@@ -283,7 +284,6 @@ static void answer_asks(struct state *st)
 			mem_free(job);
 			continue;
 		}
-		beat();
 		job->fn(job->arg, st->spool);
 		pthread_mutex_lock(&st->mu);
 		job->done = true;
@@ -339,15 +339,12 @@ static void watch_damage(struct state *st)
 static void *state_main(void *arg)
 {
 	struct state *st = arg;
-	struct beat own = { 0 };
 
-	beat_open(&own, "state");
 	while (state_wait(st)) {
 		state_round(st);
 		watch_damage(st);
 	}
 	state_commit_ledger(st, clock_mono_ms());
-	beat_close(&own);
 	return NULL;
 }
 
@@ -410,7 +407,6 @@ static bool ask(struct state *st, struct ask_job *job, int64_t ms)
 	}
 	list_push_back(&st->in.asks, &job->node);
 	pthread_cond_signal(&st->cond);
-	beat_into("waiting for the state thread");
 	while (!job->done && !job->abandoned) {
 		if (ms < 0 || job->running)
 			pthread_cond_wait(&st->asked, &st->mu);
@@ -419,7 +415,6 @@ static bool ask(struct state *st, struct ask_job *job, int64_t ms)
 	}
 	done = job->done;
 	pthread_mutex_unlock(&st->mu);
-	beat_out();
 	return done;
 }
 

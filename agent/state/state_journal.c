@@ -111,10 +111,9 @@ static void journal_event(void *arg, const char *topic, int32_t partition, const
 {
 	(void)arg;
 	if (what && topic)
-		log_warn(what, KS("topic", topic), KI("partition", partition),
-			 KS("next", "tried again; its lines wait in memory, then in the spool, other topics go on"));
+		log_warn(what, KS("topic", topic), KI("partition", partition));
 	else if (what)
-		log_warn(what, KS("next", "tried again; lines wait in memory, then in the spool"));
+		log_warn(what);
 	else if (topic)
 		log_info("lane is well again", KS("topic", topic), KI("partition", partition));
 	else

@@ -19,7 +19,6 @@
 
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
-#include "agent/base/slow.h"
 #include "agent/tail/identity.h"
 #include "agent/tail/opening.h"
 #include "agent/tail/remote.h"
@@ -39,7 +38,6 @@ struct file *file_new(const char *path, const char *home)
 	list_init(&f->packed);
 	list_init(&f->heirs);
 	list_init(&f->heir);
-	list_init(&f->border);
 	list_init(&f->group);
 	list_init(&f->head_at);
 	list_init(&f->twin);
@@ -141,7 +139,7 @@ int file_open(struct file *f)
 bool file_is_at(const struct file *f, const char *path)
 {
 	struct stat st;
-	int rc = f->follow ? slow_stat(path, &st) : slow_lstat(path, &st);
+	int rc = f->follow ? stat(path, &st) : lstat(path, &st);
 
 	return rc == 0 && st.st_dev == f->dev && st.st_ino == f->inode;
 }
@@ -162,7 +160,7 @@ ssize_t file_pread(const struct file *f, void *buf, size_t n, int64_t at)
 
 	if (!f->unpack) {
 		do {
-			k = slow_pread(f->fd, buf, n, at);
+			k = pread(f->fd, buf, n, at);
 		} while (k < 0 && errno == EINTR);
 		return k < 0 ? -errno : k;
 	}
@@ -262,7 +260,6 @@ void file_restart(struct file *f, int64_t id)
 	f->offset = f->scanned = 0;
 	f->mark = f->scan_mark = 0;
 	f->skip_count = f->skip_next = 0;
-	f->border_at = 0;
 	f->was = 0;
 	f->shrunk = f->suspect = false;
 	memset(f->trail, 0, sizeof f->trail);

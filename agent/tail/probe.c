@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
@@ -64,22 +63,16 @@ static bool touch(const char *dir)
 static void *run(void *arg)
 {
 	struct probe *p = arg;
-	struct beat own = { 0 };
 	bool remote;
 
-	beat_open(&own, "probe");
 	pthread_mutex_lock(&p->mu);
 	while (!p->closed) {
 		if (!p->answer.asked_ms) {
-			beat_into(BEAT_WAIT);
 			pthread_cond_wait(&p->cond, &p->mu);
-			beat_out();
 			continue;
 		}
 		pthread_mutex_unlock(&p->mu);
-		beat_into("asking a file system");
 		remote = touch(p->dir);
-		beat_out();
 		pthread_mutex_lock(&p->mu);
 		p->answer = (struct probe_answer){ .answered_ms = clock_mono_ms(), .remote = remote };
 		pthread_cond_broadcast(&p->cond);
@@ -87,7 +80,6 @@ static void *run(void *arg)
 			p->answered(p->arg);
 	}
 	pthread_mutex_unlock(&p->mu);
-	beat_close(&own);
 	let_go(p);
 	return NULL;
 }
@@ -95,6 +87,7 @@ static void *run(void *arg)
 int probe_open(const char *dir, void (*answered)(void *arg), void *arg, struct probe **ret)
 {
 	struct probe *p = mem_new(struct probe);
+	pthread_condattr_t attr;
 	pthread_t thread;
 
 	if (!p)
@@ -106,7 +99,10 @@ int probe_open(const char *dir, void (*answered)(void *arg), void *arg, struct p
 		return ERR_NOMEM;
 	}
 	pthread_mutex_init(&p->mu, NULL);
-	thread_cond_init(&p->cond);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->cond, &attr);
+	pthread_condattr_destroy(&attr);
 	if (thread_start(&thread, "probe", run, p) < 0)
 		p->owners = 1;
 	else

@@ -18,11 +18,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
-#include "agent/base/slow.h"
 #include "agent/record/line.h"
 #include "agent/tail/tail_inside.h"
 
@@ -34,7 +32,7 @@
 static const struct tail_pace default_pace = {
 	.piece = 2,
 	.flush = 5000, .rotated_idle = 60000, .deleted_idle = 5000, .away = 500, .reconcile = 10000, .poll = 1000,
-	.retry = 100, .keep_rows = 7 * 86400000LL, .doubt = 10000, .twin = 2000, .answer = 5000,
+	.retry = 100, .keep_rows = 7 * 86400000LL, .doubt = 10000, .twin = 2000,
 };
 
 /* --- rounds --- */
@@ -160,10 +158,8 @@ static void on_round(void *arg)
 static void *run(void *arg)
 {
 	struct tail *t = arg;
-	struct beat own = { 0 };
 	int rc;
 
-	beat_open(&own, "tail");
 	t->first_walk = true;
 	gates_wait(t);
 	find_walk(t);
@@ -181,21 +177,41 @@ static void *run(void *arg)
 	rc = loop_run(&t->loop);
 	if (rc < 0)
 		log_error("the tail thread ends", KE(rc));
-	beat_close(&own);
 	return NULL;
 }
 
 /* --- opening --- */
 
-static int open_inputs(struct tail *t, struct err *ret_err)
+static int expand_inputs(struct tail *t, struct err *ret_err)
 {
+	const struct conf *conf = t->conf.conf;
 	size_t longest = WINDOW_BYTES;
-	int rc = inputs_new(t, t->conf.conf, &t->inputs, &longest, ret_err);
 
-	if (rc < 0)
-		return rc;
-	inputs_gates(t);
-	return window_open(&t->window, longest) == 0 ? 0 : err_set(ret_err, ERR_NOMEM, "out of memory");
+	t->inputs = mem_array(struct tail_input, conf->input_count + 1);
+	if (!t->inputs)
+		return err_set(ret_err, ERR_NOMEM, "out of memory");
+	for (size_t i = 0; i < conf->input_count; i++) {
+		struct tail_input *in = &t->inputs[i];
+		int rc = 0;
+
+		in->conf = &conf->inputs[i];
+		if (in->conf->max_line < 1 || in->conf->max_line > INT32_MAX)
+			return err_set(ret_err, ERR_CONFIG, "input %s: max_line out of range", in->conf->name);
+		if (line_need((size_t)in->conf->max_line) > longest)
+			longest = line_need((size_t)in->conf->max_line);
+		for (size_t j = 0; j < in->conf->paths.n && rc == 0; j++)
+			rc = glob_expand(in->conf->paths.v[j], t->cwd, &in->paths);
+		for (size_t j = 0; j < in->conf->exclude.n && rc == 0; j++)
+			rc = glob_expand_exclude(in->conf->exclude.v[j], t->cwd, &in->exclude);
+		for (size_t j = 0; j < in->paths.n && rc == 0 && !t->conf.once; j++)
+			gates_add(t, in->paths.v[j]);
+		if (rc < 0)
+			return err_set(ret_err, rc, "input %s: %s", in->conf->name,
+				       rc == ERR_NOMEM ? "out of memory" : "a pattern is too long or has too many alternatives");
+	}
+	if (window_open(&t->window, longest) == 0)
+		return 0;
+	return err_set(ret_err, ERR_NOMEM, "out of memory");
 }
 
 static int load_known(struct tail *t, const struct tail_conf *c, struct err *ret_err)
@@ -214,11 +230,10 @@ static int load_known(struct tail *t, const struct tail_conf *c, struct err *ret
 static void init_tables(struct tail *t)
 {
 	struct list *lists[] = { &t->files, &t->away, &t->ready, &t->dests, &t->known, &t->looks, &t->calls, &t->notes,
-				 &t->live, &t->packed, &t->put_off, &t->copies, &t->gates, &t->groups, &t->twins, &t->suspects,
-				 &t->borders };
+				 &t->live, &t->packed, &t->put_off, &t->copies, &t->gates, &t->groups, &t->twins, &t->suspects };
 	struct map *maps[] = { &t->by_path, &t->by_home, &t->by_inode, &t->by_id, &t->known_by_inode, &t->routes_by_id,
 			       &t->routes_by_text, &t->dests_by_name, &t->looks_by_path, &t->recipes,
-			       &t->hops, &t->lags };
+			       &t->hops };
 
 	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
 		list_init(lists[i]);
@@ -249,14 +264,13 @@ int tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_er
 	t->first_start = c->known_count == 0 && !c->state_lost;
 	init_tables(t);
 	pthread_mutex_init(&t->mu, NULL);
-	thread_cond_init(&t->cond);
+	pthread_cond_init(&t->cond, NULL);
 	t->work.fn = on_work;
 	t->slow.fn = on_slow;
 	t->away_timer.fn = on_away;
 	t->retry_timer.fn = on_retry;
 	t->group_timer.fn = message_time;
 	t->twin_timer.fn = twin_tick;
-	t->border_timer.fn = reload_border_time;
 	t->watch_fd.fd = -1;
 	list_init(&t->waiter.node);
 	t->waiter.fn = nudge;
@@ -270,7 +284,7 @@ int tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_er
 		err_set(ret_err, rc, "%s", err_text(rc));
 	else if ((rc = watch_open(&t->watch)) < 0)
 		err_set(ret_err, rc, "out of memory");
-	else if ((rc = open_inputs(t, ret_err)) == 0)
+	else if ((rc = expand_inputs(t, ret_err)) == 0)
 		rc = load_known(t, c, ret_err);
 	if (rc < 0) {
 		tail_close(t);
@@ -300,7 +314,7 @@ static void put_all(struct tail *t)
 	list_each(it, &t->files) {
 		struct file *f = list_entry(it, struct file, node);
 
-		if (f->fd < 0 || (f->remote && !gates_pass(t, f->path)) || slow_fstat(f->fd, &st) < 0)
+		if (f->fd < 0 || (f->remote && !gates_pass(t, f->path)) || fstat(f->fd, &st) < 0)
 			continue;
 		file_changed(f, &st, clock_mono_ms());
 		files_put(t, f, 0);
@@ -338,9 +352,12 @@ void tail_close(struct tail *t)
 	packed_release(t);
 	route_release(t);
 	recipe_release(t);
-	lag_release(t);
 	assembly_free(t->assembly);
-	inputs_free(t->inputs, t->conf.conf->input_count);
+	for (size_t i = 0; t->inputs && i < t->conf.conf->input_count; i++) {
+		glob_strings_release(&t->inputs[i].paths);
+		glob_strings_release(&t->inputs[i].exclude);
+	}
+	mem_free(t->inputs);
 	window_close(&t->window);
 	watch_close(t->watch);
 	queue_release(&t->rebuilds);

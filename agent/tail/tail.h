@@ -27,7 +27,6 @@ struct tail_file_info {			/* one row of `status` and `positions ls` */
 	size_t   input;			/* index into conf->inputs */
 	uint64_t dev, inode;
 	int64_t  file_id, size, read;
-	int64_t  lag_ms;		/* age of the oldest byte that is not finished; 0: there is none, or it is not known */
 	char     state[12];		/* active rotated deleted waiting done failed */
 	bool     waits;			/* for memory or room, whatever its state */
 	char     reason[160];		/* why waiting or failed */
@@ -114,8 +113,8 @@ int  tail_rebuild_now(struct tail *t, struct batch *b);
 void tail_unread(struct tail *t, struct lane *l, struct list *batches, bool last);
 /* --once: all is handed over, and nothing of it came back. Any thread. */
 bool tail_all_read(const struct tail *t);
-/* Copies of all rows (mem_free each path, then the array). Waits some seconds for the thread's next round, ERR_TIMEOUT behind
- * that; after tail_stop it answers directly. Any thread but the tail's. */
+/* Copies of all rows (mem_free each path, then the array). Waits for the thread's next round; after tail_stop it answers
+ * directly. Any thread but the tail's. */
 int  tail_files(struct tail *t, struct tail_file_info **ret, size_t *ret_n);
 /* What people order; done by the tail thread. Both say in words what was done, or why not. Any thread but the tail's. */
 struct tail_moved {
@@ -137,42 +136,15 @@ struct tail_forgotten {
 /* Files of this path that are gone, renamed away or matched by no input leave tables and rows; their unread rest is entered
  * in the losses, batches that only they could build again are lost. ERR_NOT_FOUND; ERR_BUSY: it is there, and matched. */
 int  tail_forget(struct tail *t, const char *path, struct tail_forgotten *ret);
-/* Bytes that were handed over since the start; read again, they count again. Any thread. */
-uint64_t tail_read_bytes(const struct tail *t);
-/* Another configuration. */
-struct tail_change {
-	const struct conf *conf;
-	const char *const *specs;
-	const char *key_serializer;
-	const size_t *was;		/* of each input: the one of before that says the same in all, or SIZE_MAX */
-	tail_reread_fn *reread; void *reread_arg;
-	size_t  others_open;
-	/* What else may fail: called when nothing else can, on the tail thread. A failure of it is one of the whole. */
-	int   (*last)(void *arg, struct err *ret_err); void *last_arg;
-};
-/* Takes it over between two rounds, all or nothing: on failure nothing is different, and words say why. Else what was handed
- * over is what it was, and everything behind that goes by the new one. Files whose input says the same are not touched, those of
- * others are read on by it where they are; what no input matches any more is not read on, closed when it is finished, and goes on
- * there when one does again. Files of a new input begin as they do at a start that is not the first.
- * A file that gets no topic, key or lane by it waits as it would after a restart, and it is said; no reason to refuse the rest.
- * The old conf and specs are not used any more when this returns 0, nor are the new ones otherwise. Any thread but the tail's. */
-int  tail_reload(struct tail *t, const struct tail_change *c, struct err *ret_err);
-/* Ids that nobody has, for others. Any thread but the tail's. */
-void tail_take_ids(struct tail *t, size_t n, int64_t *ret_file_id, uint32_t *ret_route_id);
-/* Why nothing is read where something should be: unreadable files, globs without a match. One line each; mem_free. NULL:
- * no memory, or the thread did not answer in time. */
+/* Why nothing is read where something should be: unreadable files, globs without a match. One line each; mem_free. */
 char *tail_reasons(struct tail *t);
 /* After tail_stop: whether a file of this id is gone from every matched path (rotated out or deleted). */
 bool tail_file_vanishing(struct tail *t, int64_t file_id);
 
 /* How often a line was cut at max_line, since the start. Any thread. */
 uint64_t tail_split_lines(const struct tail *t);
-/* The same, how often inotify lost events, and how often all inputs were walked. Any thread. */
-struct tail_counters { uint64_t split_lines, overflows, walks; };
-void tail_counters(const struct tail *t, struct tail_counters *ret);
 
-/* What `check` prints: one line for each input with its files, and one for each problem ("error:") and surprise ("warning:"). Needs
- * no thread. Returns the number of problems. */
-int  tail_check(const struct conf *conf, struct buf *out, int *ret_warnings);
+/* What `check` prints: one line for each input with its matches and problems. Needs no thread. Returns the number of problems. */
+int  tail_check(const struct conf *conf, struct buf *out);
 
 #endif

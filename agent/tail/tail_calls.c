@@ -1,24 +1,16 @@
 /* tail_calls.c - questions and orders from other threads, done by the tail thread between two rounds.
  *
  * Why: files need no locks as long as one thread alone touches them. Who asks waits; the thread never does.
- * Who only looks waits so long and no longer, for a read of a dead disk may never end, and whoever looks then wants to know just
- * that. After one call in vain the next ones are short, until one is answered.
  * Threads: any but the tail's, which only answers. When it does not run, the caller does it himself. Lock: mu (leaf).
  */
-#include <errno.h>
-
-#include "agent/base/beat.h"
-#include "agent/base/clock.h"
 #include "agent/base/mem.h"
 #include "agent/tail/tail_inside.h"
 
-#define DEAF_MS 100
-
 struct call {
-	struct list node;		/* of t->calls, or of those that are being answered; lock: mu */
+	struct list node;
 	void (*fn)(struct tail *t, void *ret);
 	void *ret;
-	bool begun, done;
+	bool done;
 };
 
 void calls_answer(struct tail *t)
@@ -28,64 +20,36 @@ void calls_answer(struct tail *t)
 	list_init(&calls);
 	pthread_mutex_lock(&t->mu);
 	list_splice_back(&calls, &t->calls);
+	pthread_mutex_unlock(&t->mu);
 	while (!list_empty(&calls)) {
 		struct call *c = list_first(&calls, struct call, node);
 
 		list_remove(&c->node);
-		c->begun = true;
-		pthread_mutex_unlock(&t->mu);
 		c->fn(t, c->ret);
 		pthread_mutex_lock(&t->mu);
 		c->done = true;
-		t->deaf = false;
 		pthread_cond_broadcast(&t->cond);
+		pthread_mutex_unlock(&t->mu);
 	}
-	pthread_mutex_unlock(&t->mu);
 }
 
-/* Holds mu. What has not begun in time (ms < 0: any) never will. */
-static bool wait_for(struct tail *t, struct call *c, int64_t ms)
-{
-	int64_t until = clock_mono_ms() + ms;
-	struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
-	int rc = 0;
-
-	while (!c->done && rc != ETIMEDOUT)
-		rc = ms < 0 || c->begun ? pthread_cond_wait(&t->cond, &t->mu) : pthread_cond_timedwait(&t->cond, &t->mu, &ts);
-	while (!c->done && c->begun)
-		pthread_cond_wait(&t->cond, &t->mu);
-	if (c->done)
-		return true;
-	list_remove(&c->node);
-	t->deaf = true;
-	return false;
-}
-
-static bool call_within(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret, bool patient)
+void calls_do(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret)
 {
 	struct call c = { .fn = fn, .ret = ret };
-	bool done;
 
 	pthread_mutex_lock(&t->mu);
 	if (!t->running) {
 		pthread_mutex_unlock(&t->mu);
 		fn(t, ret);
-		return true;
+		return;
 	}
 	list_push_back(&t->calls, &c.node);
 	pthread_mutex_unlock(&t->mu);
 	loop_wake(&t->loop);
 	pthread_mutex_lock(&t->mu);
-	beat_into("waiting for the tail thread");
-	done = wait_for(t, &c, patient ? -1 : t->deaf ? DEAF_MS : t->pace.answer);
-	beat_out();
+	while (!c.done)
+		pthread_cond_wait(&t->cond, &t->mu);
 	pthread_mutex_unlock(&t->mu);
-	return done;
-}
-
-void calls_do(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret)
-{
-	(void)call_within(t, fn, ret, true);
 }
 
 void tail_rebuild(struct tail *t, struct batch *b)
@@ -127,8 +91,7 @@ int tail_files(struct tail *t, struct tail_file_info **ret, size_t *ret_n)
 {
 	struct tail_list l = { 0 };
 
-	if (!call_within(t, call_files, &l, false))
-		return ERR_TIMEOUT;
+	calls_do(t, call_files, &l);
 	if (l.rc < 0) {
 		for (size_t i = 0; i < l.n; i++)
 			mem_free(l.v[i].path);
@@ -149,7 +112,7 @@ char *tail_reasons(struct tail *t)
 {
 	char *s = NULL;
 
-	(void)call_within(t, call_reasons, &s, false);
+	calls_do(t, call_reasons, &s);
 	return s;
 }
 
@@ -157,15 +120,10 @@ bool tail_file_vanishing(struct tail *t, int64_t file_id)
 {
 	const struct file *f = files_by_id(t, file_id);
 
-	return !f || f->retired || f->state == FILE_ROTATED || f->state == FILE_DELETED;
+	return !f || f->state == FILE_ROTATED || f->state == FILE_DELETED;
 }
 
 uint64_t tail_split_lines(const struct tail *t)
 {
 	return t->split_lines;
-}
-
-void tail_counters(const struct tail *t, struct tail_counters *ret)
-{
-	*ret = (struct tail_counters){ .split_lines = t->split_lines, .overflows = t->overflows, .walks = t->walks };
 }

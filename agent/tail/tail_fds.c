@@ -26,17 +26,12 @@
 #define LEAST 8
 #define SCAN_MAX 64
 
-void fds_resize(struct tail *t)
+void fds_init(struct tail *t)
 {
 	size_t most = descriptors_most(), others = OTHERS + t->conf.others_open;
 
-	t->max_open = most == SIZE_MAX ? SIZE_MAX : most > others + LEAST ? most - others : LEAST;
-}
-
-void fds_init(struct tail *t)
-{
 	list_init(&t->used);
-	fds_resize(t);
+	t->max_open = most == SIZE_MAX ? SIZE_MAX : most > others + LEAST ? most - others : LEAST;
 }
 
 void fds_opened(struct tail *t, struct file *f)

@@ -17,7 +17,6 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
-#include "agent/base/slow.h"
 #include "agent/tail/identity.h"
 #include "agent/tail/line_file.h"
 #include "agent/tail/tail_inside.h"
@@ -62,19 +61,14 @@ void files_put(struct tail *t, struct file *f, int64_t gone_ms)
 
 /* --- turns --- */
 
-void files_look_away(struct tail *t, struct file *f)
-{
-	if (list_empty(&f->away))
-		list_push_back(&t->away, &f->away);
-	if (!timer_armed(&t->away_timer))
-		timer_set(&t->loop, &t->away_timer, t->loop.now_ms + t->pace.away, t->away_timer.fn);
-}
-
 static void away_begin(struct tail *t, struct file *f, enum file_state state)
 {
 	f->state = state;
 	f->away_ms = clock_mono_ms();
-	files_look_away(t, f);
+	if (list_empty(&f->away))
+		list_push_back(&t->away, &f->away);
+	if (!timer_armed(&t->away_timer))
+		timer_set(&t->loop, &t->away_timer, t->loop.now_ms + t->pace.away, t->away_timer.fn);
 }
 
 /* Renamed, and still matched: it was rotated if another file has its first name. */
@@ -100,9 +94,8 @@ void files_ready(struct tail *t, struct file *f)
 {
 	bool live;
 
-	if (!file_followed(f) || f->retired)
+	if (!file_followed(f))
 		return;
-	lag_look(t, f);
 	files_watch_end(t, f);
 	if (f->pred || f->done || f->blocked || !list_empty(&f->turn) || packed_waits(t, f))
 		return;
@@ -158,7 +151,6 @@ void files_drop(struct tail *t, struct file *f)
 	twin_unindex(t, f);
 	list_remove(&f->packed);
 	list_remove(&f->group);
-	list_remove(&f->border);
 	if (f->pred)
 		order_none(f);
 	fds_close(t, f);
@@ -187,7 +179,7 @@ void files_detach(struct tail *t, struct file *f)
 		files_drop(t, f);
 		return;
 	}
-	if (slow_fstat(f->fd, &st) < 0)
+	if (fstat(f->fd, &st) < 0)
 		return;
 	file_changed(f, &st, t->loop.now_ms);
 	state = st.st_nlink ? FILE_ROTATED : FILE_DELETED;
@@ -210,8 +202,7 @@ void files_attach(struct tail *t, struct file *f, const char *path)
 		return;			/* no memory: found again by the next walk */
 	if (matched && file_followed(f)) {
 		f->state = FILE_ACTIVE;
-		if (!f->retired)
-			list_remove(&f->away);	/* files_ready puts it there again if its end is waited for */
+		list_remove(&f->away);		/* files_ready puts it there again if its end is waited for */
 		file_set_path(f, &f->home, path);
 		map_put(&t->by_home, path, strlen(path), f);
 	} else if (f->state == FILE_ACTIVE) {
@@ -291,10 +282,10 @@ bool files_in_state_dir(const struct tail *t, const char *path)
 	struct stat own, st;
 	bool in = false;
 
-	if (dir && state_dir && slow_stat(state_dir, &own) == 0) {
+	if (dir && state_dir && stat(state_dir, &own) == 0) {
 		for (char *end = dir + strlen(dir); end && !in; end = strrchr(dir, '/')) {
 			*end = 0;
-			in = slow_stat(*dir ? dir : "/", &st) == 0 && st.st_dev == own.st_dev && st.st_ino == own.st_ino;
+			in = stat(*dir ? dir : "/", &st) == 0 && st.st_dev == own.st_dev && st.st_ino == own.st_ino;
 		}
 	}
 	mem_free(dir);
@@ -364,7 +355,7 @@ static void away_look(struct tail *t, struct file *f)
 	int64_t now = t->loop.now_ms, quiet, idle;
 	struct stat st;
 
-	if (slow_fstat(f->fd, &st) < 0)
+	if (fstat(f->fd, &st) < 0)
 		return;
 	if (f->state == FILE_ROTATED && st.st_nlink == 0) {
 		f->state = FILE_DELETED;
@@ -394,10 +385,6 @@ void files_away(struct tail *t)
 	list_each_safe(it, &t->away) {
 		struct file *f = list_entry(it, struct file, away);
 
-		if (f->retired) {
-			reload_end(t, f);
-			continue;
-		}
 		if (f->remote && !gates_pass(t, f->path))
 			continue;
 		if (f->parked && !file_is_at(f, f->path))

@@ -18,11 +18,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
-#include "agent/base/slow.h"
 #include "agent/tail/remote.h"
 #include "agent/tail/tail_inside.h"
 
@@ -69,13 +67,13 @@ enum sight {
 
 static enum sight see(struct tail *t, const char *path, const char *home, struct stat *ret_st)
 {
-	if (slow_lstat(path, ret_st) < 0)
+	if (lstat(path, ret_st) < 0)
 		return SIGHT_NOTHING;
 	if (S_ISLNK(ret_st->st_mode)) {
 		if (!find_follows(t, home ? home : path))
 			return SIGHT_LINK;
 		links_add(t, path);		/* before: what it leads to may come between */
-		if (slow_stat(path, ret_st) < 0)
+		if (stat(path, ret_st) < 0)
 			return SIGHT_NOTHING;
 	}
 	return S_ISREG(ret_st->st_mode) ? SIGHT_FILE : SIGHT_ODD;
@@ -83,9 +81,9 @@ static enum sight see(struct tail *t, const char *path, const char *home, struct
 
 bool find_stat(struct tail *t, const char *path, size_t input, struct stat *ret_st)
 {
-	if (slow_lstat(path, ret_st) < 0)
+	if (lstat(path, ret_st) < 0)
 		return false;
-	if (S_ISLNK(ret_st->st_mode) && (!t->inputs[input].conf->follow_symlinks || slow_stat(path, ret_st) < 0))
+	if (S_ISLNK(ret_st->st_mode) && (!t->inputs[input].conf->follow_symlinks || stat(path, ret_st) < 0))
 		return false;
 	return S_ISREG(ret_st->st_mode);
 }
@@ -132,8 +130,6 @@ static enum sight look(struct tail *t, const char *path, const char *home, struc
 		files_attach(t, g, path);
 	*ret_file = g;
 	if (g) {
-		if (g->retired)
-			reload_revive(t, g);
 		touch(t, g, &st);
 		return sight;
 	}
@@ -187,8 +183,8 @@ static char *search_beside(const struct file *f, const char *path)
 
 	if (slash)
 		slash[slash == dir] = 0;
-	d = slash ? slow_opendir(dir) : NULL;
-	while (d && !found && (e = slow_readdir(d))) {
+	d = slash ? opendir(dir) : NULL;
+	while (d && !found && (e = readdir(d))) {
 		if (e->d_ino != f->inode)
 			continue;
 		found = mem_printf("%s/%s", slash == dir ? "" : dir, e->d_name);
@@ -207,7 +203,7 @@ char *find_name(const struct file *f)
 {
 	char *found = search_beside(f, f->path), real[PATH_MAX];
 
-	if (!found && f->follow && slow_realpath(f->path, real))
+	if (!found && f->follow && realpath(f->path, real))
 		found = search_beside(f, real);
 	return found;
 }
@@ -328,7 +324,6 @@ void find_events(struct tail *t)
 	}
 	if (watch_overflowed(t->watch)) {
 		log_debug("events were lost, looking at everything");
-		t->overflows++;
 		t->rewalk = t->blind = true;
 	}
 }
@@ -338,12 +333,8 @@ void find_events(struct tail *t)
 void find_dir(struct tail *t, const char *path)
 {
 	enum conf_watch how = t->walking ? t->walking->conf->watch : CONF_WATCH_AUTO;
-	bool remote;
 
-	beat_into("asking a file system");
-	remote = how == CONF_WATCH_AUTO && remote_path(path);
-	beat_out();
-	if (how == CONF_WATCH_POLL || remote)
+	if (how == CONF_WATCH_POLL || (how == CONF_WATCH_AUTO && remote_path(path)))
 		t->polling = true;
 	else
 		watch_dir(t->watch, path);
@@ -373,7 +364,7 @@ static void on_file(void *arg, const char *path)
 		t->inputs[input].links += sight == SIGHT_LINK;
 		t->inputs[input].matched += sight == SIGHT_FILE;
 	}
-	if (f && !f->retired && &t->inputs[f->input] != t->walking)
+	if (f && &t->inputs[f->input] != t->walking)
 		notes_shared(t, path, f->input);
 }
 
@@ -432,7 +423,6 @@ void find_walk(struct tail *t)
 
 	t->rewalk = false;
 	t->round++;
-	t->walks++;
 	walk_inputs(t);
 	list_each_safe(it, &t->files) {
 		struct file *f = list_entry(it, struct file, node);

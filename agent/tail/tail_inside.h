@@ -1,7 +1,6 @@
 /* tail_inside.h - what the files of the tail thread share. Nobody else includes this (but its tests).
  *
  *	tail.c		 the thread: start, stop, timers
- *	tail_reload.c	 another configuration, between two rounds
  *	tail_calls.c	 questions and orders from other threads
  *	tail_orders.c	 positions that people set, files that they have forgotten
  *	tail_find.c	 names: events and walks
@@ -30,7 +29,6 @@
  *	tail_message.c	 messages out of lines: groups, containers' frames, encodings
  *	tail_hand.c	 messages become records of lanes, or are dropped, or set aside
  *	tail_rebuild.c	 an absent batch out of its ranges
- *	tail_lag.c	 since when files are behind
  *	tail_show.c	 what people see: rows, reasons, check
  */
 #ifndef SPILLWAY_TAIL_INSIDE_H
@@ -46,7 +44,6 @@
 #include "agent/record/glob.h"
 #include "agent/tail/identity.h"
 #include "agent/record/recipe.h"
-#include "agent/tail/lag.h"
 #include "agent/tail/tail.h"
 #include "agent/tail/watch.h"
 
@@ -62,7 +59,6 @@ struct tail_pace {
 	int64_t retry;			/* a lane that takes nothing is tried again, also without a wake-up */
 	int64_t keep_rows;		/* of files that are gone and finished */
 	int64_t twin;			/* what repeats another file and has not changed for so long is a file of its own */
-	int64_t answer;			/* who looks waits for the thread so long */
 	int64_t doubt;			/* what a network file system says about a file that shrank is believed after so long */
 };
 
@@ -133,7 +129,6 @@ struct tail {
 	pthread_cond_t  cond;
 	bool      running;
 	struct list calls;
-	bool deaf;			/* the last call was not answered in time; lock: mu */
 	struct queue rebuilds;		/* batch.node */
 	struct queue unreads;		/* struct unread */
 	_Atomic bool nudged;		/* memory came back */
@@ -159,8 +154,7 @@ struct tail {
 	struct tail_input *walking;	/* within a walk */
 	uint32_t round;
 	int64_t  walk_ms, walked_ms;	/* how long the last walk took; when it ended */
-	bool     first_walk;		/* during the first one, and that of a reload */
-	bool     reloading;		/* during the latter */
+	bool     first_walk;		/* during the first one */
 	bool     rewalk;
 	bool     renamed;		/* the last events had a rename */
 	bool     blind;			/* events were lost since the last walk */
@@ -194,9 +188,6 @@ struct tail {
 	struct assembly *assembly;	/* from the first file with messages on */
 	struct list groups;		/* files with an open group at their end */
 	struct loop_timer group_timer;
-	struct list borders;		/* files that wait at one */
-	struct loop_timer border_timer;
-	int64_t border_ms, rescued_ms;	/* between two looks at them; when all lanes were asked last */
 	struct log_seldom step_failures, refusals;	/* of lines */
 
 	/* Where records go. */
@@ -205,13 +196,8 @@ struct tail {
 	struct map  recipes;		/* by spec */
 	uint32_t next_route_id;
 
-	/* Files that are behind, by id. */
-	struct map  lags;
-	struct loop_timer lag_timer;
-	_Atomic uint64_t read_bytes;	/* Any thread. */
-
 	/* Any thread. */
-	_Atomic uint64_t split_lines, overflows, walks;
+	_Atomic uint64_t split_lines;
 };
 
 /* --- tail.c --- */
@@ -221,17 +207,6 @@ void tail_work(struct tail *t);			/* a round of turns will follow, now */
 /* Runs fn between two rounds of the thread and waits for it, or here when the thread does not run. */
 void calls_do(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret);
 void calls_answer(struct tail *t);
-
-/* --- tail_reload.c --- */
-/* Inputs with their patterns expanded. *longest: room for the longest line, at least what it was. 0, or an error with words. */
-int  inputs_new(const struct tail *t, const struct conf *conf, struct tail_input **ret, size_t *longest, struct err *ret_err);
-void inputs_free(struct tail_input *inputs, size_t n);		/* NULL is fine */
-void inputs_gates(struct tail *t);
-void reload_end(struct tail *t, struct file *f);	/* f (retired) is followed no longer if all of it is finished */
-void reload_border_time(struct loop_timer *timer);
-/* f is at a border, or behind one that is: it has no turn until what lies before it is finished. */
-bool reload_holds(struct tail *t, struct file *f);
-void reload_revive(struct tail *t, struct file *f);	/* f (retired) is read on if an input matches it again */
 
 /* --- tail_find.c --- */
 void find_walk(struct tail *t);
@@ -271,7 +246,6 @@ void notes_release(struct tail *t);
 
 /* --- tail_fds.c --- */
 void fds_init(struct tail *t);
-void fds_resize(struct tail *t);		/* others need another number of descriptors */
 int  fds_open(struct tail *t, struct file *f);		/* file_open, after making room */
 void fds_opened(struct tail *t, struct file *f);	/* it is one of the open ones from now on */
 void fds_close(struct tail *t, struct file *f);
@@ -287,7 +261,7 @@ bool gates_pass(const struct tail *t, const char *path);
 bool gates_pass_soon(const struct tail *t, const char *path);	/* waits for some milliseconds */
 bool gates_ask(struct tail *t);		/* whether there are some and all will answer soon, as far as is known */
 bool gates_answered(struct tail *t);	/* whether one has: a walk may go there now */
-void gates_wait(struct tail *t);	/* before the first walk, and that of a reload: for those that never answered */
+void gates_wait(struct tail *t);	/* before the first walk */
 void gates_say(struct tail *t);		/* within a walk */
 void gates_release(struct tail *t);
 
@@ -311,7 +285,6 @@ void files_table(struct tail *t, struct file *f);		/* f stands in the tables, by
 void files_drop(struct tail *t, struct file *f);		/* follows it no longer, and frees it */
 void files_failed(struct tail *t, struct file *f, int rc, const char *what);
 void files_ready(struct tail *t, struct file *f);
-void files_look_away(struct tail *t, struct file *f);	/* looked at with the rotated and deleted ones */
 void files_pass(struct tail *t, struct file *f);		/* it was read on, or closed: may its successors go? */
 void files_put(struct tail *t, struct file *f, int64_t gone_ms);
 void files_away(struct tail *t);		/* rotated and deleted ones: changed, to be flushed, to be closed? */
@@ -372,8 +345,6 @@ int  known_load(struct tail *t, const struct tail_known *k);
 bool known_resume(struct tail *t, struct file *f);
 /* A file is closed, or got a new generation: its row stays for a while. match: it may come back. */
 void known_keep(struct tail *t, const struct file *f, bool match, int64_t gone_ms);
-/* No input matches f any more, and all that was handed over is finished: it goes on there when one does. 0 or ERR_NOMEM. */
-int  known_let_go(struct tail *t, const struct file *f);
 struct known *known_by_id(const struct tail *t, int64_t id);
 void known_take(struct tail *t, struct file *f, struct known *k);	/* f goes on where this row says; k is no more */
 void known_gone(struct tail *t, struct known *k);		/* nothing can go on here, in no later life either */
@@ -541,12 +512,6 @@ void recipe_release(struct tail *t);
 /* --- tail_rebuild.c --- */
 void rebuild_batch(struct tail *t, struct batch *b);
 int  rebuild(struct tail *t, struct batch *b);
-
-/* --- tail_lag.c --- */
-void lag_look(struct tail *t, const struct file *f);	/* its size was looked at */
-int64_t lag_of(struct tail *t, const struct file *f, int64_t safe);	/* ms; 0: nothing is behind, or it is not known */
-void lag_prune(struct loop_timer *timer);
-void lag_release(struct tail *t);
 
 /* --- tail_show.c --- */
 struct tail_list { struct tail_file_info *v; size_t n; int rc; };

@@ -15,7 +15,6 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
-#include "agent/base/slow.h"
 #include "agent/tail/identity.h"
 #include "agent/tail/tail_inside.h"
 
@@ -115,7 +114,7 @@ static bool present_dev(const struct known *k, uint64_t *ret)
 
 	if (slash)
 		slash[slash == dir] = 0;
-	there = slash && slow_stat(dir, &st) == 0;
+	there = slash && stat(dir, &st) == 0;
 	if (there)
 		*ret = st.st_dev;
 	mem_free(dir);
@@ -390,24 +389,6 @@ void known_keep(struct tail *t, const struct file *f, bool match, int64_t gone_m
 	k->match = match;
 	if (known_add(t, k) < 0)
 		known_free(k);
-}
-
-int known_let_go(struct tail *t, const struct file *f)
-{
-	struct spool_file row;
-	struct known *k;
-
-	file_row(f, &row);
-	k = known_new(&row, f->skips + f->skip_next, f->skip_count - f->skip_next);
-	if (!k)
-		return ERR_NOMEM;
-	k->match = true;
-	if (known_add(t, k) < 0) {
-		known_free(k);
-		return ERR_NOMEM;
-	}
-	t->hooks->file_put(t->hooks->arg, &row);
-	return 0;
 }
 
 /* A clock that jumps, forwards or back, must not end a row before its time: the same file would be read again. */

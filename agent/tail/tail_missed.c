@@ -21,7 +21,6 @@
 
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
-#include "agent/base/slow.h"
 #include "agent/tail/tail_inside.h"
 
 #define NUMBER_DIGITS 4			/* longer ones are dates */
@@ -92,7 +91,7 @@ static bool same_kind(const char *name, const char *path, const char *pred)
 	while (++m < n) {
 		char *between = mem_printf("%s%c%d", name, pred[strlen(name)], m);
 
-		there = between && slow_lstat(between, &st) == 0;
+		there = between && lstat(between, &st) == 0;
 		mem_free(between);
 		if (!there)
 			return false;
@@ -141,7 +140,7 @@ static const struct { uint8_t n, bytes[6]; } packed[] = {
 static bool is_packed(int fd)
 {
 	uint8_t head[6];
-	ssize_t n = slow_pread(fd, head, sizeof head, 0);
+	ssize_t n = pread(fd, head, sizeof head, 0);
 
 	for (size_t i = 0; i < sizeof packed / sizeof packed[0]; i++)
 		if (n >= packed[i].n && !memcmp(head, packed[i].bytes, packed[i].n))
@@ -161,10 +160,8 @@ static int64_t born_ns(int fd)
 
 static bool is_excluded(const struct tail *t, size_t input, const char *path)
 {
-	const struct tail_input *in = input != SIZE_MAX ? &t->inputs[input] : NULL;	/* of a retired file */
+	const struct tail_input *in = &t->inputs[input];
 
-	if (!in)
-		return true;
 	for (size_t i = 0; i < in->exclude.n; i++)
 		if (glob_excludes(in->exclude.v[i], path))
 			return true;
@@ -186,7 +183,7 @@ static bool is_missed(struct tail *t, const struct file *f, const struct file *p
 	struct stat st;
 	bool is;
 
-	if (find_input(t, path) != SIZE_MAX || is_excluded(t, f->input, path) || slow_lstat(path, &st) < 0 ||
+	if (find_input(t, path) != SIZE_MAX || is_excluded(t, f->input, path) || lstat(path, &st) < 0 ||
 	    !S_ISREG(st.st_mode) || files_by_inode(t, st.st_dev, st.st_ino))
 		return false;
 	m.dev = st.st_dev;
@@ -208,8 +205,8 @@ static void look_beside(struct tail *t, const struct file *f, const struct file 
 
 	if (slash)
 		*slash = 0;
-	d = slash ? slow_opendir(*dir ? dir : "/") : NULL;
-	while (d && g->n < GENERATIONS_MAX && (e = slow_readdir(d))) {
+	d = slash ? opendir(*dir ? dir : "/") : NULL;
+	while (d && g->n < GENERATIONS_MAX && (e = readdir(d))) {
 		char *path = mem_printf("%s/%s", dir, e->d_name);
 		struct generation *at = &g->v[g->n];
 
@@ -258,14 +255,13 @@ static bool is_new(const struct tail *t, const struct file *f)
 	return is_unread(f) && f->id >= t->conf.next_file_id;
 }
 
-/* Those after the one with this id: what is before that has its place, and may be unread for long (no memory, a border). */
-static void find_followed(const struct tail *t, const struct file *f, int64_t after, struct generations *g)
+static void find_followed(const struct tail *t, const struct file *f, struct generations *g)
 {
 	list_each(it, &t->files) {
 		struct file *m = list_entry(it, struct file, node);
 		size_t len = m->unpack ? stem(m->path) : strlen(m->path);
 
-		if (m != f && g->n < GENERATIONS_MAX - 1 && m->id > after && is_new(t, m) && is_rotation(f->path, m->path, len))
+		if (m != f && g->n < GENERATIONS_MAX - 1 && is_new(t, m) && is_rotation(f->path, m->path, len))
 			g->v[g->n++] = (struct generation){ m->path, m, m->mtime_ns };
 	}
 }
@@ -307,8 +303,7 @@ static void chain(struct tail *t, struct generations *g, struct file *pred)
 
 static void look(struct tail *t, struct file *f, bool blind, struct generations *g)
 {
-	int64_t after = f->pred_id;		/* what is found here may come between */
-	struct file *pred = fds_by_id(t, after);
+	struct file *pred = fds_by_id(t, f->pred_id);
 
 	g->n = 0;
 	if (blind && pred && pred->fd >= 0) {
@@ -316,7 +311,7 @@ static void look(struct tail *t, struct file *f, bool blind, struct generations 
 		sort(g);
 		follow_missed(t, g, f->home);
 	}
-	find_followed(t, f, after, g);
+	find_followed(t, f, g);
 	if (!g->n)
 		return;
 	sort(g);

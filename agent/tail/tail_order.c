@@ -9,12 +9,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent/base/slow.h"
 #include "agent/tail/tail_inside.h"
 
 bool order_passed(const struct file *f, int64_t size)
 {
-	return f->state == FILE_FAILED || f->retired || (!f->pred && file_passed(f, size));
+	return f->state == FILE_FAILED || (!f->pred && file_passed(f, size));
 }
 
 void order_none(struct file *f)
@@ -34,7 +33,7 @@ void order_after(struct file *pred, struct file *f)
 			return;
 	if (f->pred)
 		order_none(f);
-	looked = pred->fd >= 0 && slow_fstat(pred->fd, &st) == 0;
+	looked = pred->fd >= 0 && fstat(pred->fd, &st) == 0;
 	f->pred_size = pred->unpack ? INT64_MAX : looked ? st.st_size : pred->size;	/* INT64_MAX: until its end is seen */
 	f->pred_id = pred->id;
 	cut = looked && !pred->unpack && st.st_size < pred->offset;	/* truncated since it was read: all of it is new */

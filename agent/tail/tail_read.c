@@ -17,7 +17,6 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
-#include "agent/base/slow.h"
 #include "agent/tail/identity.h"
 #include "agent/record/line.h"
 #include "agent/tail/tail_inside.h"
@@ -46,7 +45,7 @@ static void read_restart(struct tail *t, struct file *f, const char *why)
 	map_del(&t->by_id, &f->id, sizeof f->id);
 	file_restart(f, t->next_file_id++);
 	map_put(&t->by_id, &f->id, sizeof f->id, f);
-	if (slow_fstat(f->fd, &st) == 0)
+	if (fstat(f->fd, &st) == 0)
 		file_changed(f, &st, t->loop.now_ms);
 	files_put(t, f, 0);
 	files_pass(t, f);
@@ -401,13 +400,11 @@ static enum turn_end turn(struct tail *t, struct file *f)
 {
 	enum turn_end end;
 	struct stat st;
-	int64_t began;
 	int rc;
 
-	if (slow_fstat(f->fd, &st) < 0)
+	if (fstat(f->fd, &st) < 0)
 		return turn_failed(t, f, -errno);
 	file_changed(f, &st, t->loop.now_ms);
-	lag_look(t, f);
 	if (twin_holds(t, f) || (f->shrunk && !f->offset && copy_unread(t, f)))
 		return TURN_OUT;
 	if (file_shrank(f)) {
@@ -425,10 +422,7 @@ static enum turn_end turn(struct tail *t, struct file *f)
 	if (!packed_near(f))
 		return TURN_MORE;
 	hole_look(t, f);
-	began = f->offset;
 	end = some_lines(t, f);
-	if (f->offset > began)
-		t->read_bytes += (uint64_t)(f->offset - began);
 	if (end != TURN_OUT) {
 		f->doubt_ms = 0;
 		f->suspect = false;
@@ -458,8 +452,6 @@ static void take_turn(struct tail *t, struct file *f)
 		list_push_back(&d->waiting, &f->turn);
 		return;
 	}
-	if (reload_holds(t, f))
-		return;
 	if (!fds_wake(t, f)) {
 		f->at_end = false;		/* the next walk tries again */
 		return;

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "agent/base/mem.h"
-#include "agent/base/slow.h"
 #include "agent/tail/tail_inside.h"
 #include "agent/record/text_json.h"
 
@@ -46,8 +45,6 @@ static void say_reason(const struct file *f, char *buf, size_t n)
 		snprintf(buf, n, "its topic is held, and what it may keep in memory and spool is used up");
 	else if (is_waiting(f))
 		snprintf(buf, n, "no memory left in buffer.memory, or no metadata of the topic yet");
-	else if (f->retired)
-		snprintf(buf, n, "no input reads it any more, what was read is delivered");
 	else if (f->pred)
 		snprintf(buf, n, "the file that had this name before is read first");
 	else
@@ -58,28 +55,21 @@ static int show_file(struct tail *t, const struct file *f, struct tail_file_info
 {
 	struct stat st;
 	const char *state = tail_state_name((uint8_t)f->state);
-	int64_t safe = t->hooks->safe(t->hooks->arg, f->id);
 
 	*ret = (struct tail_file_info){ .path = mem_strdup(f->path), .input = f->input, .dev = f->dev, .inode = f->inode,
 					.file_id = f->id, .size = f->size, .read = f->offset, .waits = is_waiting(f) };
 	if (!ret->path)
 		return ERR_NOMEM;
-	if (f->fd >= 0 && !f->remote && slow_fstat(f->fd, &st) == 0)
+	if (f->fd >= 0 && !f->remote && fstat(f->fd, &st) == 0)
 		ret->size = file_size(f, &st);
 	if (f->state == FILE_ACTIVE && ret->waits)
 		state = "waiting";
 	else if ((f->state == FILE_ROTATED || f->state == FILE_DELETED || f->end >= 0) && f->offset >= ret->size &&
-		 safe >= ret->size)
+		 t->hooks->safe(t->hooks->arg, f->id) >= ret->size)
 		state = "done";
-	ret->lag_ms = lag_of(t, f, safe);
 	snprintf(ret->state, sizeof ret->state, "%s", state);
 	say_reason(f, ret->reason, sizeof ret->reason);
 	return 0;
-}
-
-uint64_t tail_read_bytes(const struct tail *t)
-{
-	return t->read_bytes;
 }
 
 void show_files(struct tail *t, struct tail_list *ret)

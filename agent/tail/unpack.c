@@ -26,7 +26,6 @@
 
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
-#include "agent/base/slow.h"
 
 #define IN_BYTES    65536
 #define PIECE       65536u		/* made at once, at most */
@@ -93,7 +92,7 @@ int unpack_kind(int fd)
 	int gzip, zstd;
 
 	do {
-		n = slow_pread(fd, p, sizeof p, 0);
+		n = pread(fd, p, sizeof p, 0);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
@@ -276,7 +275,7 @@ static ssize_t fill(struct unpack *u)
 	u->in_pos = 0;
 	u->in_len = rest;
 	do {
-		n = slow_pread(u->fd, u->work->in + rest, IN_BYTES - rest, u->in_at + (int64_t)rest);
+		n = pread(u->fd, u->work->in + rest, IN_BYTES - rest, u->in_at + (int64_t)rest);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
@@ -464,10 +463,10 @@ bool unpack_claims(const struct unpack *u, int64_t size)
 	ssize_t n;
 
 	if (u->kind == UNPACK_ZSTD) {
-		n = slow_pread(u->fd, p, sizeof p, 0);
+		n = pread(u->fd, p, sizeof p, 0);
 		return n > 0 && ZSTD_getFrameContentSize(p, (size_t)n) == (unsigned long long)size;
 	}
-	return slow_fstat(u->fd, &st) == 0 && st.st_size > 18 && slow_pread(u->fd, p, 4, st.st_size - 4) == 4 &&
+	return fstat(u->fd, &st) == 0 && st.st_size > 18 && pread(u->fd, p, 4, st.st_size - 4) == 4 &&
 	       (p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24) == (uint32_t)size;
 }
 

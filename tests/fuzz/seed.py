@@ -24,8 +24,7 @@ def golden(name):
 
 
 def api():
-    rows = {"versions": (0, 0), "metadata": (1, 7), "init": (2, 0), "produce": (3, 7), "describe": (6, 0), "offsets": (7, 1), "fetch": (8, 4),
-            "configs": (9, 1)}
+    rows = {"versions": (0, 0), "metadata": (1, 7), "init": (2, 0), "produce": (3, 7), "describe": (6, 0), "offsets": (7, 1), "fetch": (8, 4)}
     for name, data in golden("responses"):
         kind, version = name.split(".")[0], int(name.split(".")[-1])
         row, first = rows.get(kind, (None, None))
@@ -125,8 +124,6 @@ def conf():
     yield "file", b"inputs: [{paths: [/a], topic: '${file:/dev/null}${cred:x}'}]\nproducer: {bootstrap.servers: h:1}\n"
     yield "wrong", b"inptus: 3\nproducer: {linger: 5, acks: al, batch.size: 1.5}\n"
     yield "text", b"inputs:\n - paths: |-\n    /a\n   topic: >-\n    t\nproducer:\n  ? bootstrap.servers\n  : \"h\\x3a1\"\n"
-    yield "include", (b"include: [conf.d/*.yaml, /etc/x.yaml]\nmetrics: {listen: '[::1]:9845'}\ninputs: [{paths: [/a], topic: t}]\n"
-                      b"producer: {bootstrap.servers: h:1}\n")
     yield "document", b"%YAML 1.1\n---\n? a\n: !!str b\n...\n---\nc\n"
 
 
@@ -209,30 +206,8 @@ def recipe():
         yield str(i), bytes((which,)) + data
 
 
-def web():
-    """Requests to the monitoring server."""
-    host = b"Host: localhost:9845\r\n"
-    for i, text in enumerate((b"GET /metrics HTTP/1.1\r\n" + host + b"Accept: application/openmetrics-text;q=0.5\r\n\r\n",
-                              b"HEAD /%73tatus?x=1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-                              b"GET http://[::1]:1/ HTTP/1.1\r\nHost: [::1]:1\r\nConnection: close\r\n\r\n",
-                              b"POST / HTTP/1.1\r\n" + host + b"Content-Length: 3\r\n\r\nabc",
-                              b"\r\nGET / HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\n",
-                              2 * (b"GET / HTTP/1.1\r\n" + host + b"\r\n"))):
-        yield str(i), text
-
-
-def control():
-    """Questions on the control socket."""
-    for kind in ("rows", "records", "findings", "rejected", "losses"):
-        yield f"page-{kind}", f"page {kind} {'lines' if kind == 'records' else 'json'} 0 0".encode()
-    yield "page-text", b"page rows text -1 4294967295"
-    yield "purge", b"purge rows 0 9223372036854775807"
-    yield "purge-rejected", b"purge rejected 0 1"
-    yield "unknown", b"status jso"
-
-
 def main():
-    for name in ("api", "decompress", "compress", "wire", "conf", "units", "record", "syslog", "unpack", "assemble", "recipe", "web", "control"):
+    for name in ("api", "decompress", "compress", "wire", "conf", "units", "record", "syslog", "unpack", "assemble", "recipe"):
         folder = os.path.join(HERE, "corpus", name)
         os.makedirs(folder, exist_ok=True)
         for seed, data in globals()[name]():

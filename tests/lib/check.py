@@ -7,7 +7,6 @@ Each cmocka test, each lint rule, each build and each scenario is one test with 
     unit:test_buf.the_ceiling_holds...                        asan:... and tsan:... the same under a sanitizer
     lint:layers  lint:planted-layers                          a rule, and that the rule sees a planted violation
     fuzz:NAME                                                 a fuzz target: its kept inputs, then 5 s of new ones
-    packages:NAME                                             deb, rpm, tarball, image: built, linted, installed, upgraded
     scenario:NAME  asan-scenario:NAME  tsan-scenario:NAME     against a real Kafka; under sanitizers the core ones
 
 Prints failures as they come, then the ten slowest; the last line is "N passed, N failed". Exit status 1 when any failed.
@@ -25,10 +24,9 @@ import time
 import xml.etree.ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-UNIT_TIMEOUT = 360
+UNIT_TIMEOUT = 180
 SCENARIO_RUNNER = "tests/scenario/run.py"
 FUZZ_RUNNER = "tests/fuzz/run.py"
-PACKAGES_RUNNER = "tests/packaging/run.py"
 FUZZ_SECONDS = "5"
 SANITIZERS = ("asan", "tsan")
 SANITIZER_ENV = {
@@ -41,7 +39,7 @@ SANITIZER_ENV = {
 class Filter:
     """What --filter asks for: "text", or "kind:text" where the kind is known."""
 
-    KINDS = ("unit", "lint", "fuzz", "packages", "scenario", *SANITIZERS, *(f"{s}-scenario" for s in SANITIZERS))
+    KINDS = ("unit", "lint", "fuzz", "scenario", *SANITIZERS, *(f"{s}-scenario" for s in SANITIZERS))
 
     def __init__(self, text):
         kind, colon, rest = text.partition(":")
@@ -241,19 +239,19 @@ def run_fuzz(args, results):
 
 
 def run_scenarios(args, results, kind, build, *extra):
-    """By two runners with brokers of their own, for scenarios mostly wait: each takes the next when it is done with one. Their
-    lines go straight to the terminal: it takes minutes. Returns whether any ran."""
-    runners = 1 if args.filter else min(2, args.jobs)
-    with concurrent.futures.ThreadPoolExecutor(runners) as pool, tempfile.NamedTemporaryFile() as share:
-        jobs = [pool.submit(run_share, args, results, kind, build, share.name, *extra) for _ in range(runners)]
+    """Each half with brokers of its own: scenarios mostly wait. The runner's own lines go straight to the terminal: it takes
+    minutes. Returns whether any ran."""
+    shards = 1 if args.filter else min(2, args.jobs)
+    with concurrent.futures.ThreadPoolExecutor(shards) as pool:
+        jobs = [pool.submit(run_shard, args, results, kind, build, f"{i + 1}/{shards}", *extra) for i in range(shards)]
         return any([job.result() for job in jobs])
 
 
-def run_share(args, results, kind, build, share, *extra):
+def run_shard(args, results, kind, build, shard, *extra):
     start = time.monotonic()
     with tempfile.NamedTemporaryFile("r") as f:
         command = [sys.executable, SCENARIO_RUNNER, "--spillway", f"build/{build}/spillway", "--results", f.name,
-                   "--share", share, *extra]
+                   "--shard", shard, *extra]
         if args.filter.text:
             command += ["--filter", args.filter.text]
         p = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE if args.filter else None)
@@ -263,35 +261,6 @@ def run_share(args, results, kind, build, share, *extra):
     sys.stderr.buffer.write(p.stderr or b"")
     add_rows(args, results, kind, rows, p.returncode, "see above", time.monotonic() - start)
     return True
-
-
-class Packages:
-    """Built and installed at a low priority while scenarios mostly wait. What it says comes when they are through."""
-
-    process = None
-
-    def start(self, args):
-        if not args.filter.wants("packages"):
-            return
-        self.rows = tempfile.NamedTemporaryFile("r")
-        self.said = tempfile.TemporaryFile("w+")
-        self.begin = time.monotonic()
-        self.process = subprocess.Popen(["nice", "-n", "5", sys.executable, PACKAGES_RUNNER, "--results", self.rows.name,
-                                         "--filter", args.filter.text], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self.said, stderr=self.said)
-
-    def wait(self, args, results):
-        """Adds its rows; with a filter that none of its tests meets, nothing."""
-        if not self.process:
-            return
-        rc = self.process.wait()
-        rows = read_results(self.rows.name)
-        self.said.seek(0)
-        said = self.said.read()
-        for line in said.splitlines():
-            if line.startswith("skip "):
-                print(f"packages: {line}")
-        if rows or not args.filter:
-            add_rows(args, results, "packages", rows, rc, said, time.monotonic() - self.begin)
 
 
 # --- All of it ---
@@ -344,16 +313,14 @@ def main():
     results = Results()
 
     say("build:release")
-    if not make(args, results, "release", "all", "lib", "tests"):
+    if not make(args, results, "release", "all", "tests"):
         return results.finish()
     if not args.filter:
         say("build:clang")
         make(args, results, "clang", "all", "tests")
-    ahead, packages = BuildsAhead(), Packages()
-    packages.start(args)
+    ahead = BuildsAhead()
     found = check_plain(args, results, ahead)
     ahead.wait()
-    packages.wait(args, results)
     run_fuzz(args, results)
     check_sanitized(args, results, found)
     if all(name.startswith("build:") for name, _, _ in results.rows):

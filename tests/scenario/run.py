@@ -1,20 +1,15 @@
 #!/usr/bin/env python3
 """run.py - runs the scenarios: spillway as a black box against a real Apache Kafka.
 
-	run.py [--spillway PATH] [--filter NAME] [--core] [--share FILE] [--results FILE] [--seed N] [--scale F]
+	run.py [--spillway PATH] [--filter NAME] [--core] [--shard I/N] [--results FILE] [--seed N] [--scale F]
 	run.py --kills N | --steps N
 	run.py --list > README.md
 
 Each story is a file next to this one, each scenario a function in it. One broker is started for the whole run; a second
 one, for the scenarios that stop or kill it, when the first of those comes. Prints `ok NAME SECONDS` or `not ok NAME
 SECONDS` and the reason; the directory of a failed scenario is kept under build/scenario/NAME. Exit code 1 if one failed.
-
-A scenario that waited in vain, or whose broker did not answer a tool, is run once more, and `again NAME` says why: on a machine
-that others use too that may be the machine. What was lost, doubled, reordered or reported by a sanitizer has failed at once, and a
-soak takes everything as it comes.
 """
 import argparse
-import fcntl
 import fnmatch
 import os
 import shutil
@@ -30,7 +25,6 @@ sys.path[:0] = [os.path.join(os.path.dirname(HERE), "lib"), os.path.join(os.path
 import cases                                                            # noqa: E402
 import procs                                                            # noqa: E402
 import scenario                                                         # noqa: E402
-import wire                                                             # noqa: E402
 
 KEPT = os.path.join(procs.ROOT, "build", "scenario")
 LONGEST = 300           # seconds that one scenario may take in the worst case
@@ -43,7 +37,7 @@ def arguments(argv):
     p.add_argument("--spillway", default=os.path.join(procs.ROOT, "build", "release", "spillway"), help="the binary to test")
     p.add_argument("--filter", default="", help="a part of names, or a pattern with *")
     p.add_argument("--core", action="store_true", help="only the scenarios that are also run under sanitizers")
-    p.add_argument("--share", metavar="FILE", help="only scenarios that no other run with this file (empty at first) has taken")
+    p.add_argument("--shard", default="1/1", metavar="I/N", help="only every Nth scenario, beginning with the Ith")
     p.add_argument("--results", help="a file that gets one line a scenario: pass|fail|skip, name, seconds (tabs between)")
     p.add_argument("--kills", type=int, default=0, metavar="N",
                    help="only the loops of kill -9, with other seeds again and again until N kills fell; ends at the first failure")
@@ -84,24 +78,9 @@ def chosen(rows, options):
     pattern = options.filter.replace(" ", "_")
     if pattern and not any(c in pattern for c in "*?["):
         pattern = f"*{pattern}*"
+    which, of = map(int, options.shard.split("/"))
     return [r for r in rows if (not pattern or fnmatch.fnmatchcase(r["name"], pattern)) and (r["core"] or not options.core)
-            and (r["kills"] or not options.kills) and (r["walk"] or not options.steps)]
-
-
-def shared(rows, path):
-    """Of the same rows each run takes the next one when it has time for it."""
-    with open(path, "r+") as f:
-        while True:
-            fcntl.flock(f, fcntl.LOCK_EX)
-            f.seek(0)
-            at = int(f.read() or 0)
-            f.seek(0)
-            f.write(str(at + 1))
-            f.flush()
-            fcntl.flock(f, fcntl.LOCK_UN)
-            if at >= len(rows):
-                return
-            yield rows[at]
+            and (r["kills"] or not options.kills) and (r["walk"] or not options.steps)][which - 1::of]
 
 
 def too_long(_signal, _frame):
@@ -127,7 +106,7 @@ def keep(run, name, directory):
 
 
 def one(run, row, seed):
-    """Runs one scenario: ("pass" | "fail" | "late" | "skip", words). late: what was waited for did not come."""
+    """Runs one scenario: ("pass" | "fail" | "skip", words)."""
     if row["needs_root"] and os.geteuid() != 0:
         return "skip", "needs root"
     directory = os.path.join(run.work, f"{len(os.listdir(run.work)):03d}")
@@ -140,7 +119,7 @@ def one(run, row, seed):
     except scenario.Skip as e:
         result, words = "skip", str(e)
     except Exception as e:
-        result = "late" if isinstance(e, (procs.Timeout, wire.WireError)) else "fail"
+        result = "fail"
         at = [f for f in traceback.extract_tb(e.__traceback__) if f.filename.startswith(HERE)]
         where = f" ({os.path.basename(at[-1].filename)}:{at[-1].lineno}: {at[-1].line})" if at else ""
         words = f"{str(e) or type(e).__name__}{where}"
@@ -151,7 +130,7 @@ def one(run, row, seed):
         reports = test.close()
     if reports:
         result, words = "fail", "\n".join([words, *reports]).strip()
-    if result in ("fail", "late"):
+    if result == "fail":
         words += f"\nkept: {os.path.relpath(keep(run, row['name'], directory), procs.ROOT)}"
     else:
         scenario.remove(directory)
@@ -162,7 +141,7 @@ def rounds(run, rows, options):
     """(row, seed) of all that is to run: each once, or loops of kills until there were enough."""
     seed = options.seed
     while True:
-        for row in shared(rows, options.share) if options.share else rows:
+        for row in rows:
             yield row, seed
         if run.kills.kills >= options.kills and run.steps >= options.steps:
             return
@@ -193,19 +172,13 @@ def main(argv):
     run = scenario.Run(os.path.abspath(options.spillway), work, options.scale, sanitized=build in ("asan", "tsan"),
                        turns=SOAK_TURNS if options.kills else 1)
     results = open(options.results, "w") if options.results else None
-    count = {"pass": 0, "fail": 0, "skip": 0, "again": 0}
+    count = {"pass": 0, "fail": 0, "skip": 0}
     begin = time.monotonic()
     again = options.kills or options.steps
     try:
         for row, seed in rounds(run, rows, options):
             at = time.monotonic()
             result, words = one(run, row, seed)
-            if result == "late" and not again:
-                count["again"] += 1
-                print(f"again {row['name']}: {words}", flush=True)
-                result, words = one(run, row, seed)
-            if result == "late":
-                result = "fail"
             seconds = time.monotonic() - at
             count[result] += 1
             print(f"{'not ok' if result == 'fail' else 'ok'} {row['name']} {seconds:.1f}s"
@@ -224,7 +197,7 @@ def main(argv):
         print(run.kills)
     for figures in run.walks:
         print(figures)
-    print(f"{count['pass']} passed, {count['fail']} failed, {count['skip']} skipped, {count['again']} run again in {time.monotonic() - begin:.0f} s "
+    print(f"{count['pass']} passed, {count['fail']} failed, {count['skip']} skipped in {time.monotonic() - begin:.0f} s "
           f"(seed {options.seed})", flush=True)
     return 1 if count["fail"] else 0
 
