@@ -9,11 +9,14 @@ import collections
 import socket
 import struct
 
+import procs
+
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
 CREATE_TOPICS, DELETE_TOPICS, DELETE_RECORDS, INIT_PRODUCER_ID, CREATE_PARTITIONS = 19, 20, 21, 22, 37
 ELECT_LEADERS, ALTER_CONFIGS, REASSIGN, DESCRIBE_PRODUCERS = 43, 44, 45, 61
 CREATE_ACLS, DELETE_ACLS = 30, 31
 COORDINATOR_LOADING, TOPIC_ALREADY_EXISTS = 14, 36
+NOT_LED_YET = (5, 6)            # LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER
 TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
 ACL_ANY, ACL_DENY, ACL_ALLOW, ACL_LITERAL, ACL_READ, ACL_WRITE = 1, 2, 3, 3, 3, 4
 CONFIG_SET, CONFIG_DELETE = 0, 1
@@ -280,7 +283,22 @@ class Client:
             raise WireError(f"elect {topic}: error {error}")
 
     def offsets(self, topic, partitions, timestamp=-1):
-        """{partition: offset}; -1 is the end of each partition, -2 its beginning."""
+        """{partition: offset}; -1 is the end of each partition, -2 its beginning. Waits for a leader: a broker answers before all
+        of its partitions have one again."""
+        found = {}
+
+        def all_led():
+            found.update(self.offsets_now(topic, partitions, timestamp))
+            return not any(error in NOT_LED_YET for error, _ in found.values())
+
+        procs.until(all_led, 30, f"each partition of {topic} has a leader")
+        for index, (error, _) in found.items():
+            if error:
+                raise WireError(f"offsets of {topic}-{index}: error {error}")
+        return {index: offset for index, (_, offset) in found.items()}
+
+    def offsets_now(self, topic, partitions, timestamp):
+        """{partition: (error, offset)}."""
         rows = array([struct.pack(">iiq", p, -1, timestamp) for p in partitions])
         r = self.call(LIST_OFFSETS, 4, struct.pack(">ib", -1, 0) + array([string(topic) + rows]))
         r.take("i")
@@ -290,9 +308,7 @@ class Client:
             r.take("q")
             offset = r.take("q")
             r.take("i")
-            if error:
-                raise WireError(f"offsets of {topic}-{index}: error {error}")
-            return index, offset
+            return index, (error, offset)
 
         return dict(r.array(lambda r: (r.string(), r.array(partition)))[0][1])
 

@@ -8,6 +8,10 @@
 Each story is a file next to this one, each scenario a function in it. One broker is started for the whole run; a second
 one, for the scenarios that stop or kill it, when the first of those comes. Prints `ok NAME SECONDS` or `not ok NAME
 SECONDS` and the reason; the directory of a failed scenario is kept under build/scenario/NAME. Exit code 1 if one failed.
+
+A scenario that waited in vain, or whose broker did not answer a tool, is run once more, and `again NAME` says why: on a machine
+that others use too that may be the machine. What was lost, doubled, reordered or reported by a sanitizer has failed at once, and a
+soak takes everything as it comes.
 """
 import argparse
 import fnmatch
@@ -25,6 +29,7 @@ sys.path[:0] = [os.path.join(os.path.dirname(HERE), "lib"), os.path.join(os.path
 import cases                                                            # noqa: E402
 import procs                                                            # noqa: E402
 import scenario                                                         # noqa: E402
+import wire                                                             # noqa: E402
 
 KEPT = os.path.join(procs.ROOT, "build", "scenario")
 LONGEST = 300           # seconds that one scenario may take in the worst case
@@ -106,7 +111,7 @@ def keep(run, name, directory):
 
 
 def one(run, row, seed):
-    """Runs one scenario: ("pass" | "fail" | "skip", words)."""
+    """Runs one scenario: ("pass" | "fail" | "late" | "skip", words). late: what was waited for did not come."""
     if row["needs_root"] and os.geteuid() != 0:
         return "skip", "needs root"
     directory = os.path.join(run.work, f"{len(os.listdir(run.work)):03d}")
@@ -119,7 +124,7 @@ def one(run, row, seed):
     except scenario.Skip as e:
         result, words = "skip", str(e)
     except Exception as e:
-        result = "fail"
+        result = "late" if isinstance(e, (procs.Timeout, wire.WireError)) else "fail"
         at = [f for f in traceback.extract_tb(e.__traceback__) if f.filename.startswith(HERE)]
         where = f" ({os.path.basename(at[-1].filename)}:{at[-1].lineno}: {at[-1].line})" if at else ""
         words = f"{str(e) or type(e).__name__}{where}"
@@ -130,7 +135,7 @@ def one(run, row, seed):
         reports = test.close()
     if reports:
         result, words = "fail", "\n".join([words, *reports]).strip()
-    if result == "fail":
+    if result in ("fail", "late"):
         words += f"\nkept: {os.path.relpath(keep(run, row['name'], directory), procs.ROOT)}"
     else:
         scenario.remove(directory)
@@ -172,13 +177,19 @@ def main(argv):
     run = scenario.Run(os.path.abspath(options.spillway), work, options.scale, sanitized=build in ("asan", "tsan"),
                        turns=SOAK_TURNS if options.kills else 1)
     results = open(options.results, "w") if options.results else None
-    count = {"pass": 0, "fail": 0, "skip": 0}
+    count = {"pass": 0, "fail": 0, "skip": 0, "again": 0}
     begin = time.monotonic()
     again = options.kills or options.steps
     try:
         for row, seed in rounds(run, rows, options):
             at = time.monotonic()
             result, words = one(run, row, seed)
+            if result == "late" and not again:
+                count["again"] += 1
+                print(f"again {row['name']}: {words}", flush=True)
+                result, words = one(run, row, seed)
+            if result == "late":
+                result = "fail"
             seconds = time.monotonic() - at
             count[result] += 1
             print(f"{'not ok' if result == 'fail' else 'ok'} {row['name']} {seconds:.1f}s"
@@ -197,7 +208,7 @@ def main(argv):
         print(run.kills)
     for figures in run.walks:
         print(figures)
-    print(f"{count['pass']} passed, {count['fail']} failed, {count['skip']} skipped in {time.monotonic() - begin:.0f} s "
+    print(f"{count['pass']} passed, {count['fail']} failed, {count['skip']} skipped, {count['again']} run again in {time.monotonic() - begin:.0f} s "
           f"(seed {options.seed})", flush=True)
     return 1 if count["fail"] else 0
 
