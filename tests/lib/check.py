@@ -239,19 +239,19 @@ def run_fuzz(args, results):
 
 
 def run_scenarios(args, results, kind, build, *extra):
-    """Each half with brokers of its own: scenarios mostly wait. The runner's own lines go straight to the terminal: it takes
-    minutes. Returns whether any ran."""
-    shards = 1 if args.filter else min(2, args.jobs)
-    with concurrent.futures.ThreadPoolExecutor(shards) as pool:
-        jobs = [pool.submit(run_shard, args, results, kind, build, f"{i + 1}/{shards}", *extra) for i in range(shards)]
+    """By two runners with brokers of their own, for scenarios mostly wait: each takes the next when it is done with one. Their
+    lines go straight to the terminal: it takes minutes. Returns whether any ran."""
+    runners = 1 if args.filter else min(2, args.jobs)
+    with concurrent.futures.ThreadPoolExecutor(runners) as pool, tempfile.NamedTemporaryFile() as share:
+        jobs = [pool.submit(run_share, args, results, kind, build, share.name, *extra) for _ in range(runners)]
         return any([job.result() for job in jobs])
 
 
-def run_shard(args, results, kind, build, shard, *extra):
+def run_share(args, results, kind, build, share, *extra):
     start = time.monotonic()
     with tempfile.NamedTemporaryFile("r") as f:
         command = [sys.executable, SCENARIO_RUNNER, "--spillway", f"build/{build}/spillway", "--results", f.name,
-                   "--shard", shard, *extra]
+                   "--share", share, *extra]
         if args.filter.text:
             command += ["--filter", args.filter.text]
         p = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE if args.filter else None)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """run.py - runs the scenarios: spillway as a black box against a real Apache Kafka.
 
-	run.py [--spillway PATH] [--filter NAME] [--core] [--shard I/N] [--results FILE] [--seed N] [--scale F]
+	run.py [--spillway PATH] [--filter NAME] [--core] [--share FILE] [--results FILE] [--seed N] [--scale F]
 	run.py --kills N | --steps N
 	run.py --list > README.md
 
@@ -14,6 +14,7 @@ that others use too that may be the machine. What was lost, doubled, reordered o
 soak takes everything as it comes.
 """
 import argparse
+import fcntl
 import fnmatch
 import os
 import shutil
@@ -42,7 +43,7 @@ def arguments(argv):
     p.add_argument("--spillway", default=os.path.join(procs.ROOT, "build", "release", "spillway"), help="the binary to test")
     p.add_argument("--filter", default="", help="a part of names, or a pattern with *")
     p.add_argument("--core", action="store_true", help="only the scenarios that are also run under sanitizers")
-    p.add_argument("--shard", default="1/1", metavar="I/N", help="only every Nth scenario, beginning with the Ith")
+    p.add_argument("--share", metavar="FILE", help="only scenarios that no other run with this file (empty at first) has taken")
     p.add_argument("--results", help="a file that gets one line a scenario: pass|fail|skip, name, seconds (tabs between)")
     p.add_argument("--kills", type=int, default=0, metavar="N",
                    help="only the loops of kill -9, with other seeds again and again until N kills fell; ends at the first failure")
@@ -83,9 +84,24 @@ def chosen(rows, options):
     pattern = options.filter.replace(" ", "_")
     if pattern and not any(c in pattern for c in "*?["):
         pattern = f"*{pattern}*"
-    which, of = map(int, options.shard.split("/"))
     return [r for r in rows if (not pattern or fnmatch.fnmatchcase(r["name"], pattern)) and (r["core"] or not options.core)
-            and (r["kills"] or not options.kills) and (r["walk"] or not options.steps)][which - 1::of]
+            and (r["kills"] or not options.kills) and (r["walk"] or not options.steps)]
+
+
+def shared(rows, path):
+    """Of the same rows each run takes the next one when it has time for it."""
+    with open(path, "r+") as f:
+        while True:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            f.seek(0)
+            at = int(f.read() or 0)
+            f.seek(0)
+            f.write(str(at + 1))
+            f.flush()
+            fcntl.flock(f, fcntl.LOCK_UN)
+            if at >= len(rows):
+                return
+            yield rows[at]
 
 
 def too_long(_signal, _frame):
@@ -146,7 +162,7 @@ def rounds(run, rows, options):
     """(row, seed) of all that is to run: each once, or loops of kills until there were enough."""
     seed = options.seed
     while True:
-        for row in rows:
+        for row in shared(rows, options.share) if options.share else rows:
             yield row, seed
         if run.kills.kills >= options.kills and run.steps >= options.steps:
             return
