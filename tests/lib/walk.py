@@ -457,7 +457,7 @@ class Walk:
     # --- tides
 
     def flood(self):
-        """No broker, and lines until memory and spool are full."""
+        """No broker, and lines until memory and spool are full; or the share of both that a held topic may take."""
         if self.alive() and self.armed:
             self.agent.kill()
             self.died()
@@ -469,7 +469,7 @@ class Walk:
             for log in self.logs:
                 self.append(log, 100)
             s = self.agent.snapshot()
-            return s and self.learn(s) and s["state"] == "blocked"
+            return s and self.learn(s) and (s["state"] == "blocked" or any("is used up" in r for r in s["reasons"]))
 
         procs.until(blocked, 30, "the spool is full", every=0.02, alive=self.agent.check_alive)
         self.diary.write(f"{time.monotonic():.3f} {self.at} flood\n")
