@@ -28,7 +28,7 @@ UNITDIR    ?= $(PREFIX)/lib/systemd/system
 DEPS_BUILD := gcc make pkg-config libc6-dev libsqlite3-dev libyaml-dev liblz4-dev libzstd-dev libxxhash-dev \
 	zlib1g-dev libsnappy-dev libssl-dev libjansson-dev libpcre2-dev libsystemd-dev
 DEPS_TESTS := libcmocka-dev clang libclang-rt-14-dev python3 maven default-jre-headless kcat strace cppcheck openssl librdkafka-dev \
-	logrotate zstd systemd-journal-remote libfaketime
+	logrotate zstd systemd-journal-remote libfaketime python3-jsonschema python3-yaml
 
 # --- Flags ---
 

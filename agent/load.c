@@ -111,13 +111,13 @@ static int64_t added_bytes(const struct conf_input *in)
 }
 
 /* A default is lowered to the limit, what was written must be within. */
-static void check_fits(struct conf *c, const struct conf_input *in, const char *key, int64_t *bytes, bool written, int64_t limit,
+static void check_fits(const struct conf_input *in, const char *key, int64_t *bytes, bool written, int64_t limit,
 		       struct conf_problems *problems)
 {
 	if (*bytes <= limit)
 		return;
 	if (written)
-		conf_problem_add(problems, c->path, in->line, in->column,
+		conf_problem_add(problems, in->path, in->line, in->column,
 			"%s of %lld bytes does not fit: with key, headers and overhead at most %lld fit "
 			"max.request.size and a quarter of buffer.memory", key, (long long)*bytes, (long long)limit);
 	else
@@ -133,14 +133,14 @@ static void check_sizes(const struct loaded *l, struct conf *c, struct conf_prob
 		int64_t limit = most - added_bytes(in);
 
 		if (limit <= 0) {
-			conf_problem_add(problems, c->path, in->line, in->column,
+			conf_problem_add(problems, in->path, in->line, in->column,
 				"no line fits: key, headers and overhead alone take max.request.size or a quarter of "
 				"buffer.memory");
 			continue;
 		}
-		check_fits(c, in, "max_line", &in->max_line, in->max_line_set, limit, problems);
+		check_fits(in, "max_line", &in->max_line, in->max_line_set, limit, problems);
 		if (in->multiline.set)
-			check_fits(c, in, "multiline.max_bytes", &in->multiline.max_bytes, in->multiline.max_bytes_set, limit,
+			check_fits(in, "multiline.max_bytes", &in->multiline.max_bytes, in->multiline.max_bytes_set, limit,
 				   problems);
 	}
 }
@@ -169,7 +169,7 @@ static void check_globs(struct conf *c, struct conf_problems *problems)
 			rc = is_sound(in->exclude.v[j]) ? glob_expand_exclude(in->exclude.v[j], "/", &all) : 0;
 		glob_strings_release(&all);
 		if (rc == ERR_CONFIG)
-			conf_problem_add(problems, c->path, in->line, in->column,
+			conf_problem_add(problems, in->path, in->line, in->column,
 				"the paths or the exclude patterns stand for more than %d, each file is compared with all: "
 				"make it two inputs", GLOB_PATTERNS_MAX);
 	}
@@ -184,7 +184,7 @@ static void check_values(const struct loaded *l, struct conf *c, struct conf_pro
 
 	for (size_t i = 0; i < c->input_count; i++)
 		if (c->inputs[i].value == CONF_VALUE_JSON && !takes_text)
-			conf_problem_add(problems, c->path, c->inputs[i].line, c->inputs[i].column,
+			conf_problem_add(problems, c->inputs[i].path, c->inputs[i].line, c->inputs[i].column,
 				"value: json makes objects, which value.serializer: %s does not take", serializer);
 }
 
@@ -206,7 +206,7 @@ static int check_recipes(const struct loaded *l, struct conf *c, struct conf_pro
 			rc = recipe_new(spec.data, &r, &err);
 		recipe_free(r);
 		if (rc < 0 && rc != ERR_NOMEM)
-			conf_problem_add(problems, c->path, in->line, in->column, "%s", c->masked_count ?
+			conf_problem_add(problems, in->path, in->line, in->column, "%s", c->masked_count ?
 					 "no records can be made so (a value is secret: no reason is shown)" : err.text);
 	}
 	buf_release(&spec);

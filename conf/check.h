@@ -14,5 +14,6 @@ int  check_time_format(const char *text, struct err *ret_err);	/* a name, or str
 int  check_topic_glob(const char *text, struct err *ret_err);	/* a topic, with * ? [] */
 int  check_unit(const char *text, struct err *ret_err);		/* nginx.service */
 int  check_listen(const char *text, struct err *ret_err);		/* (udp|tcp):ADDRESS:PORT, unix:/path; listen.c */
+int  check_serve(const char *text, struct err *ret_err);		/* off, ADDRESS:PORT, unix:/path; listen.c */
 
 #endif

@@ -13,12 +13,9 @@
  */
 #include "conf/conf.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "agent/base/mem.h"
 #include "conf/keys.h"
@@ -30,7 +27,6 @@
 
 enum {
 	JSON_MAX = 1 << 20,		/* of a value that is a list or a section */
-	FILE_MAX = 1 << 20,		/* ends the reading of an endless file; the refusal is yaml.c's */
 	SOCKET_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
 };
 
@@ -44,10 +40,6 @@ static void unknown_key(struct loader *l, const struct key_section *s, const str
 	const char *names[KEYS_MAX];
 	char hint[HINT_MAX];
 
-	if (keys_is_soon(s, key->text)) {
-		load_problem(l, key, "\"%s\" is not supported yet", key->text);
-		return;
-	}
 	keys_names(s, names);
 	problem_hint(hint, sizeof hint, key->text, names);
 	load_problem(l, key, "unknown key \"%.80s\"%s%s%s", key->text, *in ? " in " : "", in, hint);
@@ -111,26 +103,12 @@ static int set_producer_text(struct loader *l, const char *name, const char *val
 	return rc == ERR_NOMEM ? 0 : rc;
 }
 
-static void mask_producer_key(struct loader *l, const char *name)
-{
-	struct conf_strings *list = &l->conf->producer_masked;
-	char **v = mem_grow(list->v, list->n, sizeof *v);
-
-	if (!v) {
-		l->nomem = true;
-		return;
-	}
-	list->v = v;
-	v[list->n] = load_strdup(l, name);
-	list->n += v[list->n] != NULL;
-}
-
 static void set_producer_value(struct loader *l, const struct yaml_pair *p, const char *text, bool masked)
 {
 	struct err err = { 0 };
 
 	if (masked)
-		mask_producer_key(l, p->key->text);
+		load_add(l, &l->conf->producer_masked, p->key->text);
 	if (set_producer_text(l, p->key->text, text, &err))
 		refused_value(l, p->key, p->key->text, text, p->value->kind != YAML_SCALAR, masked, &err);
 }
@@ -193,7 +171,7 @@ static void finish_problem(void *arg, const char *words)
 {
 	struct finish *f = arg;
 	const struct yaml_node *at = f->at;
-	size_t n = strcspn(words, ": ");
+	size_t n = strcspn(words, ": [");		/* "key: ...", "key is ...", "key[0].member: ..." */
 	struct err err;
 
 	snprintf(err.text, sizeof err.text, "%s", words);
@@ -264,7 +242,8 @@ static void load_key(struct loader *l, const struct conf_key *key, void *base, c
 		load_producer(l, p->key, p->value);
 		break;
 	default:
-		load_value(l, key, base, p->key, p->value);
+		if (!(key->flags & KEY_BESIDE))		/* files.c took it before */
+			load_value(l, key, base, p->key, p->value);
 	}
 }
 
@@ -323,13 +302,14 @@ static void default_control(struct loader *l, const struct yaml_node *root)
 			     (int)SOCKET_PATH_MAX, strlen(c->control));
 }
 
-static void load_root(struct loader *l, const struct yaml_node *root)
+static void load_root(struct loader *l, struct yaml_node *root)
 {
-	const struct yaml_node empty = { .kind = YAML_MAP, .line = 1, .column = 1 };
+	struct yaml_node empty = { .kind = YAML_MAP, .line = 1, .column = 1 };
 
 	if (!root || yaml_is_null(root))
 		root = &empty;
 	load_defaults(l, &keys_top, l->conf);
+	files_include(l, root);
 	load_section(l, &keys_top, l->conf, "", root, root);
 	default_sync(l, root);
 	default_control(l, root);
@@ -337,65 +317,56 @@ static void load_root(struct loader *l, const struct yaml_node *root)
 		l->nomem = true;
 }
 
+static int load_tree(struct loader *l, const char *text, size_t n)
+{
+	const char *path = load_add(l, &l->conf->files, l->path);
+	int rc = path ? yaml_tree_parse(path, text, n, &l->trees, l->problems) : ERR_NOMEM;
+
+	l->conf->path = load_strdup(l, l->path);
+	if (!rc && !l->nomem)
+		load_root(l, l->trees->root);
+	problems_sort(l->problems, &l->conf->files);
+	while (l->trees) {
+		struct yaml_tree *y = l->trees;
+
+		l->trees = y->more;
+		yaml_tree_free(y);
+	}
+	return l->nomem ? ERR_NOMEM : rc ? rc : l->problems->n ? ERR_CONFIG : 0;
+}
+
+static int load_text_of(struct loader *l, const char *text, size_t n, struct conf **ret_conf)
+{
+	int rc;
+
+	l->conf = mem_new(struct conf);
+	if (!l->conf)
+		return ERR_NOMEM;
+	rc = load_tree(l, text, n);
+	if (rc)
+		conf_free(l->conf);
+	else
+		*ret_conf = l->conf;
+	return rc;
+}
+
 int conf_load_text(const char *path, const char *text, size_t n, const struct conf_hooks *hooks,
 		   struct conf **ret_conf, struct conf_problems *problems)
 {
 	struct loader l = { .path = path, .hooks = hooks, .problems = problems };
-	struct yaml_tree *y = NULL;
-	int rc = yaml_tree_parse(path, text, n, &y, problems);
 
-	if (rc) {
-		problems_sort(problems);
-		return rc;
-	}
-	l.conf = mem_new(struct conf);
-	if (!l.conf) {
-		yaml_tree_free(y);
-		return ERR_NOMEM;
-	}
-	l.conf->path = load_strdup(&l, path);
-	load_root(&l, y->root);
-	yaml_tree_free(y);
-	problems_sort(problems);
-	if (l.nomem || problems->n) {
-		conf_free(l.conf);
-		return l.nomem ? ERR_NOMEM : ERR_CONFIG;
-	}
-	*ret_conf = l.conf;
-	return 0;
-}
-
-/* 0 or -errno or ERR_NOMEM. A pipe is fine too. */
-static int read_all(const char *path, struct buf *out)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = fd < 0 ? -errno : 0;
-	char chunk[16 * 1024];
-
-	while (!rc && out->len <= FILE_MAX) {
-		ssize_t n = read(fd, chunk, sizeof chunk);
-
-		if (n == 0)
-			break;
-		if (n < 0)
-			rc = errno == EINTR ? 0 : -errno;
-		else
-			rc = buf_put(out, chunk, (size_t)n);
-	}
-	if (fd >= 0)
-		close(fd);
-	return rc;
+	return load_text_of(&l, text, n, ret_conf);
 }
 
 int conf_load(const char *path, const struct conf_hooks *hooks, struct conf **ret_conf,
 	      struct conf_problems *problems)
 {
+	struct loader l = { .path = path, .follow = true, .hooks = hooks, .problems = problems };
 	struct buf text;
-	int rc;
+	int rc = files_read(path, &text);
 
-	buf_init(&text, 2 * FILE_MAX);
-	rc = read_all(path, &text);
 	if (!rc)
-		rc = conf_load_text(path, text.data ? text.data : "", text.len, hooks, ret_conf, problems);
+		rc = load_text_of(&l, text.data ? text.data : "", text.len, ret_conf);
 	else if (rc != ERR_NOMEM &&
 		 conf_problem_add(problems, path, 0, 0, "cannot read the configuration: %s", err_text(rc)))
 		rc = ERR_NOMEM;
@@ -455,6 +426,7 @@ void conf_free(struct conf *c)
 	mem_free(c->inputs);
 	free_section(&keys_top, c);
 	free_strings(&c->producer_masked);
+	free_strings(&c->files);
 	mem_free(c->masked);
 	mem_free(c->path);
 	mem_free(c);

@@ -1,5 +1,7 @@
 /* conf.h - the configuration file: read, checked, typed.
  *
+ * Drop-ins: `include` names files whose inputs and keys are taken as if they stood in the first one; problems say in which
+ * file they are.
  * Promise: all problems of a file are found in one run, each with file, line and column; an unknown key or value
  * comes with the nearest known name. Nothing is half-applied: with one problem there is no struct conf.
  * Calling sequence: conf_load, use (read-only, any thread), conf_free.
@@ -77,7 +79,7 @@ struct conf_input {
 	char   *listen;			/* syslog: udp:ADDRESS:PORT, tcp:ADDRESS:PORT, unix:/path; else NULL */
 	struct conf_strings units;	/* journald */
 	char   *directory;		/* journald: of its files; NULL: the system's journal */
-	char   *path;			/* of the file in which it stands: the configuration or what it includes */
+	const char *path;		/* of the file in which it stands, one of conf's `files` */
 	int     line, column;		/* where the input begins there, for later messages */
 };
 
@@ -92,6 +94,7 @@ struct conf {
 	struct { int64_t max_size, min_free; enum conf_when_full when_full; enum conf_sync sync; } spool;
 	char *metrics_listen;		/* ADDRESS:PORT or unix:/path; NULL: off */
 	struct conf_strings include;	/* globs, absolute; in name order they add inputs and keys that are set nowhere else */
+	struct conf_strings files;	/* that were read: the configuration, then what it includes */
 	char *control;			/* path of the control socket; default <state_dir>/control.sock */
 	struct { int level; bool json; } log;	/* level: enum conf_log_level */
 	int64_t shutdown_timeout_ms;
@@ -128,7 +131,7 @@ struct conf_hooks {
  * hooks may be NULL. */
 int  conf_load(const char *path, const struct conf_hooks *hooks, struct conf **ret_conf,
 	       struct conf_problems *problems);
-/* The same for text in memory; `path` only names it. */
+/* The same for text in memory; `path` only names it, and nothing is included. */
 int  conf_load_text(const char *path, const char *text, size_t n, const struct conf_hooks *hooks,
 		    struct conf **ret_conf, struct conf_problems *problems);
 void conf_free(struct conf *c);
@@ -143,6 +146,8 @@ int  conf_problem_add(struct conf_problems *p, const char *path, int line, int c
 void conf_print(const struct conf *c, struct buf *out);
 /* One value of the `producer:` section, quoted where YAML needs it, or *** when it is secret. */
 void conf_print_producer(const struct conf *c, const char *name, const char *value, bool is_json, struct buf *out);
+/* Whether metrics.listen is an address that other machines may reach. */
+bool conf_metrics_public(const struct conf *c);
 const char *conf_yaml_version(void);	/* of libyaml */
 
 #endif

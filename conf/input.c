@@ -11,7 +11,7 @@
 #include "conf/load.h"
 #include "conf/template.h"
 
-enum { INPUTS_MAX = 1000 };
+enum { PLACE_MAX = 400 };
 
 /* One input while it is checked: `words` is what problems call it. */
 struct checked {
@@ -194,15 +194,27 @@ static bool same_source(const struct conf_input *a, const struct conf_input *b)
 	       (a->type == CONF_TYPE_SYSLOG && a->listen && b->listen && !strcmp(a->listen, b->listen)));
 }
 
+/* "line 5", or with the file, if it is another one. */
+static const char *where(const struct checked *c, const struct conf_input *other, char *buf, size_t n)
+{
+	if (other->path == c->in->path)
+		snprintf(buf, n, "line %d", other->line);
+	else
+		snprintf(buf, n, "%s:%d:%d", other->path, other->line, other->column);
+	return buf;
+}
+
 static void check_source(struct checked *c)
 {
+	char buf[PLACE_MAX];
+
 	for (size_t i = 0; i < c->index; i++) {
 		const struct conf_input *other = &c->l->conf->inputs[i];
 
 		if (!same_source(other, c->in))
 			continue;
-		load_problem(c->l, place(c, c->in->listen ? "listen" : "type"), "the input in line %d reads %s too", other->line,
-			     c->in->listen ? "this socket" : "stdin");
+		load_problem(c->l, place(c, c->in->listen ? "listen" : "type"), "the input in %s reads %s too",
+			     where(c, other, buf, sizeof buf), c->in->listen ? "this socket" : "stdin");
 		return;
 	}
 }
@@ -225,14 +237,15 @@ static void default_name(struct checked *c)
 static void check_name(struct checked *c)
 {
 	struct conf_input *in = c->in;
+	char buf[PLACE_MAX];
 
 	for (size_t i = 0; in->name && i < c->index; i++) {
 		const struct conf_input *other = &c->l->conf->inputs[i];
 
 		if (!other->name || strcmp(other->name, in->name))
 			continue;
-		load_problem(c->l, place(c, "name"), "the input in line %d has the name \"%.200s\" too", other->line,
-			     load_is_masked(c->l->conf, &in->name) ? "***" : in->name);
+		load_problem(c->l, place(c, "name"), "the input in %s has the name \"%.200s\" too",
+			     where(c, other, buf, sizeof buf), load_is_masked(c->l->conf, &in->name) ? "***" : in->name);
 		return;
 	}
 }
@@ -274,6 +287,7 @@ static void load_input(struct loader *l, size_t index, const struct yaml_node *n
 	struct conf_input *in = &l->conf->inputs[index];
 	struct checked c = { .l = l, .in = in, .index = index, .node = node };
 
+	in->path = node->path;
 	in->line = node->line;
 	in->column = node->column;
 	snprintf(c.words, sizeof c.words, "inputs[%zu]", index);

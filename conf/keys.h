@@ -31,10 +31,13 @@ enum key_flags {
 	KEY_REQUIRED = 1,
 	KEY_REST_SOON = 2,	/* what is no choice (or above max) is not wrong, but not supported yet */
 	KEY_LOWER = 4,		/* a text that is kept in lower case */
+	KEY_OFF = 8,		/* a text for which the word "off" is NULL */
+	KEY_BESIDE = 16,	/* paths that are relative to the file in which they stand */
 };
 
 struct conf_key {
 	const char *name;
+	const char *doc;			/* what it does, in one sentence or two: for the schema and the manual */
 	enum key_type type;
 	unsigned flags;
 	const char *def;			/* default, as written; NULL: the field stays 0, see also conf.c */
@@ -51,14 +54,17 @@ struct conf_key {
 
 struct key_section {
 	const struct conf_key *keys;		/* ends with name NULL */
-	const char *const *soon;		/* keys of later versions, ends with NULL; may be NULL */
 };
 
 extern const struct key_section keys_top, keys_input;
 
+enum {
+	INPUTS_MAX = 1000,
+	HEADER_MAX = 249,	/* bytes of a name: a longer one is a mistake, and could not be printed as a key of YAML */
+};
+
 /* NULL when unknown. */
 const struct conf_key *keys_find(const struct key_section *s, const char *name);
-bool keys_is_soon(const struct key_section *s, const char *name);
 /* Whether inputs of a type take the key. */
 static inline bool keys_takes(const struct conf_key *k, enum conf_input_type type)
 {

@@ -11,8 +11,6 @@
 #include "conf/path.h"
 #include "conf/template.h"
 
-enum { HEADER_MAX = 249 };	/* bytes of a name: a longer one is a mistake, and could not be printed as a key of YAML */
-
 /* An exclude pattern without a slash is for names; one that begins with a glob character can match anywhere. */
 static bool is_relative_glob(const struct conf_key *key, const char *s)
 {
@@ -20,11 +18,13 @@ static bool is_relative_glob(const struct conf_key *key, const char *s)
 }
 
 /* Takes what is in the field, whatever becomes of it. */
-static int set_element(const struct conf_key *key, const char *text, char **slot, struct err *ret_err)
+static int set_element(const struct loader *l, const struct conf_key *key, const char *text, char **slot, struct err *ret_err)
 {
 	int rc = 0;
 
-	if (is_relative_glob(key, text))
+	if (key->flags & KEY_BESIDE)
+		rc = path_beside(l->path, text, slot, ret_err);
+	else if (is_relative_glob(key, text))
 		rc = path_absolute(text, true, slot, ret_err);
 	else if (!(*slot = mem_strdup(text)))
 		rc = ERR_NOMEM;
@@ -54,7 +54,7 @@ static void load_element(struct loader *l, const struct conf_key *key, struct co
 		return;
 	}
 	*slot = NULL;
-	rc = set_element(key, text, slot, &err);
+	rc = set_element(l, key, text, slot, &err);
 	list->n += *slot != NULL;
 	if (rc)
 		load_refused(l, key->name, v, rc, &err);

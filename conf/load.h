@@ -9,7 +9,9 @@
 #include "conf/yaml.h"
 
 struct loader {
-	const char *path;		/* of the file, for problems */
+	const char *path;		/* of the file that was named */
+	bool follow;			/* what it includes is read */
+	struct yaml_tree *trees;	/* of all files, the last one first */
 	const struct conf_hooks *hooks;	/* may be NULL */
 	struct conf *conf;		/* being filled */
 	struct conf_problems *problems;
@@ -21,6 +23,10 @@ void load_section(struct loader *l, const struct key_section *s, void *base, con
 		  const struct yaml_node *map);
 void load_defaults(struct loader *l, const struct key_section *s, void *base);
 void load_missing(struct loader *l, const struct yaml_node *at, const char *name, const char *in);
+/* The text of a file. 0, -errno or ERR_NOMEM; `out` is to be released in any case. A pipe is fine too. files.c. */
+int  files_read(const char *path, struct buf *out);
+/* Reads what the key `include` names and merges it into the tree of the file that was named; problems, or nomem. */
+void files_include(struct loader *l, struct yaml_node *root);
 /* The list of inputs: input.c. */
 void load_inputs(struct loader *l, const struct yaml_node *at, const struct yaml_node *list);
 
@@ -48,7 +54,8 @@ void load_refused(struct loader *l, const char *name, const struct yaml_node *v,
 /* Remembers that the text of a field is secret. */
 void load_mask(struct loader *l, const void *field);
 bool load_is_masked(const struct conf *c, const void *field);
-/* A copy, or NULL and nomem. */
+/* A copy, or NULL and nomem; the second one is owned by the list, at its end. */
 char *load_strdup(struct loader *l, const char *s);
+char *load_add(struct loader *l, struct conf_strings *list, const char *s);
 
 #endif

@@ -81,6 +81,28 @@ int path_absolute(const char *s, bool is_glob, char **ret_path, struct err *ret_
 	return *ret_path ? 0 : ERR_NOMEM;
 }
 
+int path_beside(const char *file, const char *s, char **ret_path, struct err *ret_err)
+{
+	int absolute = is_absolute(s, true, ret_err), rc;
+	const char *slash = strrchr(file, '/');
+	char *own, *dir = NULL;
+
+	if (absolute)
+		return absolute < 0 ? absolute : path_absolute(s, true, ret_path, ret_err);
+	own = slash ? mem_strndup(file, (size_t)(slash - file) + 1) : mem_strdup("./");
+	rc = own ? path_absolute(own, false, &dir, ret_err) : ERR_NOMEM;
+	mem_free(own);
+	if (!rc && strpbrk(dir, "*?[]{}\\"))
+		rc = err_set(ret_err, ERR_CONFIG, "\"%.200s\" is relative to a directory whose name has glob characters, write an "
+			     "absolute path", s);
+	if (!rc) {
+		*ret_path = mem_printf("%s%s%s", dir, dir[strlen(dir) - 1] == '/' ? "" : "/", s);
+		rc = *ret_path ? 0 : ERR_NOMEM;
+	}
+	mem_free(dir);
+	return rc;
+}
+
 static int check_alternative(void *arg, const char *s, struct err *ret_err)
 {
 	size_t n = strlen(s);

@@ -12,4 +12,7 @@ int  path_absolute(const char *s, bool is_glob, char **ret_path, struct err *ret
 /* Whether each alternative of a glob can match a file, and there are not too many. 0, ERR_NOMEM, or ERR_CONFIG with words. */
 int  path_check_glob(const char *s, struct err *ret_err);
 
+/* The same for a glob that is relative to the directory of `file`. */
+int  path_beside(const char *file, const char *s, char **ret_path, struct err *ret_err);
+
 #endif

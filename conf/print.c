@@ -4,7 +4,8 @@
  * Invariants
  *  (1) Driven by the same table as the reader: no key can be forgotten.
  *  (2) Secret fields print as "***".
- *  (3) A default that the agent may still change (it has a set_offset) prints as a comment, so that reading it back
+ *  (3) `include` is not printed: what it brought is there already.
+ *  (4) A default that the agent may still change (it has a set_offset) prints as a comment, so that reading it back
  *      does not make it explicit.
  * Failure  out->failed.
  */
@@ -147,7 +148,7 @@ static bool is_unset(const struct conf_key *k, const void *base)
 	case KEY_PATH:
 	case KEY_TOPIC:
 	case KEY_TEMPLATE:
-		return !*(char *const *)field;
+		return !*(char *const *)field && !(k->flags & KEY_OFF);
 	case KEY_NUMBER:
 		return k->size && !k->choices && keys_number(k, base) < k->min;
 	case KEY_SECTION:
@@ -170,7 +171,7 @@ static void put_value(const struct conf *c, struct buf *out, const struct conf_k
 	case KEY_PATH:
 	case KEY_TOPIC:
 	case KEY_TEMPLATE:
-		put_text(out, *(char *const *)field);
+		put_text(out, *(char *const *)field ? *(char *const *)field : "off");	/* KEY_OFF */
 		break;
 	case KEY_TEXTS:
 	case KEY_PATHS:
@@ -226,7 +227,7 @@ static void put_section(const struct conf *c, struct buf *out, const struct key_
 			int indent)
 {
 	for (const struct conf_key *k = s->keys; k->name; k++)
-		if (k->type != KEY_PRODUCER && !is_unset(k, base))
+		if (k->type != KEY_PRODUCER && !(k->flags & KEY_BESIDE) && !is_unset(k, base))
 			put_key(c, out, k, base, indent);
 }
 

@@ -53,18 +53,34 @@ int conf_problem_add(struct conf_problems *p, const char *path, int line, int co
 	return append(p, mem_printf("%s:%d:%d: %s", path, line, column, text), line, column);
 }
 
-static bool before(const struct conf_problem *a, const struct conf_problem *b)
+/* Which file a problem is of; its words begin with the name. */
+static size_t rank(const struct conf_problem *p, const struct conf_strings *files)
 {
+	for (size_t i = 0; i < files->n; i++) {
+		size_t n = strlen(files->v[i]);
+
+		if (!strncmp(p->text, files->v[i], n) && p->text[n] == ':')
+			return i;
+	}
+	return files->n;
+}
+
+static bool before(const struct conf_problem *a, const struct conf_problem *b, const struct conf_strings *files)
+{
+	size_t x = rank(a, files), y = rank(b, files);
+
+	if (x != y)
+		return x < y;
 	return a->line != b->line ? a->line < b->line : a->column < b->column;
 }
 
-void problems_sort(struct conf_problems *p)
+void problems_sort(struct conf_problems *p, const struct conf_strings *files)
 {
 	for (size_t i = 1; i < p->n; i++) {
 		struct conf_problem x = p->v[i];
 		size_t j = i;
 
-		for (; j > 0 && before(&x, &p->v[j - 1]); j--)
+		for (; j > 0 && before(&x, &p->v[j - 1], files); j--)
 			p->v[j] = p->v[j - 1];
 		p->v[j] = x;
 	}

@@ -5,16 +5,22 @@
 #ifndef SPILLWAY_SCHEMA_H
 #define SPILLWAY_SCHEMA_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "agent/base/buf.h"
 
 /* What is known of one key under `producer:`; strings are borrowed for the call. */
 struct schema_producer_key {
 	const char *name;		/* canonical, or an alias that is accepted too */
-	const char *type;		/* "string" "integer" "number" "boolean" "size" "time" "list" "class" "secret" */
+	const char *other_of;		/* an alias: of this canonical name; else NULL */
+	const char *type;		/* "string" "integer" "size" "time" "rate" "boolean" "list" "class" "secret" */
 	const char *def;		/* as written; NULL: unset */
 	const char *const *choices;	/* ends with NULL; NULL: any */
-	int64_t min, max;		/* of numbers; both 0: any */
-	const char *doc;		/* one sentence */
+	int64_t min, max;		/* of numbers */
+	const char *doc;		/* one sentence or two */
+	const char *value;		/* of a class: what it takes, as JSON Schema; else NULL */
 };
 /* The i-th; false: there are no more. */
 typedef bool schema_producer_fn(size_t i, struct schema_producer_key *ret);

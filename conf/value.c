@@ -32,7 +32,7 @@ void load_problem(struct loader *l, const struct yaml_node *at, const char *fmt,
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	if (conf_problem_add(l->problems, l->path, at->line, at->column, "%s", text))
+	if (conf_problem_add(l->problems, at->path ? at->path : l->path, at->line, at->column, "%s", text))
 		l->nomem = true;
 }
 
@@ -53,6 +53,19 @@ char *load_strdup(struct loader *l, const char *s)
 	if (!copy)
 		l->nomem = true;
 	return copy;
+}
+
+char *load_add(struct loader *l, struct conf_strings *list, const char *s)
+{
+	char **v = mem_grow(list->v, list->n, sizeof *v);
+
+	if (!v) {
+		l->nomem = true;
+		return NULL;
+	}
+	list->v = v;
+	v[list->n] = load_strdup(l, s);
+	return v[list->n] ? v[list->n++] : NULL;
 }
 
 void load_mask(struct loader *l, const void *field)
@@ -308,6 +321,8 @@ static void set_text(struct loader *l, const struct conf_key *key, void *base, c
 		load_refused(l, key->name, v, rc, &err);
 		return;
 	}
+	if (key->flags & KEY_OFF && !strcmp(v->text, "off"))
+		return;		/* the field is NULL */
 	text = mem_strdup(v->text);
 	for (char *p = text; p && *p && key->flags & KEY_LOWER; p++)
 		*p = (char)tolower((unsigned char)*p);

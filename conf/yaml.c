@@ -167,6 +167,7 @@ static struct yaml_node *new_node(struct reader *r, const yaml_event_t *e, enum 
 		return NULL;
 	}
 	node->kind = kind;
+	node->path = r->path;
 	node->line = (int)e->start_mark.line + 1;
 	node->column = (int)e->start_mark.column + 1;
 	node->weight = 1;

@@ -19,6 +19,7 @@ struct yaml_pair { struct yaml_node *key, *value; };	/* key NULL: an element of 
 
 struct yaml_node {
 	enum yaml_kind kind;
+	const char *path;		/* of the file; whoever parsed it keeps it */
 	int    line, column;		/* from 1 */
 	char  *text;			/* scalar, never NULL there */
 	bool   quoted;			/* "", "~" and "null" are text then; bare they are no value */
@@ -37,10 +38,11 @@ struct yaml_tree {
 	struct yaml_node *root;		/* NULL: an empty document */
 	struct yaml_node *all;		/* newest first */
 	size_t anchors;
+	struct yaml_tree *more;		/* for whoever has several */
 };
 
 /* 0 and *ret_y, with a problem for each repeated key; ERR_CONFIG and a problem when this is no YAML or too much of it;
- * ERR_NOMEM. `path` only names the text in problems. */
+ * ERR_NOMEM. `path` only names the text; nodes point to it. */
 int  yaml_tree_parse(const char *path, const char *text, size_t n, struct yaml_tree **ret_y,
 		     struct conf_problems *problems);
 void yaml_tree_free(struct yaml_tree *y);

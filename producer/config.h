@@ -76,6 +76,18 @@ struct producer_config {
 int  producer_config_check_all(struct producer_config *c, void (*fn)(void *arg, const struct producer_error *e), void *arg);
 /* Kafka's name of a key by any of its names; NULL: unknown. */
 const char *producer_config_canonical(const char *name);
+/* What is known of the i-th name that is taken under `producer:`: the preset, every key, then the other names of keys. */
+struct producer_config_description {
+	const char *name;
+	const char *other_of;			/* Kafka's name, of which this is another one; NULL: it is Kafka's */
+	const char *type;			/* string integer size time rate boolean list class secret */
+	const char *def;			/* as text; NULL: unset */
+	const char *choices[24];		/* words, ends with NULL; none: any text */
+	int64_t     min, max;			/* of numbers; of a time the most that there is: any */
+	const char *doc;
+	const char *value;			/* of a class: JSON Schema; else NULL */
+};
+bool producer_config_describe(size_t i, struct producer_config_description *ret);	/* false: there are no more */
 /* Whether a key takes a list or more (as JSON), not only one single value. */
 bool producer_config_takes_json(const char *name);
 

@@ -32,6 +32,7 @@ struct key {
 	const char   *def;		/* as text; NULL: unset */
 	int64_t       min, max;		/* of numbers */
 	const struct key_word *words;	/* of enums and fixed ones, ends with word NULL */
+	const char   *doc;		/* what it does, for users */
 };
 
 /* Those whose field is a char *. */

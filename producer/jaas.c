@@ -142,6 +142,7 @@ static int next_token(struct lexer *l, struct err *ret_err)
 static int read_module(struct lexer *l, struct jaas *j, struct err *ret_err)
 {
 	int rc = next_token(l, ret_err);
+	bool is_class;
 
 	if (rc < 0)
 		return rc;
@@ -157,9 +158,10 @@ static int read_module(struct lexer *l, struct jaas *j, struct err *ret_err)
 	for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
 		if (strstr(l->text, refused[i].part))
 			return err_set(ret_err, ERR_CONFIG, KEY ": %.*s: %s", SHOWN, l->text, refused[i].why);
-	return err_set(ret_err, ERR_CONFIG, KEY ": unknown login module %.*s, there are: plain.PlainLoginModule, "
-		       "scram.ScramLoginModule and oauthbearer.OAuthBearerLoginModule of org.apache.kafka.common.security", SHOWN,
-		       l->text);
+	is_class = strstr(l->text, "Module") != NULL;		/* else it may be the password alone */
+	return err_set(ret_err, ERR_CONFIG, KEY ": unknown login module%s%.*s, there are: plain.PlainLoginModule, "
+		       "scram.ScramLoginModule and oauthbearer.OAuthBearerLoginModule of org.apache.kafka.common.security",
+		       is_class ? " " : "", is_class ? SHOWN : 0, l->text);
 }
 
 static int read_flag(struct lexer *l, struct err *ret_err)

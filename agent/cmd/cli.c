@@ -68,6 +68,7 @@ static const struct command commands[] = {
 	  TAKES_BROKERS | TAKES_BENCH | TAKES_JSON, cmd_bench },
 	{ "metadata", "-b BROKERS [-t TOPIC] [--json]", "brokers, topics, partitions and their leaders",
 	  TAKES_BROKERS | TAKES_JSON, cmd_metadata },
+	{ "schema", "", "print the JSON Schema of the configuration, for editors and other programs", 0, cmd_schema },
 	{ "version", "", "print the version, with those of the libraries", 0, cmd_version },
 	{ "help", "[COMMAND]", "print this, or what a command takes", TAKES_WORDS, cmd_help },
 	{ "killpoints", "", "for tests: the places at which SPILLWAY_KILL=PLACE[:N] ends `run` as kill -9 does, one a line",

@@ -46,6 +46,7 @@ int  cmd_send(const struct options *o);
 int  cmd_bench(const struct options *o);
 int  cmd_metadata(const struct options *o);
 int  cmd_losses(const struct options *o);
+int  cmd_schema(const struct options *o);
 /* `status` and `positions ls`. */
 int  cmd_look(const struct options *o, enum status_what what);
 

@@ -124,6 +124,8 @@ def conf():
     yield "file", b"inputs: [{paths: [/a], topic: '${file:/dev/null}${cred:x}'}]\nproducer: {bootstrap.servers: h:1}\n"
     yield "wrong", b"inptus: 3\nproducer: {linger: 5, acks: al, batch.size: 1.5}\n"
     yield "text", b"inputs:\n - paths: |-\n    /a\n   topic: >-\n    t\nproducer:\n  ? bootstrap.servers\n  : \"h\\x3a1\"\n"
+    yield "include", (b"include: [conf.d/*.yaml, /etc/x.yaml]\nmetrics: {listen: '[::1]:9845'}\ninputs: [{paths: [/a], topic: t}]\n"
+                      b"producer: {bootstrap.servers: h:1}\n")
     yield "document", b"%YAML 1.1\n---\n? a\n: !!str b\n...\n---\nc\n"
 
 

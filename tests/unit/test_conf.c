@@ -58,9 +58,51 @@ static void an_unknown_key_comes_with_the_nearest_known_one(void **state)
 static void a_key_of_a_later_version_is_named_as_such(void **state)
 {
 	(void)state;
-	bad(BASE "include: [x]\n", "f.yaml:6:1: \"include\" is not supported yet");
-	bad(BASE "metrics: { listen: '127.0.0.1:1' }\n", "f.yaml:6:20: \"listen: 127.0.0.1:1\" is not supported yet");
 	bad(BASE "threads: { tail: 4 }\n", "f.yaml:6:18: \"tail: 4\" is not supported yet");
+}
+
+static void metrics_are_off_or_at_an_address_or_socket(void **state)
+{
+	static const struct { const char *text, *want; bool is_public; } table[] = {
+		{ "off", NULL, false }, { "127.0.0.1:9845", "127.0.0.1:9845", false }, { "'[::1]:9845'", "[::1]:9845", false },
+		{ "127.9.9.9:0", "127.9.9.9:0", false }, { "unix:/run/m.sock", "unix:/run/m.sock", false },
+		{ "0.0.0.0:9845", "0.0.0.0:9845", true }, { "'[::]:9845'", "[::]:9845", true },
+		{ "10.0.0.1:80", "10.0.0.1:80", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		char text[200];
+		struct conf *c;
+
+		snprintf(text, sizeof text, BASE "metrics: { listen: %s }\n", table[i].text);
+		c = good(text);
+		if (table[i].want)
+			assert_string_equal(c->metrics_listen, table[i].want);
+		else
+			assert_null(c->metrics_listen);
+		assert_int_equal(conf_metrics_public(c), table[i].is_public);
+		conf_free(c);
+	}
+}
+
+static void an_address_of_the_metrics_that_is_none_comes_with_one_that_is(void **state)
+{
+	(void)state;
+#define HERE(value, words) bad(BASE "metrics: { listen: " value " }\n", "f.yaml:6:20: \"listen\"" words)
+	HERE("9845", ": \"9845\" has no address (did you mean \"127.0.0.1:9845\"?); 0.0.0.0 and [::] are all of this machine");
+	HERE("':9845'", ": \":9845\" has no address (did you mean \"127.0.0.1:9845\"?); 0.0.0.0 and [::] are all of this machine");
+	HERE("10.0.0.1", ": \"10.0.0.1\" has no port (did you mean \"10.0.0.1:9845\"?)");
+	HERE("'::1:9845'", ": an IPv6 address stands in brackets (did you mean \"[::1]:9845\"?)");
+	HERE("'[::1]'", ": \"[::1]\" has no port (did you mean \"[::1]:9845\"?)");
+	HERE("10.0.0.1:99999", ": a port is a number from 0 to 65535, not \"99999\"");
+	HERE("'host:1'", ": \"host\" is not an address in numbers, such as 127.0.0.1 or [::1]");
+	HERE("unix:m.sock", ": the path of a socket begins with \"/\"");
+	HERE("on", " must be off, ADDRESS:PORT or unix:/path (such as 127.0.0.1:9845 or [::1]:9845), not \"on\"");
+	HERE("true", " must be off, ADDRESS:PORT or unix:/path (such as 127.0.0.1:9845 or [::1]:9845), not \"true\"");
+	HERE("tcp:127.0.0.1:1", " must be off, ADDRESS:PORT or unix:/path (such as 127.0.0.1:9845 or [::1]:9845), not "
+	     "\"tcp:127.0.0.1:1\"");
+#undef HERE
 }
 
 static void a_missing_key_is_reported_at_its_section(void **state)
@@ -491,6 +533,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(the_smallest_file_gets_every_default),
 	TEST(an_unknown_key_comes_with_the_nearest_known_one),
 	TEST(a_key_of_a_later_version_is_named_as_such),
+	TEST(metrics_are_off_or_at_an_address_or_socket),
+	TEST(an_address_of_the_metrics_that_is_none_comes_with_one_that_is),
 	TEST(a_missing_key_is_reported_at_its_section),
 	TEST(a_repeated_key_is_a_problem),
 	TEST(a_wrong_shape_is_a_problem),

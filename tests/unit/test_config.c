@@ -494,6 +494,33 @@ static void short_memory_is_an_error_and_keeps_the_old_value(void **state)
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+static void every_name_that_is_taken_is_described(void **state)
+{
+	struct producer_config_description d;
+	size_t n = 0, others = 0;
+
+	(void)state;
+	for (; producer_config_describe(n, &d); n++) {
+		assert_true(d.doc && d.doc[0] && d.doc[strlen(d.doc) - 1] == '.');
+		assert_non_null(d.type);
+		if (d.other_of) {
+			assert_string_equal(producer_config_canonical(d.name), d.other_of);
+			others++;
+		}
+		/* One of the words that it is said to take is taken. */
+		if (d.choices[0] && d.choices[0][0]) {
+			struct producer_config *fresh = producer_config_new();
+
+			assert_int_equal(producer_config_set(fresh, d.name, d.choices[0], NULL), 0);
+			producer_config_free(fresh);
+		}
+	}
+	for (size_t i = 0; producer_config_name(i); i++)
+		n--;
+	assert_int_equal(n, others + 1);	/* the preset */
+	assert_false(producer_config_describe(SIZE_MAX, &d));
+}
+
 static const struct CMUnitTest tests[] = {
 	T(defaults_are_those_of_kafka_but_for_linger),
 	T(the_list_of_names_is_complete_and_ends),
@@ -516,6 +543,7 @@ static const struct CMUnitTest tests[] = {
 	T(idempotence_by_default_gives_way),
 	T(the_delivery_timeout_holds_linger_and_one_request),
 	T(servers_are_required_and_well_formed),
+	T(every_name_that_is_taken_is_described),
 	T(short_memory_is_an_error_and_keeps_the_old_value),
 };
 

@@ -78,7 +78,7 @@ static void every_problem_of_both_parts_is_told_in_one_run(void **state)
 	    "of buffer.memory\n"
 	    ":6:3: bootstrap.servers: \"b\" is not host:port\n"
 	    ":8:3: linger.ms: \"soon\" is not a time (like 500, 500ms, 3s or 5m)\n"
-	    ":11:3: sasl.jaas.config: unknown login module x, there are: plain.PlainLoginModule, scram.ScramLoginModule and "
+	    ":11:3: sasl.jaas.config: unknown login module, there are: plain.PlainLoginModule, scram.ScramLoginModule and "
 	    "oauthbearer.OAuthBearerLoginModule of org.apache.kafka.common.security\n"
 	    ":12:3: ssl.keystore.type: JKS is not supported, convert it to PEM: keytool -importkeystore -srckeystore STORE "
 	    "-destkeystore me.p12 -deststoretype PKCS12; openssl pkcs12 -in me.p12 -out me.pem\n"

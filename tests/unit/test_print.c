@@ -233,7 +233,7 @@ static void the_defaults_that_the_shipped_file_names_are_the_defaults(void **sta
 
 	(void)state;
 	assert_int_equal(conf_load(SHIPPED, NULL, &plain, &p), 0);
-	full = good(text);
+	assert_int_equal(conf_load_text(SHIPPED, text, strlen(text), &hooks, &full, &p), 0);
 	assert_true(full->inputs[0].max_line_set);
 	full->inputs[0].max_line_set = false;
 	same_conf(plain, full);
