@@ -28,7 +28,7 @@ UNITDIR    ?= $(PREFIX)/lib/systemd/system
 DEPS_BUILD := gcc make pkg-config libc6-dev libsqlite3-dev libyaml-dev liblz4-dev libzstd-dev libxxhash-dev \
 	zlib1g-dev libsnappy-dev libssl-dev libjansson-dev libpcre2-dev libsystemd-dev
 DEPS_TESTS := libcmocka-dev clang libclang-rt-14-dev python3 maven default-jre-headless kcat strace cppcheck openssl librdkafka-dev \
-	logrotate zstd systemd-journal-remote libfaketime python3-jsonschema python3-yaml
+	logrotate zstd systemd-journal-remote libfaketime python3-jsonschema python3-yaml prometheus
 
 # --- Flags ---
 
@@ -162,6 +162,9 @@ $(O)/flags: FORCE
 # A source file that went away must leave the archive too.
 $(O)/members: FORCE
 	@mkdir -p $(@D) && { printf '%s\n' '$(CORE) $(TESTLIB)' | cmp -s - $@ || printf '%s\n' '$(CORE) $(TESTLIB)' >$@; }
+
+# What the assembler reads, the compiler does not see.
+$(O)/agent/web/index.o: agent/web/index.html
 
 -include $(patsubst %.c,$(O)/%.d,$(ALLSRC)) $(LIBOBJ:.o=.d) $(LIBBASE:.o=.d)
 

@@ -1,16 +1,15 @@
 /* control.c - see control.h. */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "agent/base/mem.h"
 #include "agent/control.h"
+#include "agent/listener.h"
 
 #define CONNECTIONS_MAX 16
 #define QUESTION_MAX    (PATH_MAX + 64)	/* a path and some words */
@@ -35,16 +34,6 @@ struct control {
 	struct sockaddr_un addr;
 	struct connection *connections[CONNECTIONS_MAX];
 };
-
-static int fill_address(struct sockaddr_un *a, const char *path, struct err *ret_err)
-{
-	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (strlen(path) >= sizeof a->sun_path)
-		return err_set(ret_err, ERR_CONFIG, "control: the path %s is longer than the %zu bytes of a unix socket's name; "
-			"set `control:` to a shorter one", path, sizeof a->sun_path - 1);
-	memcpy(a->sun_path, path, strlen(path) + 1);
-	return 0;
-}
 
 static void connection_close(struct connection *k)
 {
@@ -114,22 +103,17 @@ static void on_connection(struct loop_fd *f, uint32_t events)
 static void on_listener(struct loop_fd *f, uint32_t events)
 {
 	struct control *c = container_of(f, struct control, listener);
-	int fd = accept4(f->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = listener_accept(f->fd, &c->spare);
 	struct connection *k;
 	size_t slot = 0;
 
 	(void)events;
-	/* No descriptor left: whoever asks is turned away, or the loop would spin until there is one. */
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE) && c->spare >= 0) {
-		close(c->spare);
-		fd = accept4(f->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0)
-			close(fd);
-		c->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		return;
-	}
 	if (fd < 0)
 		return;
+	if (!listener_trusts(fd, false)) {
+		close(fd);
+		return;
+	}
 	while (slot < CONNECTIONS_MAX && c->connections[slot])
 		slot++;
 	k = slot < CONNECTIONS_MAX ? mem_new(struct connection) : NULL;
@@ -144,27 +128,6 @@ static void on_listener(struct loop_fd *f, uint32_t events)
 	timer_set(c->loop, &k->timer, c->loop->now_ms + CONNECTION_MS, on_timeout);
 }
 
-/* Clears the way for a socket: away goes one that nobody serves any more (a crash), nothing else. */
-static int remove_stale(const struct sockaddr_un *a, struct err *ret_err)
-{
-	struct stat st;
-	int fd, rc;
-
-	if (lstat(a->sun_path, &st) < 0)
-		return 0;		/* nothing there; bind says what else is wrong */
-	if (!S_ISSOCK(st.st_mode))
-		return err_set(ret_err, -EEXIST, "control: %s is there and is no socket; it is left alone", a->sun_path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	rc = fd < 0 ? -errno : connect(fd, (const struct sockaddr *)a, sizeof *a) < 0 ? -errno : 0;
-	if (fd >= 0)
-		close(fd);
-	if (rc != -ECONNREFUSED)
-		return err_set(ret_err, ERR_BUSY, "control: another process listens on %s; give this agent a `control:` of its own",
-			       a->sun_path);
-	unlink(a->sun_path);
-	return 0;
-}
-
 int control_open(struct loop *loop, const char *path, control_fn *fn, void *arg, struct control **ret_c, struct err *ret_err)
 {
 	struct control *c = mem_new(struct control);
@@ -172,19 +135,13 @@ int control_open(struct loop *loop, const char *path, control_fn *fn, void *arg,
 
 	if (!c)
 		return err_set(ret_err, ERR_NOMEM, "out of memory");
-	*c = (struct control){ .loop = loop, .fn = fn, .arg = arg, .spare = open("/dev/null", O_RDONLY | O_CLOEXEC) };
-	rc = fill_address(&c->addr, path, ret_err);
+	*c = (struct control){ .loop = loop, .fn = fn, .arg = arg, .spare = listener_spare() };
+	rc = listener_address(&c->addr, path, "control", ret_err);
 	if (rc < 0)
 		goto fail;
-	rc = remove_stale(&c->addr, ret_err);
+	fd = rc = listener_unix(&c->addr, 0600, "control", ret_err);
 	if (rc < 0)
 		goto fail;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&c->addr, sizeof c->addr) < 0 || chmod(path, 0600) < 0 ||
-	    listen(fd, CONNECTIONS_MAX) < 0) {
-		rc = err_set(ret_err, -errno, "control: cannot listen on %s: %s", path, strerror(errno));
-		goto fail;
-	}
 	rc = loop_fd_add(loop, &c->listener, fd, EPOLLIN, on_listener);
 	if (rc < 0) {
 		err_set(ret_err, rc, "control: cannot watch %s: %s", path, err_text(rc));
@@ -242,7 +199,7 @@ int control_ask(const char *path, const char *question, struct buf *out, struct 
 	struct timeval limit = { .tv_sec = 30 };
 	struct sockaddr_un a;
 	struct buf line;
-	int fd, rc = fill_address(&a, path, ret_err);
+	int fd, rc = listener_address(&a, path, "control", ret_err);
 
 	if (rc < 0)
 		return rc;

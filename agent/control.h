@@ -1,7 +1,8 @@
 /* control.h - the control socket: one question a connection, answered and closed.
  *
  * Protocol: the client sends one line ("status json", "positions text", "page losses json 0 0", ...), the agent answers with
- * the text and closes. Mode 0600 inside a 0700 directory: whoever may read the state directory may ask.
+ * the text and closes. Mode 0600 inside a 0700 directory; besides, whoever is not root or this user by the kernel's word
+ * is hung up on.
  * Threads: main; everything sits in its loop. A slow client holds up no one: answers are buffered and sent as it reads.
  * Limits: 16 connections, a question of a path and some words, 10 s a connection.
  */

@@ -204,7 +204,8 @@ void producer_stop(struct producer *p, bool (*keep)(void *arg, const struct batc
  * that a caller can move its own counters together with it under one lock of its own. */
 uint64_t producer_in_memory(const struct producer *p);
 
-struct producer_broker_stat { int32_t id; char host[256]; int port; char state[12]; char error[400]; };
+struct producer_broker_stat { int32_t id; char host[256]; int port; char state[12]; char error[400];
+			      bool refused; };	/* down because of credentials or certificates */
 struct producer_partition_stat {
 	char topic[250]; int32_t partition, leader; uint64_t records, bytes; int64_t last_offset; char error[128];
 };

@@ -65,6 +65,7 @@ static int fill_brokers(const struct sender *s, struct producer_stat *ret)
 		copy(to->host, sizeof to->host, b->host);
 		copy(to->state, sizeof to->state, state_of(b));
 		copy(to->error, sizeof to->error, conn_up(better(b)) ? "" : b->conn[CONN_MAIN].error);
+		to->refused = to->error[0] && b->conn[CONN_MAIN].refused;
 		ret->broker_count++;
 	}
 	return 0;

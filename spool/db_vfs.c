@@ -21,11 +21,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/mem.h"
+#include "spool/spool.h"
 
 #define PORTION      (96 << 10)	/* SQLite's unix VFS takes no 128 KiB at once */
 #define WRITEBACK    (512 << 10)
@@ -187,12 +190,40 @@ static int vfs_truncate(sqlite3_file *file, sqlite3_int64 size)
 	return rc == SQLITE_OK ? f->real->pMethods->xTruncate(f->real, size) : rc;
 }
 
+const double spool_sync_bounds[SPOOL_SYNC_BUCKETS] = {
+	0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 10, INFINITY,
+};
+
+static struct { _Atomic uint64_t counts[SPOOL_SYNC_BUCKETS], us; } syncs;
+
+static void count_sync(int64_t us)
+{
+	int i = 0;
+
+	while ((double)us > spool_sync_bounds[i] * 1e6)
+		i++;
+	syncs.counts[i]++;
+	syncs.us += (uint64_t)us;
+}
+
 static int vfs_sync(sqlite3_file *file, int flags)
 {
 	struct vfs_file *f = of(file);
 	int rc = f->dirty ? flush(f) : SQLITE_OK;
+	int64_t began_us = clock_mono_ns() / 1000;
 
-	return rc == SQLITE_OK ? f->real->pMethods->xSync(f->real, flags) : rc;
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = f->real->pMethods->xSync(f->real, flags);
+	count_sync(clock_mono_ns() / 1000 - began_us);
+	return rc;
+}
+
+void spool_syncs(struct spool_syncs *ret)
+{
+	for (int i = 0; i < SPOOL_SYNC_BUCKETS; i++)
+		ret->counts[i] = syncs.counts[i];
+	ret->seconds = (double)syncs.us / 1e6;
 }
 
 static int vfs_lock(sqlite3_file *file, int how)

@@ -330,4 +330,10 @@ void spool_totals(const struct spool *s, struct spool_totals *ret);
 int  spool_count_uncertain(struct spool *s, uint64_t batches, uint64_t records, struct err *ret_err);
 const char *spool_sqlite_version(void);
 
+/* How long the disk took to sync the database and its WAL, since the process began. counts: not cumulative. Any thread. */
+#define SPOOL_SYNC_BUCKETS 14
+extern const double spool_sync_bounds[SPOOL_SYNC_BUCKETS];	/* seconds; the last is infinite */
+struct spool_syncs { uint64_t counts[SPOOL_SYNC_BUCKETS]; double seconds; };
+void spool_syncs(struct spool_syncs *ret);
+
 #endif

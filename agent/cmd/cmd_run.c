@@ -20,12 +20,12 @@
 #include "agent/base/thread.h"
 #include "agent/cmd/cli.h"
 #include "agent/control.h"
-#include "agent/metrics_text.h"
 #include "agent/order.h"
 #include "agent/page.h"
 #include "agent/pipeline.h"
 #include "agent/reload.h"
 #include "agent/status.h"
+#include "agent/web/endpoints.h"
 
 #define DELIVER_SLICE_MS 10
 #define PROGRESS_MS      500
@@ -38,6 +38,8 @@ struct run {
 	struct loop_timer once_timer, timeout_timer, progress_timer, give_back_timer;
 	struct pipeline   pipeline;
 	struct control   *control;
+	struct endpoints  endpoints;
+	struct http      *http;			/* NULL: metrics.listen is off */
 	const struct options *options;
 	pthread_t         stopper;
 	bool              stopping, deliver, progress;
@@ -225,7 +227,7 @@ static void on_question(void *arg, const char *question, struct buf *out)
 	struct run *r = arg;
 	struct status s;
 
-	if (!strcmp(question, "metrics") && metrics_text_all(r->pipeline.producer, r->pipeline.conf->producer, out) == 0)
+	if (!strcmp(question, "metrics") && endpoints_metrics(&r->endpoints, false, out) == 0)
 		return;
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
 		if (strcmp(table[i].text, question) != 0)
@@ -269,6 +271,9 @@ static int open_all(struct run *r, const struct loaded *conf, struct err *e)
 	r->pipeline.damaged = on_damaged;
 	r->pipeline.damaged_arg = r;
 	rc = control_open(&r->loop, conf->conf->control, on_question, r, &r->control, e);
+	r->endpoints.pipeline = &r->pipeline;
+	if (rc >= 0 && conf->conf->metrics_listen)
+		rc = http_open(&r->loop, conf->conf->metrics_listen, endpoints_answer, &r->endpoints, &r->http, e);
 	if (rc >= 0)
 		rc = pipeline_start(&r->pipeline, e);
 	if (rc < 0) {
@@ -354,11 +359,15 @@ int cmd_run(const struct options *o)
 	if (r->stopper)
 		pthread_join(r->stopper, NULL);
 	report_end(r);
+	http_close(r->http);
+	r->http = NULL;
 	control_close(r->control);
 	r->control = NULL;
 	pipeline_close(&r->pipeline);
 	rc = r->exit_code;
 out_loop:
+	http_close(r->http);
+	endpoints_release(&r->endpoints);
 	control_close(r->control);
 	close(r->signals.fd);
 	loop_fd_del(&r->signals);

@@ -143,6 +143,9 @@ bool tail_file_vanishing(struct tail *t, int64_t file_id);
 
 /* How often a line was cut at max_line, since the start. Any thread. */
 uint64_t tail_split_lines(const struct tail *t);
+/* The same, how often inotify lost events, and how often all inputs were walked. Any thread. */
+struct tail_counters { uint64_t split_lines, overflows, walks; };
+void tail_counters(const struct tail *t, struct tail_counters *ret);
 
 /* What `check` prints: one line for each input with its matches and problems. Needs no thread. Returns the number of problems. */
 int  tail_check(const struct conf *conf, struct buf *out);

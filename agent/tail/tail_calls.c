@@ -127,3 +127,8 @@ uint64_t tail_split_lines(const struct tail *t)
 {
 	return t->split_lines;
 }
+
+void tail_counters(const struct tail *t, struct tail_counters *ret)
+{
+	*ret = (struct tail_counters){ .split_lines = t->split_lines, .overflows = t->overflows, .walks = t->walks };
+}

@@ -324,6 +324,7 @@ void find_events(struct tail *t)
 	}
 	if (watch_overflowed(t->watch)) {
 		log_debug("events were lost, looking at everything");
+		t->overflows++;
 		t->rewalk = t->blind = true;
 	}
 }
@@ -423,6 +424,7 @@ void find_walk(struct tail *t)
 
 	t->rewalk = false;
 	t->round++;
+	t->walks++;
 	walk_inputs(t);
 	list_each_safe(it, &t->files) {
 		struct file *f = list_entry(it, struct file, node);

@@ -197,7 +197,7 @@ struct tail {
 	uint32_t next_route_id;
 
 	/* Any thread. */
-	_Atomic uint64_t split_lines;
+	_Atomic uint64_t split_lines, overflows, walks;
 };
 
 /* --- tail.c --- */

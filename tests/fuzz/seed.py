@@ -208,8 +208,30 @@ def recipe():
         yield str(i), bytes((which,)) + data
 
 
+def web():
+    """Requests to the monitoring server."""
+    host = b"Host: localhost:9845\r\n"
+    for i, text in enumerate((b"GET /metrics HTTP/1.1\r\n" + host + b"Accept: application/openmetrics-text;q=0.5\r\n\r\n",
+                              b"HEAD /%73tatus?x=1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+                              b"GET http://[::1]:1/ HTTP/1.1\r\nHost: [::1]:1\r\nConnection: close\r\n\r\n",
+                              b"POST / HTTP/1.1\r\n" + host + b"Content-Length: 3\r\n\r\nabc",
+                              b"\r\nGET / HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\n",
+                              2 * (b"GET / HTTP/1.1\r\n" + host + b"\r\n"))):
+        yield str(i), text
+
+
+def control():
+    """Questions on the control socket."""
+    for kind in ("rows", "records", "findings", "rejected", "losses"):
+        yield f"page-{kind}", f"page {kind} {'lines' if kind == 'records' else 'json'} 0 0".encode()
+    yield "page-text", b"page rows text -1 4294967295"
+    yield "purge", b"purge rows 0 9223372036854775807"
+    yield "purge-rejected", b"purge rejected 0 1"
+    yield "unknown", b"status jso"
+
+
 def main():
-    for name in ("api", "decompress", "compress", "wire", "conf", "units", "record", "syslog", "unpack", "assemble", "recipe"):
+    for name in ("api", "decompress", "compress", "wire", "conf", "units", "record", "syslog", "unpack", "assemble", "recipe", "web", "control"):
         folder = os.path.join(HERE, "corpus", name)
         os.makedirs(folder, exist_ok=True)
         for seed, data in globals()[name]():

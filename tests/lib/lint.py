@@ -29,6 +29,8 @@ LAYERS = {
     "agent/record": ("agent/record/", "agent/base/", "producer/", "conf/"),
     "agent/tail": ("agent/tail/", "agent/record/", "agent/base/", "producer/", "spool/", "conf/"),
     "agent/intake": ("agent/intake/", "agent/tail/", "agent/record/", "agent/base/", "producer/", "spool/", "conf/"),
+    "agent/web": ("agent/web/", "agent/base/", "agent/state/", "agent/tail/", "agent/pipeline.h", "agent/status.h",
+                  "agent/listener.h", "agent/metrics_text.h", "producer/", "spool/", "conf/"),
     "agent": ("agent/", "producer/", "spool/", "conf/"),
 }
 

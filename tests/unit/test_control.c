@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "agent/base/clock.h"
 #include "agent/control.h"
 #include "tests/lib/unit.h"
 
@@ -124,6 +125,54 @@ static void a_question_without_end_is_cut_at_the_limit(void **state)
 	close(fd);
 }
 
+static void more_connections_than_places_are_closed_and_the_others_are_answered(void **state)
+{
+	struct server *s = *state;
+	int fds[16], more;
+	char back[64];
+
+	run(s);
+	for (int i = 0; i < 16; i++)
+		fds[i] = raw_connect(s);
+	more = raw_connect(s);
+	assert_int_equal(recv(more, back, sizeof back, 0), 0);
+	close(more);
+	for (int i = 15; i >= 0; i--) {
+		assert_int_equal(send(fds[i], "x\n", 2, MSG_NOSIGNAL), 2);
+		assert_int_equal(recv(fds[i], back, sizeof back, 0), 13);
+		close(fds[i]);
+	}
+}
+
+static void a_question_as_long_as_a_path_is_taken_whole(void **state)
+{
+	struct server *s = *state;
+	static char question[4096 + 1];
+	struct buf out;
+	struct err e;
+
+	run(s);
+	memset(question, 'q', sizeof question - 1);
+	buf_init(&out, 1u << 16);
+	assert_int_equal(control_ask(s->path, question, &out, &e), 0);
+	assert_int_equal(out.len, strlen("you asked: \n") + sizeof question - 1);
+	buf_release(&out);
+}
+
+static void who_asks_nothing_is_hung_up_on_after_ten_seconds(void **state)
+{
+	struct server *s = *state;
+	int64_t began = clock_mono_ms();
+	char back[8];
+	int fd;
+
+	run(s);
+	fd = raw_connect(s);
+	assert_int_equal(recv(fd, back, sizeof back, 0), 0);
+	assert_true(clock_mono_ms() - began >= 9900);
+	close(fd);
+}
+
 static void no_agent_is_told_apart_from_trouble(void **state)
 {
 	struct buf out;
@@ -189,6 +238,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(a_question_gets_its_whole_answer, start, stop),
 		cmocka_unit_test_setup_teardown(a_client_that_leaves_or_says_nothing_disturbs_no_one, start, stop),
 		cmocka_unit_test_setup_teardown(a_question_without_end_is_cut_at_the_limit, start, stop),
+		cmocka_unit_test_setup_teardown(more_connections_than_places_are_closed_and_the_others_are_answered, start, stop),
+		cmocka_unit_test_setup_teardown(a_question_as_long_as_a_path_is_taken_whole, start, stop),
+		cmocka_unit_test_setup_teardown(who_asks_nothing_is_hung_up_on_after_ten_seconds, start, stop),
 		cmocka_unit_test(no_agent_is_told_apart_from_trouble),
 		cmocka_unit_test(a_file_that_is_no_socket_is_left_alone),
 		cmocka_unit_test_setup_teardown(a_socket_that_another_agent_serves_is_not_taken, start, stop),

@@ -236,6 +236,39 @@ static void a_database_keeps_its_page_size_and_works(void **state)
 	}
 }
 
+static uint64_t count_syncs(double *ret_seconds)
+{
+	struct spool_syncs s;
+	uint64_t n = 0;
+
+	spool_syncs(&s);
+	for (int i = 0; i < SPOOL_SYNC_BUCKETS; i++)
+		n += s.counts[i];
+	*ret_seconds = s.seconds;
+	return n;
+}
+
+static void a_full_commit_counts_as_a_sync_and_a_normal_one_does_not(void **state)
+{
+	struct spool_dir *d = *state;
+	double before_s, after_s;
+	uint64_t before;
+
+	txn_full(d);
+	put_file(d, 1, 0);
+	commit(d);
+	before = count_syncs(&before_s);
+	txn(d);
+	put_file(d, 2, 0);
+	commit(d);
+	assert_int_equal(count_syncs(&after_s), before);
+	txn_full(d);
+	put_file(d, 3, 0);
+	commit(d);
+	assert_int_equal(count_syncs(&after_s), before + 1);
+	assert_true(after_s > before_s);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, spool_dir_setup, spool_dir_teardown)
 static const struct CMUnitTest tests[] = {
 	T(a_normal_commit_survives_a_kill),
@@ -243,6 +276,7 @@ static const struct CMUnitTest tests[] = {
 	T(what_was_reported_survives_real_kills),
 	T(what_could_not_be_written_undoes_its_transaction_and_no_other),
 	T(a_database_keeps_its_page_size_and_works),
+	T(a_full_commit_counts_as_a_sync_and_a_normal_one_does_not),
 };
 
 int main(int argc, char **argv) { return test_main(argc, argv, tests, COUNT(tests)); }

@@ -191,6 +191,7 @@ static void without_a_rotation_nothing_is_looked_for(void **state)
 static void generations_that_lost_events_hid_are_found(void **state)
 {
 	struct fixture *f = *state;
+	struct tail_counters c;
 
 	snprintf(f->paths[0], 256, "%s/a.log", f->dir);
 	snprintf(f->paths[1], 256, "%s/zz*", f->dir);
@@ -209,6 +210,8 @@ static void generations_that_lost_events_hid_are_found(void **state)
 	append(f, "zz-wake", "");		/* the kernel's overflow is an event too: it wakes */
 	expect(f, "<1><2><3><4>");
 	assert_true(id_of(f, "2") < id_of(f, "3") && id_of(f, "3") < id_of(f, "4"));
+	tail_counters(f->t, &c);
+	assert_true(c.overflows == 1 && c.walks >= 2);
 }
 
 /* --- last lines --- */
