@@ -23,12 +23,15 @@ say      = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)')
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
+LIBDIR     ?= $(PREFIX)/lib
+ZSHDIR     ?= $(PREFIX)/share/zsh/site-functions
 
 # Debian's packages: what the program needs to be built, and what its tests need besides.
 DEPS_BUILD := gcc make pkg-config libc6-dev libsqlite3-dev libyaml-dev liblz4-dev libzstd-dev libxxhash-dev \
 	zlib1g-dev libsnappy-dev libssl-dev libjansson-dev libpcre2-dev libsystemd-dev
 DEPS_TESTS := libcmocka-dev clang libclang-rt-14-dev python3 maven default-jre-headless kcat strace cppcheck openssl librdkafka-dev \
-	logrotate zstd systemd-journal-remote libfaketime python3-jsonschema python3-yaml prometheus
+	logrotate zstd systemd systemd-journal-remote libfaketime python3-jsonschema python3-yaml prometheus chromium debhelper lintian \
+	blhc devscripts rpm rpmlint debootstrap fakeroot autopkgtest mandoc zsh fish
 
 # --- Flags ---
 
@@ -42,8 +45,8 @@ OBJCOPY ?= objcopy
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wno-sign-conversion -Wvla \
 	-Wformat=2 -Wpointer-arith -Wundef
-HARD := -O2 -fPIE -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
-LINK := -pie -Wl,-z,relro,-z,now
+HARD := -O2 -fPIE -fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+LINK := -fPIE -pie -Wl,-z,relro,-z,now
 
 FLAGS.release := $(HARD)
 LINK.release  := $(LINK)
@@ -70,6 +73,10 @@ ifneq ($(JOURNALD),0)
 JOURNALFLAGS := -DHAVE_JOURNALD=
 endif
 LIBS  := -lsqlite3 -lyaml $(PRODLIBS)
+# STATIC=1: all but glibc becomes part of the program; the tarball is built so.
+ifneq ($(STATIC),)
+LIBS  := -Wl,-Bstatic $(filter-out -lm -ldl -lpthread,$(LIBS)) -Wl,-Bdynamic -lm -ldl -lpthread
+endif
 CCALL := $(CC) -std=gnu11 -I. -g $(WARN) $(FLAGS.$(B)) -D_GNU_SOURCE= $(JOURNALFLAGS) -DSPILLWAY_VERSION=\"$(VERSION)\" $(CPPFLAGS) $(CFLAGS)
 LDALL := $(CC) $(LINK.$(B)) $(CFLAGS) $(LDFLAGS)
 # make check sets WERROR=1. It stays out of the stamp: it changes no object, only whether there is one.
@@ -94,7 +101,7 @@ LIBOBJ  := $(patsubst %.c,$(O)/pic/%.o,$(wildcard producer/*.c))
 LIBBASE := $(patsubst %.c,$(O)/pic/%.o,$(wildcard agent/base/*.c))
 ALLSRC  := $(SRC) $(TESTSRC) $(FUZZSRC) $(sort $(TOOLSRC) $(wildcard tests/lib/*.c))
 
-.PHONY: all lib tests fuzzers check soak fuzz lint demo bench install deps deps-build cov format clean distclean help FORCE
+.PHONY: all lib tests fuzzers check soak fuzz lint demo bench install install-data deb rpm tarball deps deps-build cov format clean distclean help FORCE
 
 all: $(O)/spillway			## build/$(B)/spillway (the default)
 lib: $(O)/$(LIBNAME).a $(O)/$(LIBNAME).so.0	## the producer as a library, static and shared
@@ -153,7 +160,7 @@ $(O)/$(LIBNAME).a: $(O)/pic/$(LIBNAME).o
 
 $(O)/$(LIBNAME).so.0: $(O)/pic/$(LIBNAME).o packaging/$(LIBNAME).map
 	$(call say,LD,$@)
-	$(Q)$(CC) -shared $(filter-out -pie,$(LINK.$(B))) $(CFLAGS) $(LDFLAGS) -Wl,-soname,$(@F) -Wl,--no-undefined \
+	$(Q)$(CC) -shared $(filter-out -fPIE -pie,$(LINK.$(B))) $(CFLAGS) $(LDFLAGS) -Wl,-soname,$(@F) -Wl,--no-undefined \
 		-Wl,--version-script,packaging/$(LIBNAME).map -o $@ $< $(PRODLIBS)
 
 $(O)/flags: FORCE
@@ -214,22 +221,46 @@ deps-build:				## installs with apt what is missing for building
 
 # --- House ---
 
-install: all lib			## with DESTDIR, PREFIX (/usr/local), SYSCONFDIR, UNITDIR
+# Two arguments: files, which may be none, and the folder that they go into.
+install_all = $(if $(wildcard $(1)),install -d '$(DESTDIR)$(2)' && install -m 644 $(wildcard $(1)) '$(DESTDIR)$(2)')
+
+install: all lib			## with DESTDIR, PREFIX (/usr/local), LIBDIR, SYSCONFDIR, UNITDIR, ZSHDIR
 	install -D -m 755 $(O)/spillway '$(DESTDIR)$(PREFIX)/bin/spillway'
 	install -D -m 644 producer/producer.h '$(DESTDIR)$(PREFIX)/include/spillway/producer.h'
-	install -D -m 644 $(O)/$(LIBNAME).a '$(DESTDIR)$(PREFIX)/lib/$(LIBNAME).a'
-	install -D -m 755 $(O)/$(LIBNAME).so.0 '$(DESTDIR)$(PREFIX)/lib/$(LIBNAME).so.0'
-	ln -sf $(LIBNAME).so.0 '$(DESTDIR)$(PREFIX)/lib/$(LIBNAME).so'
-	install -d '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' packaging/$(LIBNAME).pc.in \
-		>'$(DESTDIR)$(PREFIX)/lib/pkgconfig/$(LIBNAME).pc'
-	$(Q)for f in $(wildcard packaging/man/*.[1-8]); do \
-		install -D -m 644 "$$f" "$(DESTDIR)$(PREFIX)/share/man/man$${f##*.}/$${f##*/}" || exit 1; done
-	$(Q)for f in $(wildcard packaging/systemd/*.service); do \
-		install -D -m 644 "$$f" "$(DESTDIR)$(UNITDIR)/$${f##*/}" && sed -i -e 's|@BINDIR@|$(PREFIX)/bin|' \
-			-e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' "$(DESTDIR)$(UNITDIR)/$${f##*/}" || exit 1; done
-	$(Q)for f in $(wildcard conf/spillway.yaml); do to="$(DESTDIR)$(SYSCONFDIR)/spillway/$${f##*/}"; \
-		if [ -e "$$to" ]; then to="$$to.new"; fi; install -D -m 644 "$$f" "$$to" || exit 1; done
+	install -D -m 644 $(O)/$(LIBNAME).a '$(DESTDIR)$(LIBDIR)/$(LIBNAME).a'
+	install -D -m 755 $(O)/$(LIBNAME).so.0 '$(DESTDIR)$(LIBDIR)/$(LIBNAME).so.0'
+	ln -sf $(LIBNAME).so.0 '$(DESTDIR)$(LIBDIR)/$(LIBNAME).so'
+	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig'
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' packaging/$(LIBNAME).pc.in \
+		>'$(DESTDIR)$(LIBDIR)/pkgconfig/$(LIBNAME).pc'
+	+$(Q)$(MAKE) install-data
+
+# What is the same for every machine; the tarball has it too.
+install-data:
+	$(call install_all,packaging/man/*.1,$(PREFIX)/share/man/man1)
+	$(call install_all,packaging/man/*.3,$(PREFIX)/share/man/man3)
+	$(call install_all,packaging/man/*.5,$(PREFIX)/share/man/man5)
+	$(call install_all,packaging/man/*.8,$(PREFIX)/share/man/man8)
+	$(call install_all,packaging/systemd/*.service,$(UNITDIR))
+	sed -i -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' '$(DESTDIR)$(UNITDIR)/'spillway*.service
+	install -D -m 644 packaging/spillway.sysusers '$(DESTDIR)$(PREFIX)/lib/sysusers.d/spillway.conf'
+	install -D -m 644 packaging/spillway.tmpfiles '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/spillway.conf'
+	$(Q)for f in $(wildcard packaging/completions/spillway.bash); do \
+		install -D -m 644 "$$f" '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/spillway' || exit 1; done
+	$(call install_all,packaging/completions/_spillway,$(ZSHDIR))
+	$(call install_all,packaging/completions/*.fish,$(PREFIX)/share/fish/vendor_completions.d)
+	$(call install_all,packaging/monitoring/*.json packaging/monitoring/alerts.yaml,$(PREFIX)/share/spillway/monitoring)
+	$(call install_all,packaging/guide.md,$(PREFIX)/share/doc/spillway)
+	$(call install_all,conf/spillway.yaml conf/examples/*.yaml,$(PREFIX)/share/doc/spillway/examples)
+	$(call install_all,packaging/kubernetes/*.yaml,$(PREFIX)/share/doc/spillway/examples/kubernetes)
+	$(call install_all,packaging/systemd/*.conf packaging/systemd/*/*.conf,$(PREFIX)/share/doc/spillway/examples/systemd)
+	install -d '$(DESTDIR)$(SYSCONFDIR)/spillway/conf.d'
+	$(Q)to='$(DESTDIR)$(SYSCONFDIR)/spillway/spillway.yaml'; if [ -e "$$to" ]; then to="$$to.new"; fi; \
+		install -m 644 packaging/spillway.yaml "$$to"
+
+# Packages, in build/packages; packaging/README.md says what is in which.
+deb rpm tarball: 			## Debian's packages, RPM's, or an archive that runs from any folder, in build/packages
+	$(Q)packaging/package.sh $@ $(VERSION) build/packages
 
 json_escape = $(subst ",\",$(subst \,\\,$(1)))
 compile_commands.json: FORCE		## for editors and clang-tidy
@@ -241,7 +272,7 @@ format:					## clang-format over everything: a hint, look at the diff
 	$(Q)clang-format -i $(ALLSRC) $(HDR)
 
 clean:					## removes what was built, keeps downloaded jars
-	rm -rf $(addprefix build/,release asan tsan cov clang fuzz check) compile_commands.json
+	rm -rf $(addprefix build/,release asan tsan cov clang fuzz check packages) compile_commands.json
 
 distclean: clean			## removes downloaded things too
 	rm -rf build

@@ -7,6 +7,7 @@ Each cmocka test, each lint rule, each build and each scenario is one test with 
     unit:test_buf.the_ceiling_holds...                        asan:... and tsan:... the same under a sanitizer
     lint:layers  lint:planted-layers                          a rule, and that the rule sees a planted violation
     fuzz:NAME                                                 a fuzz target: its kept inputs, then 5 s of new ones
+    packages:NAME                                             deb, rpm, tarball, image: built, linted, installed, upgraded
     scenario:NAME  asan-scenario:NAME  tsan-scenario:NAME     against a real Kafka; under sanitizers the core ones
 
 Prints failures as they come, then the ten slowest; the last line is "N passed, N failed". Exit status 1 when any failed.
@@ -27,6 +28,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 UNIT_TIMEOUT = 180
 SCENARIO_RUNNER = "tests/scenario/run.py"
 FUZZ_RUNNER = "tests/fuzz/run.py"
+PACKAGES_RUNNER = "tests/packaging/run.py"
 FUZZ_SECONDS = "5"
 SANITIZERS = ("asan", "tsan")
 SANITIZER_ENV = {
@@ -39,7 +41,7 @@ SANITIZER_ENV = {
 class Filter:
     """What --filter asks for: "text", or "kind:text" where the kind is known."""
 
-    KINDS = ("unit", "lint", "fuzz", "scenario", *SANITIZERS, *(f"{s}-scenario" for s in SANITIZERS))
+    KINDS = ("unit", "lint", "fuzz", "packages", "scenario", *SANITIZERS, *(f"{s}-scenario" for s in SANITIZERS))
 
     def __init__(self, text):
         kind, colon, rest = text.partition(":")
@@ -263,6 +265,35 @@ def run_share(args, results, kind, build, share, *extra):
     return True
 
 
+class Packages:
+    """Built and installed at a low priority while scenarios mostly wait. What it says comes when they are through."""
+
+    process = None
+
+    def start(self, args):
+        if not args.filter.wants("packages"):
+            return
+        self.rows = tempfile.NamedTemporaryFile("r")
+        self.said = tempfile.TemporaryFile("w+")
+        self.begin = time.monotonic()
+        self.process = subprocess.Popen(["nice", "-n", "5", sys.executable, PACKAGES_RUNNER, "--results", self.rows.name,
+                                         "--filter", args.filter.text], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self.said, stderr=self.said)
+
+    def wait(self, args, results):
+        """Adds its rows; with a filter that none of its tests meets, nothing."""
+        if not self.process:
+            return
+        rc = self.process.wait()
+        rows = read_results(self.rows.name)
+        self.said.seek(0)
+        said = self.said.read()
+        for line in said.splitlines():
+            if line.startswith("skip "):
+                print(f"packages: {line}")
+        if rows or not args.filter:
+            add_rows(args, results, "packages", rows, rc, said, time.monotonic() - self.begin)
+
+
 # --- All of it ---
 
 def check_plain(args, results, ahead):
@@ -318,9 +349,11 @@ def main():
     if not args.filter:
         say("build:clang")
         make(args, results, "clang", "all", "tests")
-    ahead = BuildsAhead()
+    ahead, packages = BuildsAhead(), Packages()
+    packages.start(args)
     found = check_plain(args, results, ahead)
     ahead.wait()
+    packages.wait(args, results)
     run_fuzz(args, results)
     check_sanitized(args, results, found)
     if all(name.startswith("build:") for name, _, _ in results.rows):

@@ -1,0 +1,257 @@
+"""clean_root.py - what an administrator does with the packages, from installation to purge, in a clean Debian 12.
+
+systemd is not process 1 there: root.py's stand-in starts what the unit starts, as its user and groups, and is asked by the
+real maintainer scripts. The broker is a real Kafka on loopback. The tests go on where the one before ended.
+"""
+import os
+import re
+
+import oracle
+import procs
+from root import Machine, command
+from shared import test
+
+CONFIG = "/etc/spillway/spillway.yaml"
+STATE = "/var/lib/spillway"
+# The four lines that an administrator adds.
+FOUR_LINES = """inputs:
+  - {{ paths: [{paths}], topic: {topic} }}
+producer:
+  bootstrap.servers: {brokers}
+"""
+
+
+def configure(machine, topic, brokers, paths="/var/log/app/*.log"):
+    """As an editor does it: the file stays the same one, with its owner."""
+    with open(machine.path(CONFIG), "w") as f:
+        f.write(FOUR_LINES.format(paths=paths, topic=topic, brokers=brokers))
+
+
+class Load:
+    """An application that logs into /var/log/app of the machine, readable for the group adm alone."""
+
+    def __init__(self, world, name):
+        machine = world.machine()
+        self.folder = machine.path("/var/log/app")
+        os.makedirs(self.folder, exist_ok=True)
+        adm = int(re.search(r"^adm:x:(\d+)", machine.read("/etc/group"), re.M)[1])
+        os.chown(self.folder, 0, adm)
+        os.chmod(self.folder, 0o2750)
+        self.run = f"pkg{name}"
+        self.ledger = oracle.Ledger(os.path.join(world.work, f"ledger.{name}"))
+        lines = oracle.Lines(self.run)
+        self.writers = [oracle.Writer(lines, self.ledger, os.path.join(self.folder, f"{name}{i}.log"), f"{name}{i}") for i in range(2)]
+        for w in self.writers:
+            os.fchmod(w.fd, 0o640)
+
+    def expect_all(self, broker, topic):
+        got = oracle.judge(self.run, oracle.Ledger.load(self.ledger.path), oracle.triples(oracle.consume(broker.address, topic)))
+        assert got.good and got.records, str(got)
+
+    def close(self):
+        for w in self.writers:
+            w.close()
+
+
+def newer(world, deb):
+    """The same package again with a higher version and another shipped configuration."""
+    tree = os.path.join(world.work, "newer")
+    command("dpkg-deb", "-R", deb, tree)
+    control = os.path.join(tree, "DEBIAN", "control")
+    with open(control) as f:
+        text = f.read()
+    with open(control, "w") as f:
+        f.write(re.sub(r"^Version: .*", "Version: 0.1.1-1", text, flags=re.M))
+    with open(tree + CONFIG, "a") as f:
+        f.write("# Shipped with the newer version.\n")
+    out = os.path.join(world.work, "spillway_0.1.1-1.deb")
+    command("dpkg-deb", "--root-owner-group", "-b", tree, out)
+    return out
+
+
+@test(needs_root=True)
+def apt_installs_the_package_in_a_clean_debian(world):
+    """User, groups, folders, owners and modes are there; the service is enabled, and not started before it is configured."""
+    m = world.machine()
+    m.boot()
+    m.apt_install(world.debs()[0])
+    groups = m.run("id", "-nG", "spillway").split()
+    assert groups[0] == "spillway" and {"adm", "systemd-journal"} <= set(groups), groups
+    assert m.owner(CONFIG) == ("root", "spillway", "640")
+    assert m.owner("/etc/spillway/conf.d") == ("root", "root", "755")
+    assert m.owner(STATE) == ("spillway", "spillway", "700")
+    assert m.owner("/usr/bin/spillway") == ("root", "root", "755")
+    assert os.path.lexists(m.path("/etc/systemd/system/multi-user.target.wants/spillway.service"))
+    calls = m.read("/var/log/systemctl.calls")
+    assert not re.search(r"start spillway", calls), calls
+    assert m.run("dpkg", "--verify", "spillway") == ""
+    assert m.run("spillway", "version").startswith("spillway ")
+
+
+@test(needs_root=True)
+def the_shipped_configuration_says_what_it_lacks(world):
+    """As the service's user, with the exit code after which systemd does not start it again and again."""
+    m = world.machine()
+    said = m.as_service("spillway", "check", "-c", CONFIG, expect=78)
+    assert "inputs" in said and "producer" in said, said
+    assert "not supported" not in said, said
+    unit = m.read("/lib/systemd/system/spillway.service")
+    assert re.search(r"^RestartPreventExitStatus=.*\b78\b", unit, re.M), unit
+    assert "ExecStart=/usr/bin/spillway run" in unit and not re.search("@(BINDIR|SYSCONFDIR)@", unit), unit
+
+
+@test(needs_root=True)
+def nothing_is_lost_by_an_upgrade_under_load(world):
+    """Four lines of configuration, start, a newer package while lines are written and files rotated, reload, stop: each line once."""
+    m, kafka = world.machine(), world.broker()
+    kafka.create_topic("packaged", 3)
+    configure(m, "packaged", kafka.address)
+    assert m.owner(CONFIG) == ("root", "spillway", "640")
+    m.as_service("spillway", "check", "-c", CONFIG)
+    load = Load(world, "up")
+    feeder = oracle.Feeder(load.writers, lines_per_s=4000, rotate_every=20000)
+    try:
+        m.systemctl("start")
+        acked = lambda: ((m.status() or {}).get("records") or {}).get("acked", 0)       # noqa: E731
+        procs.until(lambda: acked() > 4000, 60, f"lines arrive: {m.service_log()[-800:]}")
+        m.apt_install(newer(world, world.debs()[0]))
+        assert "try-restart spillway.service" in m.read("/var/log/systemctl.calls")
+        assert m.read("/var/log/service.ends").split() == ["0"], m.service_log()[-1500:]
+        before = acked()
+        procs.until(lambda: acked() > before + 8000, 60, "the new one ships")
+        m.systemctl("reload")
+        before = acked()
+        procs.until(lambda: acked() > before + 4000, 60, "it ships after a reload")
+        feeder.stop()
+        procs.until(lambda: acked() >= load.ledger.total(), 120, "everything is acknowledged")
+        m.systemctl("stop")
+        assert m.read("/var/log/service.ends").split() == ["0", "0"], m.service_log()[-1500:]
+    finally:
+        feeder.stop()
+    m.as_service("spillway", "run", "--once", "--timeout", "60s", "-c", CONFIG)        # what was put off would come twice now
+    load.close()
+    load.expect_all(kafka, "packaged")
+
+
+@test(needs_root=True)
+def an_upgrade_keeps_what_the_administrator_wrote(world):
+    """The edited configuration, its owner and mode; the new one lies beside it."""
+    m = world.machine()
+    assert "packaged" in m.read(CONFIG)
+    assert m.owner(CONFIG) == ("root", "spillway", "640")
+    assert "Shipped with the newer version" in m.read(CONFIG + ".dpkg-dist")
+    assert m.run("dpkg-query", "-W", "-f", "${Version}", "spillway") == "0.1.1-1"
+
+
+@test(needs_root=True)
+def a_removal_keeps_state_and_configuration(world):
+    """The service is stopped in order; a new installation goes on where it was."""
+    m = world.machine()
+    m.systemctl("start")
+    procs.until(m.status, 60, "the agent answers")
+    m.run("apt-get", "remove", "-y", "spillway")
+    assert re.search(r"(^| )stop spillway", m.read("/var/log/systemctl.calls"), re.M), m.read("/var/log/systemctl.calls")
+    assert m.read("/var/log/service.ends").split() == ["0"] * 3, m.service_log()[-1500:]
+    assert os.path.exists(m.path(STATE + "/spool.db")) and "packaged" in m.read(CONFIG)
+    assert not os.path.exists(m.path("/usr/bin/spillway"))
+
+
+@test(needs_root=True)
+def a_new_installation_goes_on_where_the_removed_one_was(world):
+    """Nothing is read again."""
+    m, kafka = world.machine(), world.broker()
+    count = kafka.count("packaged")
+    m.apt_install(world.debs()[0])
+    assert m.owner(CONFIG) == ("root", "spillway", "640") and "packaged" in m.read(CONFIG)
+    m.as_service("spillway", "run", "--once", "--timeout", "60s", "-c", CONFIG)
+    assert kafka.count("packaged") == count
+
+
+@test(needs_root=True)
+def a_purge_deletes_state_and_configuration(world):
+    """The user stays: its number must not become somebody else's."""
+    m = world.machine()
+    m.run("apt-get", "purge", "-y", "spillway")
+    for gone in (STATE, "/etc/spillway", "/usr/bin/spillway", "/usr/share/doc/spillway",
+                 "/etc/systemd/system/multi-user.target.wants/spillway.service"):
+        assert not os.path.lexists(m.path(gone)), gone
+    assert "spillway" in m.run("id", "spillway")
+
+
+@test(needs_root=True)
+def programs_link_with_the_library_package(world):
+    """Header, archive, link and pkg-config file are where Debian has them, for this architecture."""
+    m = world.machine()
+    m.run("dpkg", "--force-depends", "-i", *m.take(*world.debs()[1:]))
+    triplet = command("dpkg-architecture", "-qDEB_HOST_MULTIARCH").strip()
+    pc = m.read(f"/usr/lib/{triplet}/pkgconfig/libspillway-producer.pc")
+    assert f"libdir=/usr/lib/{triplet}" in pc and "prefix=/usr" in pc, pc
+    env = {**os.environ, "PKG_CONFIG_SYSROOT_DIR": m.root, "PKG_CONFIG_PATH": m.path(f"/usr/lib/{triplet}/pkgconfig")}
+    flags = command("pkg-config", "--cflags", "--libs", "libspillway-producer", env=env).split()
+    source = os.path.join(world.work, "uses.c")
+    with open(source, "w") as f:
+        f.write("#include <spillway/producer.h>\nint main(void) { producer_config_free(producer_config_new()); return 0; }\n")
+    command("gcc", "-Wall", "-Werror", source, "-o", m.path("/root/uses"), *flags)
+    m.run("/root/uses")
+    m.run("dpkg", "--purge", "libspillway-producer-dev", "libspillway-producer0")
+
+
+@test(needs_root=True)
+def the_tarball_ships_from_any_folder(world):
+    """Unpacked by root somewhere, run by a user with nothing else of spillway installed."""
+    m, kafka = world.machine(), world.broker()
+    kafka.create_topic("unpacked")
+    tar, = m.take(world.one("tarball", "*.tar.gz"))
+    m.run("mkdir", "-p", "/srv/some where")
+    m.run("tar", "-xf", tar, "-C", "/srv/some where", "--strip-components=1")
+    load = Load(world, "tar")
+    load.writers[0].write(5000)
+    lines = FOUR_LINES.format(paths="/var/log/app/tar*.log", topic="unpacked", brokers=kafka.address)
+    m.write("/srv/my.yaml", "state_dir: /srv/state\n" + lines, 0o644)
+    m.run("install", "-d", "-o", "spillway", "/srv/state")
+    m.as_service("/srv/some where/bin/spillway", "run", "--once", "--timeout", "60s", "-c", "/srv/my.yaml")
+    load.close()
+    load.expect_all(kafka, "unpacked")
+
+
+@test(needs_root=True)
+def the_rpm_is_installed_upgraded_and_erased(world):
+    """As far as rpm goes on Debian: files, owners, scripts; the edited configuration is kept, and so is the state."""
+    m, kafka = world.machine(), world.broker()
+    m.run("userdel", "spillway")        # the purge left it: the rpm has to make its own
+    kafka.create_topic("from-rpm")
+    package = world.one("rpm", f"spillway-0*.{os.uname().machine}.rpm")
+    rpm = lambda *argv: command("rpm", "--root", m.root, "--nodeps", "--force-debian", *argv, expect=None)  # noqa: E731
+    said = rpm("-i", package)
+    assert not re.search("error|failed|warning: (user|group)", said), said
+    assert m.owner(CONFIG) == ("root", "spillway", "640") and m.owner(STATE) == ("spillway", "spillway", "700")
+    assert {"adm", "systemd-journal"} <= set(m.run("id", "-nG", "spillway").split())
+    configure(m, "from-rpm", kafka.address, "/var/log/app/rpm*.log")
+    load = Load(world, "rpm")
+    load.writers[0].write(5000)
+    m.as_service("spillway", "run", "--once", "--timeout", "60s", "-c", CONFIG)
+    said = rpm("-U", "--force", package)
+    assert not re.search("error|failed", said), said
+    assert "from-rpm" in m.read(CONFIG)
+    load.writers[0].write(5000)
+    m.as_service("spillway", "run", "--once", "--timeout", "60s", "-c", CONFIG)
+    load.close()
+    load.expect_all(kafka, "from-rpm")
+    rpm("-e", "spillway")
+    assert not os.path.exists(m.path("/usr/bin/spillway")) and os.path.exists(m.path(STATE + "/spool.db"))
+    assert "from-rpm" in m.read(CONFIG + ".rpmsave")
+
+
+@test(needs_root=True)
+def debians_own_test_of_the_installed_package_passes(world):
+    """autopkgtest, as Debian's machines run it, in a clean root: the unit's exposure, the configuration, lines to a broker."""
+    machine = Machine(os.path.join(world.work, "autopkgtest"))
+    tree = os.path.join(world.work, "tree")
+    os.makedirs(tree)
+    command("cp", "-R", os.path.join(procs.ROOT, "packaging", "debian"), tree)
+    try:
+        command("unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount -t proc proc "$1/proc"; shift; exec "$@"', "sh",
+                machine.root, "autopkgtest", "--test-name=installed", "--no-built-binaries", world.debs()[0], f"{tree}/",
+                "--", "chroot", machine.root, timeout=600)
+    finally:
+        machine.close()
