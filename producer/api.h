@@ -18,11 +18,12 @@
 
 enum api_key {
 	API_PRODUCE = 0, API_FETCH = 1, API_LIST_OFFSETS = 2, API_METADATA = 3, API_SASL_HANDSHAKE = 17, API_VERSIONS = 18,
-	API_INIT_PRODUCER_ID = 22, API_SASL_AUTHENTICATE = 36, API_DESCRIBE_PRODUCERS = 61, API_KEYS
+	API_INIT_PRODUCER_ID = 22, API_DESCRIBE_CONFIGS = 32, API_SASL_AUTHENTICATE = 36,
+	API_DESCRIBE_PRODUCERS = 61, API_KEYS
 };
 
 /* What this client speaks; index by api_key. Produce 7..13 (13: by topic id), Fetch 4..10 (from leaders only), ListOffsets 1..7,
- * Metadata 7..13, ApiVersions 0..4, InitProducerId 0..5, DescribeProducers 0. */
+ * Metadata 7..13, ApiVersions 0..4, InitProducerId 0..5, DescribeConfigs 1..4, DescribeProducers 0. */
 struct api_range { int16_t min, max; };			/* max -1: not offered */
 struct api_versions { int16_t error; struct api_range range[API_KEYS]; };
 extern const struct api_range api_ours[API_KEYS];
@@ -37,18 +38,37 @@ int  api_versions_response(const void *data, size_t n, int16_t version, int32_t 
 #define API_TOPICS_ALL SIZE_MAX
 int  api_metadata_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id,
 			  const char *const *topics, size_t n, int allow_auto_create);
+/* The same, asking also what we may do with the topics, and up to version 10 with the cluster. Nothing is created. */
+int  api_metadata_request_operations(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id,
+				     const char *const *topics, size_t n);
+/* Bits by Kafka's AclOperation: of a set, 1 << API_MAY_WRITE. */
+enum api_operation { API_MAY_READ = 3, API_MAY_WRITE = 4, API_MAY_CREATE = 5, API_MAY_DESCRIBE = 8, API_MAY_DESCRIBE_CONFIGS = 10,
+		     API_MAY_IDEMPOTENT_WRITE = 12 };
+#define API_OPERATIONS_UNKNOWN INT32_MIN	/* not asked for, or not told */
 struct api_broker { int32_t id, port; char *host, *rack; };
 struct api_partition { int16_t error; int32_t index, leader, leader_epoch; int32_t *replicas, *isr;
 		       size_t replica_count, isr_count; };
 struct api_topic { int16_t error; char *name; uint8_t id[16]; bool internal; struct api_partition *partitions;
-		   size_t partition_count; };
+		   size_t partition_count; int32_t operations; };
 /* error: of the whole answer, from version 13 on (129, REBOOTSTRAP_REQUIRED). */
 struct api_metadata { int16_t error; int32_t throttle_ms, controller; char *cluster_id; struct api_broker *brokers;
-		      size_t broker_count; struct api_topic *topics; size_t topic_count; };
+		      size_t broker_count; struct api_topic *topics; size_t topic_count; int32_t operations; };
 int  api_metadata_response(const void *data, size_t n, int16_t version, int32_t correlation_id, struct api_metadata *ret);
 /* The same with racks and replicas, which following the cluster does not need. */
 int  api_metadata_details(const void *data, size_t n, int16_t version, int32_t correlation_id, struct api_metadata *ret);
 void api_metadata_release(struct api_metadata *m);
+
+/* --- DescribeConfigs: what a topic or a broker is set to. A broker is asked about itself, by its id as text. --- */
+
+enum api_resource_type { API_RESOURCE_TOPIC = 2, API_RESOURCE_BROKER = 4 };
+/* keys: the names wanted. */
+int  api_describe_configs_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id,
+				  enum api_resource_type type, const char *name, const char *const *keys, size_t n);
+struct api_config { const char *name; size_t name_len; const char *value; size_t value_len; };	/* into the response */
+typedef void api_config_fn(void *arg, const struct api_config *c);
+/* Of one resource. fn is called for each value; the whole response is checked before the first call. */
+int  api_describe_configs_response(const void *data, size_t n, int16_t version, int32_t correlation_id, int16_t *ret_error,
+				   api_config_fn *fn, void *arg);
 
 int  api_init_producer_id_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id);
 struct api_producer_id { int16_t error; int32_t throttle_ms; int64_t producer_id; int16_t producer_epoch; };

@@ -31,8 +31,8 @@ static void put_null_array(struct wire_out *w)
 		wire_put_i32(w, -1);
 }
 
-int api_metadata_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id,
-			 const char *const *topics, size_t n, int allow_auto_create)
+static int write_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id,
+			 const char *const *topics, size_t n, bool auto_create, bool operations)
 {
 	static const uint8_t no_id[16];
 	struct frame f = frame_begin(out, API_METADATA, version, correlation_id, client_id);
@@ -47,13 +47,25 @@ int api_metadata_request(struct buf *out, int16_t version, int32_t correlation_i
 		wire_put_string(&f.w, topics[i]);
 		wire_put_no_tags(&f.w);
 	}
-	wire_put_i8(&f.w, allow_auto_create != 0);
+	wire_put_i8(&f.w, auto_create);
 	if (version >= 8 && version <= 10)
-		wire_put_i8(&f.w, 0);
+		wire_put_i8(&f.w, operations);
 	if (version >= 8)
-		wire_put_i8(&f.w, 0);
+		wire_put_i8(&f.w, operations);
 	wire_put_no_tags(&f.w);
 	return frame_end(&f, 0);
+}
+
+int api_metadata_request(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id,
+			 const char *const *topics, size_t n, int allow_auto_create)
+{
+	return write_request(out, version, correlation_id, client_id, topics, n, allow_auto_create != 0, false);
+}
+
+int api_metadata_request_operations(struct buf *out, int16_t version, int32_t correlation_id, const char *client_id,
+				    const char *const *topics, size_t n)
+{
+	return write_request(out, version, correlation_id, client_id, topics, n, false, true);
 }
 
 struct parse { struct wire r; int16_t version; bool details; int rc; };
@@ -172,8 +184,7 @@ static void read_topic(struct parse *p, struct api_topic *t)
 	t->partitions = array(p, n, sizeof *t->partitions);
 	while (t->partition_count < n && ok(p))
 		read_partition(p, &t->partitions[t->partition_count++]);
-	if (p->version >= 8)
-		wire_i32(&p->r);			/* permitted operations: not asked for */
+	t->operations = p->version >= 8 ? wire_i32(&p->r) : API_OPERATIONS_UNKNOWN;
 	wire_no_tags(&p->r);
 }
 
@@ -199,8 +210,7 @@ static int read_response(const void *data, size_t n, int16_t version, int32_t co
 	m.controller = wire_i32(&p.r);
 	if (ok(&p))
 		read_topics(&p, &m);
-	if (version >= 8 && version <= 10)
-		wire_i32(&p.r);
+	m.operations = version >= 8 && version <= 10 ? wire_i32(&p.r) : API_OPERATIONS_UNKNOWN;
 	if (version >= 13)
 		m.error = wire_i16(&p.r);
 	wire_no_tags(&p.r);

@@ -17,7 +17,9 @@ const struct api_range api_ours[API_KEYS] = {
 	[API_VERSIONS] = { 0, 4 },
 	[19 ... 21] = UNUSED,
 	[API_INIT_PRODUCER_ID] = { 0, 5 },
-	[23 ... 35] = UNUSED,
+	[23 ... 31] = UNUSED,
+	[API_DESCRIBE_CONFIGS] = { 1, 4 },
+	[33 ... 35] = UNUSED,
 	[API_SASL_AUTHENTICATE] = { 0, 2 },
 	[37 ... 60] = UNUSED,
 	[API_DESCRIBE_PRODUCERS] = { 0, 0 },
@@ -40,6 +42,7 @@ bool frame_flexible(enum api_key key, int16_t version)
 	case API_METADATA: return version >= 9;
 	case API_VERSIONS: return version >= 3;
 	case API_INIT_PRODUCER_ID: return version >= 2;
+	case API_DESCRIBE_CONFIGS: return version >= 4;
 	case API_SASL_AUTHENTICATE: return version >= 2;
 	case API_DESCRIBE_PRODUCERS: return true;
 	default: return false;

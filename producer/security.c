@@ -285,6 +285,18 @@ static int refresh_tls(struct security *s, struct err *ret_err)
 	return 0;
 }
 
+void security_certificates(struct security *s, tls_certificate_fn *fn, void *arg)
+{
+	struct tls *t;
+
+	pthread_mutex_lock(&s->mu);
+	t = s->tls ? tls_ref(s->tls) : NULL;
+	pthread_mutex_unlock(&s->mu);
+	if (t)
+		tls_certificates(t, fn, arg);
+	tls_unref(t);
+}
+
 int security_tls(struct security *s, int sock, const char *host, struct tls_conn **ret, struct err *ret_err)
 {
 	struct tls *t;

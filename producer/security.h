@@ -15,9 +15,9 @@
 #include "agent/base/err.h"
 #include "producer/config.h"
 #include "producer/sasl.h"
+#include "producer/tls.h"
 
 struct security;
-struct tls_conn;
 
 /* Copies what it needs; reads no file. 0, ERR_CONFIG, ERR_NOMEM. *ret is NULL for PLAINTEXT. */
 int  security_new(const struct producer_config *c, struct security **ret, struct err *ret_err);
@@ -32,6 +32,8 @@ bool security_has_sasl(const struct security *s);
 int  security_prepare(struct security *s, struct err *ret_err);
 /* Of it, the certificates alone: nothing but local files is waited for. */
 int  security_load(struct security *s, struct err *ret_err);
+/* After it: each certificate that is shown or trusted. */
+void security_certificates(struct security *s, tls_certificate_fn *fn, void *arg);
 /* A new authentication with the credentials of now. */
 int  security_sasl(struct security *s, struct sasl **ret, struct err *ret_err);
 /* What the broker refused is not offered again if there is another way to come by it: the token. */

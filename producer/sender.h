@@ -214,6 +214,8 @@ void sender_throttled(struct sender *s, struct conn *c, int32_t throttle_ms);
 
 /* sender_bootstrap.c */
 int  sender_bootstrap(struct sender *s);	/* entries that are there already stay */
+/* One entry, "host:port" or "[v6]:port". 0 or ERR_CONFIG. */
+int  sender_split_address(const char *text, size_t n, char *host, size_t host_size, int *port);
 void sender_rebootstrap(struct sender *s);	/* everything learned is forgotten */
 void sender_take_names(struct sender *s);
 /* True: the entry only stands for the names of its addresses, which are being asked for. */

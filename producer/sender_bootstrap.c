@@ -15,8 +15,7 @@
 
 #define CANONICAL_RETRY_MS 1000
 
-/* "host:port" or "[v6]:port". 0 or ERR_CONFIG. */
-static int split_address(const char *text, size_t n, char *host, size_t host_size, int *port)
+int sender_split_address(const char *text, size_t n, char *host, size_t host_size, int *port)
 {
 	const char *colon = memrchr(text, ':', n), *end = text + n;
 	size_t len;
@@ -61,7 +60,7 @@ int sender_bootstrap(struct sender *s)
 		size_t n = strcspn(p, ", \t");
 		struct broker *b = NULL;
 
-		rc = n ? split_address(p, n, host, sizeof host, &port) : 0;
+		rc = n ? sender_split_address(p, n, host, sizeof host, &port) : 0;
 		if (rc < 0)
 			return rc;
 		if (n && !(b = known(s, host, port)) && !(b = sender_broker_new(s, s->bootstrap_next_id--, host, port)))

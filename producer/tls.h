@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/uio.h>
 
 #include "agent/base/err.h"
@@ -31,6 +32,10 @@ struct tls_conn;
 /* What can be said without files: protocols and cipher suites. 0, ERR_CONFIG, ERR_NOMEM. */
 int  tls_check(const struct tls_conf *c, struct err *ret_err);
 int  tls_open(const struct tls_conf *c, struct tls **ret, struct err *ret_err);
+/* Calls fn for each certificate that is shown (own) or that was named as trusted. */
+struct tls_certificate { bool own; char name[120]; int64_t ends_s; };
+typedef void tls_certificate_fn(void *arg, const struct tls_certificate *c);
+void tls_certificates(struct tls *t, tls_certificate_fn *fn, void *arg);
 struct tls *tls_ref(struct tls *t);
 void tls_unref(struct tls *t);		/* NULL is fine */
 
@@ -46,6 +51,9 @@ int  tls_read(struct tls_conn *c, void *to, size_t cap, size_t *ret_n, struct er
 int  tls_write(struct tls_conn *c, const struct iovec *iov, size_t count, size_t *ret_n, struct err *ret_err);
 /* What was read from the socket and not asked for yet: no event will tell of it. */
 bool tls_pending(const struct tls_conn *c);
+/* Of an established one, for people: what is spoken, whom the certificate is for, and when it or one above it ends. */
+struct tls_peer { char protocol[16], name[120]; int64_t ends_s; };
+bool tls_peer(const struct tls_conn *c, struct tls_peer *ret);
 /* Whether to wait until the socket takes bytes; writing: there are bytes to write. */
 bool tls_wants_out(const struct tls_conn *c, bool writing);
 

@@ -17,6 +17,7 @@
 #include "agent/base/map.h"
 #include "agent/base/mem.h"
 #include "agent/record/glob.h"
+#include "agent/tail/denied.h"
 #include "agent/tail/opening.h"
 #include "agent/tail/tail.h"
 #include "agent/record/text_json.h"
@@ -35,7 +36,7 @@ struct check {
 	struct map *owners;		/* (device, inode) -> index of the input + 1 */
 	struct buf *out;
 	size_t files;
-	int    problems;
+	int    problems, warnings;
 	struct some links, older, packed, shared;
 	size_t shared_with;
 	/* Of one pattern. */
@@ -51,27 +52,33 @@ static void add_some(struct some *s, const char *path)
 	s->first = mem_strdup(path);
 }
 
-static void say_input(struct check *c)
+static void say_input(struct check *c, const char *kind)
 {
-	buf_puts(c->out, "input ");
+	buf_printf(c->out, "%-9sinput ", kind);
 	text_put_printable(c->out, c->in->name);
 	buf_puts(c->out, ": ");
 }
 
-static void say(struct check *c, const char *what, const char *words)
+static void say_as(struct check *c, const char *kind, const char *what, const char *words)
 {
-	say_input(c);
+	say_input(c, kind);
 	text_put_printable(c->out, what);
 	buf_puts(c->out, ": ");
 	text_put_printable(c->out, words);
 	buf_puts(c->out, "\n");
 }
 
+static void say(struct check *c, const char *what, const char *words)
+{
+	say_as(c, "warning:", what, words);
+	c->warnings++;
+}
+
 static void __attribute__((format(printf, 2, 3))) put(struct check *c, const char *fmt, ...)
 {
 	va_list ap;
 
-	say_input(c);
+	say_input(c, "ok:");
 	va_start(ap, fmt);
 	buf_vprintf(c->out, fmt, ap);
 	va_end(ap);
@@ -81,7 +88,17 @@ static void __attribute__((format(printf, 2, 3))) put(struct check *c, const cha
 static void problem(struct check *c, const char *what, const char *words)
 {
 	if (c->problems++ < SHOWN)
-		say(c, what, words);
+		say_as(c, "error:", what, words);
+}
+
+/* With who denies it, and what to do. */
+static void denied(struct check *c, const char *path, const char *words)
+{
+	char why[2 * GLOB_PATH_MAX + 400], all[sizeof why + 80];
+
+	denied_words(path, why, sizeof why);
+	snprintf(all, sizeof all, "%s%s%s", words, why[0] ? ": " : "", why);
+	problem(c, path, all);
 }
 
 /* --- files --- */
@@ -126,7 +143,7 @@ static void check_opening(struct check *c, const char *path)
 	if (fd >= 0)
 		close(fd);
 	if (rc == -EACCES)
-		problem(c, path, "cannot be read (permissions)");
+		denied(c, path, "cannot be read (permissions)");
 	else if (rc == -EMLINK)
 		problem(c, path, "not read: a hard link in a directory that others write");
 	else if (rc == -EPERM)
@@ -178,7 +195,10 @@ static void check_dir(void *arg, const char *path)
 
 static void check_failed(void *arg, const char *path, int rc)
 {
-	problem(arg, path, err_text(rc));
+	if (rc == -EACCES)
+		denied(arg, path, err_text(rc));
+	else
+		problem(arg, path, err_text(rc));
 }
 
 /* --- patterns --- */
@@ -190,7 +210,7 @@ static bool missing_dir(struct check *c, const char *pattern)
 	int rc = glob_missing(pattern, path);
 
 	if (rc == -EACCES) {
-		problem(c, path, "cannot be looked into (permissions)");
+		denied(c, path, "cannot be looked into (permissions)");
 	} else if (rc < 0) {
 		snprintf(words, sizeof words, "there is no directory %s (yet)", path);
 		say(c, pattern, words);
@@ -242,6 +262,12 @@ static void say_some(struct check *c, struct some *s, const char *words)
 	mem_free(s->first);
 }
 
+static void say_more(struct check *c)
+{
+	say_input(c, "error:");
+	buf_printf(c->out, "and %d more that cannot be read\n", c->problems - SHOWN);
+}
+
 static void check_files(struct check *c)
 {
 	char words[400];
@@ -252,7 +278,7 @@ static void check_files(struct check *c)
 	for (size_t i = 0; i < c->in->paths.n; i++)
 		check_pattern(c, c->in->paths.v[i]);
 	if (c->problems > SHOWN)
-		put(c, "and %d more that cannot be read", c->problems - SHOWN);
+		say_more(c);
 	snprintf(words, sizeof words, "read by input %.300s, which stands first", c->conf->inputs[c->shared_with].name);
 	say_some(c, &c->shared, words);
 	say_some(c, &c->links, "a link, not read: follow_symlinks is false");
@@ -279,18 +305,18 @@ static void check_socket(struct check *c)
 
 static void check_journal(struct check *c)
 {
-	say_input(c);
+	say_input(c, "ok:");
 	buf_printf(c->out, "reads the journal, %s", c->in->units.n ? "only" : "all of it");
 	for (size_t i = 0; i < c->in->units.n; i++)
 		buf_printf(c->out, "%s %s", i ? "," : "", c->in->units.v[i]);
 	buf_puts(c->out, "\n");
 }
 
-int tail_check(const struct conf *conf, struct buf *out)
+int tail_check(const struct conf *conf, struct buf *out, int *ret_warnings)
 {
 	char cwd[GLOB_PATH_MAX];
 	struct map owners;
-	int problems = 0;
+	int problems = 0, warnings = 0;
 
 	if (!getcwd(cwd, sizeof cwd))
 		snprintf(cwd, sizeof cwd, "/");
@@ -307,7 +333,9 @@ int tail_check(const struct conf *conf, struct buf *out)
 		else
 			put(&c, "reads stdin");
 		problems += c.problems;
+		warnings += c.warnings;
 	}
 	map_release(&owners);
+	*ret_warnings = warnings;
 	return problems;
 }

@@ -109,6 +109,25 @@ static void describe_producers(const void *data, size_t n, int16_t version)
 	CHECK(calls <= n);
 }
 
+static void setting(void *arg, const struct api_config *c)
+{
+	size_t *calls = arg;
+
+	look_at(c->name, c->name_len);
+	look_at(c->value, c->value_len);
+	++*calls;
+}
+
+static void describe_configs(const void *data, size_t n, int16_t version)
+{
+	size_t calls = 0;
+	int16_t error;
+	int rc = api_describe_configs_response(data, n, version, CORRELATION, &error, setting, &calls);
+
+	CHECK(rc == 0 || calls == 0);		/* the whole response is checked before the first call */
+	CHECK(calls <= n);
+}
+
 static void list_offsets(const void *data, size_t n, int16_t version)
 {
 	struct api_offset o;
@@ -147,6 +166,7 @@ static const struct {
 	{ API_DESCRIBE_PRODUCERS, describe_producers },
 	{ API_LIST_OFFSETS, list_offsets },
 	{ API_FETCH, fetch },
+	{ API_DESCRIBE_CONFIGS, describe_configs },
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -24,7 +24,8 @@ def golden(name):
 
 
 def api():
-    rows = {"versions": (0, 0), "metadata": (1, 7), "init": (2, 0), "produce": (3, 7), "describe": (6, 0), "offsets": (7, 1), "fetch": (8, 4)}
+    rows = {"versions": (0, 0), "metadata": (1, 7), "init": (2, 0), "produce": (3, 7), "describe": (6, 0), "offsets": (7, 1), "fetch": (8, 4),
+            "configs": (9, 1)}
     for name, data in golden("responses"):
         kind, version = name.split(".")[0], int(name.split(".")[-1])
         row, first = rows.get(kind, (None, None))

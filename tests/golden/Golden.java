@@ -153,6 +153,32 @@ public class Golden {
 			new DescribeProducersResponseData.TopicResponse().setName("logs").setPartitions(List.of(p)))));
 	}
 
+	static void configs() {
+		for (int v = 1; v <= 4; v++) {
+			DescribeConfigsResponseData.DescribeConfigsResourceResult a = new DescribeConfigsResponseData.DescribeConfigsResourceResult()
+				.setConfigSource((byte) 1).setName("retention.ms").setValue("3600000").setReadOnly(false).setIsSensitive(false);
+			a.synonyms().add(new DescribeConfigsResponseData.DescribeConfigsSynonym().setName("log.retention.ms").setValue(null)
+				.setSource((byte) 5));
+			DescribeConfigsResponseData.DescribeConfigsResourceResult b = new DescribeConfigsResponseData.DescribeConfigsResourceResult()
+				.setConfigSource((byte) 5).setName("cleanup.policy").setValue(null).setReadOnly(true).setIsSensitive(true);
+			if (v >= 3)
+				a.setConfigType((byte) 5).setDocumentation("how long");
+			response("configs", ApiKeys.DESCRIBE_CONFIGS, v, new DescribeConfigsResponseData().setThrottleTimeMs(11).setResults(List.of(
+				new DescribeConfigsResponseData.DescribeConfigsResult().setErrorCode((short) 29).setErrorMessage("no")
+					.setResourceType((byte) 2).setResourceName("logs").setConfigs(List.of(a, b)))));
+		}
+	}
+
+	static void operations() {
+		for (int v = 8; v <= 13; v++) {
+			MetadataResponseData d = new MetadataResponseData().setThrottleTimeMs(5).setClusterId("cluster-1").setControllerId(2);
+			d.topics().add(new MetadataResponseData.MetadataResponseTopic().setName("logs").setTopicAuthorizedOperations(0x510));
+			if (v <= 10)
+				d.setClusterAuthorizedOperations(0x1000);
+			response("operations", ApiKeys.METADATA, v, d);
+		}
+	}
+
 	static void offsets() {
 		for (int v = 1; v <= 7; v++) {
 			ListOffsetsResponseData.ListOffsetsPartitionResponse p = new ListOffsetsResponseData.ListOffsetsPartitionResponse()
@@ -249,5 +275,7 @@ public class Golden {
 		describe();
 		offsets();
 		fetch();
+		configs();
+		operations();
 	}
 }
