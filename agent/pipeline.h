@@ -15,6 +15,7 @@
 
 #include "agent/base/err.h"
 #include "agent/books.h"
+#include "agent/history.h"
 #include "agent/intake/intake.h"
 #include "agent/load.h"
 #include "agent/state/state.h"
@@ -35,6 +36,7 @@ struct pipeline {
 	struct producer *producer;
 	struct tail     *tail;
 	struct intake   *intake;	/* NULL: every input is of files */
+	struct history   history;	/* Thread: main. */
 	_Atomic bool     stopping, hurry, stopped;
 };
 

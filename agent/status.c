@@ -2,6 +2,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"
@@ -31,6 +33,16 @@ static int gather_lane(void *arg, const struct spool_lane *l)
 	return 0;
 }
 
+/* What spool.min_free leaves. On the state thread: a file system may take its time. */
+static int64_t disk_room(const struct conf *c)
+{
+	struct statvfs fs;
+
+	if (c->spool.min_free <= 0 || statvfs(c->state_dir, &fs) < 0)
+		return INT64_MAX;
+	return (int64_t)((uint64_t)fs.f_bavail * fs.f_frsize) - c->spool.min_free;
+}
+
 static void gather_spool(void *arg, struct spool *spool)
 {
 	struct status *s = arg;
@@ -39,6 +51,7 @@ static void gather_spool(void *arg, struct spool *spool)
 	s->rc = spool_lanes_each(spool, gather_lane, s, &e);
 	if (s->rc < 0)
 		add_reason(s, e.text);
+	s->room = disk_room(s->conf);
 }
 
 /* --- from a running agent --- */
@@ -54,7 +67,8 @@ static int take_files(struct pipeline *p, struct status *s, struct tail_file_inf
 		int64_t safe = state_safe(p->state, f[i].file_id);
 
 		*to = (struct status_file){ f[i].path, f[i].input, f[i].dev, f[i].inode, f[i].size, f[i].read,
-			safe < 0 ? 0 : safe, "", f[i].waits };
+			safe < 0 ? 0 : safe, "", f[i].waits, 0 };
+		to->lag_s = to->safe < to->size ? (double)f[i].lag_ms / 1000 : 0;
 		memcpy(to->state, f[i].state, sizeof to->state);
 	}
 	for (size_t i = 0; i < n && !v; i++)
@@ -143,26 +157,52 @@ static void gather_reasons(struct pipeline *p, struct status *s)
 	add_reason(s, trouble);
 }
 
+static void look_ahead(const struct pipeline *p, struct status *s)
+{
+	const struct spool_totals *t = &s->books.totals;
+	int64_t left = t->max_size - (int64_t)(t->bytes + t->rejected_bytes);
+
+	s->room = left < s->room ? left : s->room;
+	s->room = s->room > 0 && !t->full ? s->room : 0;
+	history_rates(&p->history, &s->rates);
+	s->full_in_s = t->rows ? history_full_in(&s->rates, s->room) : -1;
+	s->drained_in_s = history_drained_in(&s->rates, t->bytes);
+}
+
 int status_online(struct pipeline *p, enum status_what what, struct status *ret)
 {
 	int rc;
 
-	*ret = (struct status){ .conf = p->conf->conf };
+	*ret = (struct status){ .conf = p->conf->conf, .now_ms = clock_wall_ms(), .history = &p->history,
+				.room = INT64_MAX };
 	buf_init(&ret->reasons, 1 << 20);
 	rc = gather_files(p, ret);
-	if (rc >= 0 && what == STATUS_ALL)
+	if (rc >= 0 && what != STATUS_POSITIONS)
 		rc = producer_stat(p->producer, &ret->producer);
-	if (rc >= 0 && what == STATUS_ALL && !state_ask_within(p->state, gather_spool, ret, SPOOL_WAIT_MS))
+	if (rc >= 0 && what != STATUS_POSITIONS && !state_ask_within(p->state, gather_spool, ret, SPOOL_WAIT_MS))
 		add_reason(ret, "the disk of the state directory is slow: the spool has not answered yet");
 	books_snapshot(&p->books, &ret->books);
+	look_ahead(p, ret);
 	ret->uptime_s = (double)(clock_mono_ms() - p->started_ms) / 1000;
 	ret->line_splits = tail_split_lines(p->tail);
 	ret->state = live_state(p, ret);
-	if (what == STATUS_ALL)
+	ret->pid = strcmp(ret->state, "stopped") ? getpid() : 0;
+	if (what != STATUS_POSITIONS)
 		gather_reasons(p, ret);
 	if (rc < 0)
 		status_release(ret);
 	return rc;
+}
+
+void status_sample(struct pipeline *p)
+{
+	struct books_snapshot b;
+
+	intake_sample(p->intake, clock_mono_ms());
+	books_snapshot(&p->books, &b);
+	history_add(&p->history, &(struct history_sample){
+		.ms = clock_mono_ms(), .read = b.read, .acked = b.acked, .read_bytes = tail_read_bytes(p->tail),
+		.spooled = b.spooled, .spool_bytes = b.totals.bytes });
 }
 
 /* --- from a directory --- */
@@ -204,7 +244,7 @@ static int gather_known(void *arg, const struct spool_file *f)
 	s->files = v;
 	v[s->file_count++] = (struct status_file){ mem_strdup(f->path), f->cursor ? input_named(s->conf, f->origin) :
 		status_input_of(s->conf, f->path), f->dev, f->inode,
-		f->size > f->safe ? f->size : f->safe, f->safe, f->safe, "done", false };
+		f->size > f->safe ? f->size : f->safe, f->safe, f->safe, "done", false, 0 };
 	if (f->size > f->safe)
 		memcpy(v[s->file_count - 1].state, "waiting", 8);
 	return 0;
@@ -220,7 +260,8 @@ int status_offline(const struct conf *conf, struct status *ret, struct err *ret_
 
 	if (rc < 0)
 		return rc;
-	*ret = (struct status){ .conf = conf, .state = "stopped" };
+	*ret = (struct status){ .conf = conf, .state = "stopped", .now_ms = clock_wall_ms(), .room = INT64_MAX,
+				.full_in_s = -1, .drained_in_s = -1 };
 	buf_init(&ret->reasons, 1 << 20);
 	spool_totals(spool, t);
 	ret->books.acked = t->acked;

@@ -1,12 +1,9 @@
-/* status_write.c - one status as JSON (names are the users' contract) or as aligned text. */
+/* status_write.c - one status as JSON; names are the users' contract. What people see is in status_text.c. */
 #include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "agent/base/clock.h"
-#include "agent/base/units.h"
 #include "agent/status.h"
-#include "agent/record/text_json.h"
 
 /* JSON members are written with a leading comma except behind an opening bracket. */
 static void comma(struct buf *o)
@@ -28,6 +25,22 @@ static void num(struct buf *o, const char *k, int64_t v)
 {
 	key(o, k);
 	buf_printf(o, "%" PRId64, v);
+}
+
+static void real(struct buf *o, const char *k, double v)
+{
+	key(o, k);
+	buf_printf(o, "%.1f", v);
+}
+
+/* A time to come, in s; below 0 it does not come. */
+static void ahead(struct buf *o, const char *k, double s)
+{
+	key(o, k);
+	if (s < 0)
+		buf_puts(o, "null");
+	else
+		buf_printf(o, "%.0f", s);
 }
 
 static void str(struct buf *o, const char *k, const char *v)
@@ -62,7 +75,8 @@ static void json_file(struct buf *o, const struct status_file *f)
 	num(o, "size", f->size);
 	num(o, "read", f->read);
 	num(o, "safe", f->safe);
-	num(o, "lag_bytes", f->size > f->safe ? f->size - f->safe : 0);
+	num(o, "lag_bytes", status_lag_bytes(f));
+	real(o, "lag_s", f->lag_s);
 	str(o, "state", f->state);
 	buf_puts(o, "}");
 }
@@ -194,20 +208,19 @@ static void json_lanes(struct buf *o, const struct status *s)
 	buf_puts(o, "]");
 }
 
-static int64_t oldest_s(const struct spool_totals *t)
+static void json_totals(struct buf *o, const struct status *s)
 {
-	return t->rows && t->oldest_ms ? (clock_wall_ms() - t->oldest_ms) / 1000 : 0;
-}
+	const struct spool_totals *t = &s->books.totals;
 
-static void json_totals(struct buf *o, const struct spool_totals *t)
-{
 	open_(o, "spool", "{");
 	num(o, "rows", (int64_t)t->rows);
 	num(o, "records", (int64_t)t->records);
 	num(o, "bytes", (int64_t)t->bytes);
-	num(o, "oldest_s", oldest_s(t));
+	num(o, "oldest_s", status_oldest_s(s));
 	num(o, "max_size", t->max_size);
 	num(o, "corrupt_rows", (int64_t)t->corrupt_rows);
+	ahead(o, "full_in_s", s->full_in_s);
+	ahead(o, "drained_in_s", s->drained_in_s);
 	buf_puts(o, "}");
 	open_(o, "losses", "{");
 	num(o, "events", (int64_t)t->loss_events);
@@ -220,13 +233,59 @@ static void json_totals(struct buf *o, const struct spool_totals *t)
 	buf_puts(o, "}");
 }
 
-static void write_status_json(const struct status *s, struct buf *o)
+/* One a second, oldest first; small numbers, so that five minutes of them stay below 10 KiB. */
+static void json_history(struct buf *o, const struct status *s)
+{
+	static const struct { const char *name; size_t offset; } columns[] = {
+		{ "read", offsetof(struct history_rates, read) }, { "acked", offsetof(struct history_rates, acked) },
+		{ "read_bytes", offsetof(struct history_rates, read_bytes) },
+	};
+	const struct history *h = s->history;
+	struct history_rates r;
+
+	open_(o, "history", "{");
+	num(o, "every_s", HISTORY_EVERY_MS / 1000);
+	for (size_t c = 0; c < sizeof columns / sizeof columns[0]; c++) {
+		open_(o, columns[c].name, "[");
+		for (uint32_t i = 1; h && i < h->count; i++) {
+			history_step(h, i, &r);
+			comma(o);
+			buf_printf(o, "%.0f", *(const double *)((const char *)&r + columns[c].offset));
+		}
+		buf_puts(o, "]");
+	}
+	open_(o, "spool_bytes", "[");
+	for (uint32_t i = 1; h && i < h->count; i++) {
+		comma(o);
+		buf_printf(o, "%" PRIu64, history_at(h, i)->spool_bytes);
+	}
+	buf_puts(o, "]}");
+}
+
+/* Each a second, over the last minute; null while nothing is known yet. */
+static void json_rates(struct buf *o, const struct history_rates *r)
+{
+	key(o, "rates");
+	if (r->seconds <= 0) {
+		buf_puts(o, "null");
+		return;
+	}
+	buf_puts(o, "{");
+	real(o, "window_s", r->seconds);
+	real(o, "read", r->read);
+	real(o, "read_bytes", r->read_bytes);
+	real(o, "acked", r->acked);
+	real(o, "spooled", r->spooled);
+	real(o, "spool_bytes", r->spool_bytes);
+	buf_puts(o, "}");
+}
+
+static void write_status(const struct status *s, bool history, struct buf *o)
 {
 	buf_puts(o, "{");
 	str(o, "version", SPILLWAY_VERSION);
-	num(o, "pid", strcmp(s->state, "stopped") ? (int64_t)getpid() : 0);
-	key(o, "uptime_s");
-	buf_printf(o, "%.1f", s->uptime_s);
+	num(o, "pid", s->pid);
+	real(o, "uptime_s", s->uptime_s);
 	str(o, "state", s->state);
 	open_(o, "reasons", "[");
 	for (size_t at = 0; at < s->reasons.len; at += strlen(s->reasons.data + at) + 1) {
@@ -239,76 +298,31 @@ static void write_status_json(const struct status *s, struct buf *o)
 	json_inputs(o, s);
 	json_producer(o, &s->producer);
 	json_lanes(o, s);
-	json_totals(o, &s->books.totals);
+	json_totals(o, s);
+	json_rates(o, &s->rates);
+	if (history)
+		json_history(o, s);
 	buf_puts(o, "}\n");
 }
 
-static void write_status_text(const struct status *s, struct buf *o)
+static void write_positions(const struct status *s, struct buf *o)
 {
-	const struct books_snapshot *b = &s->books;
-	char size[32], max[32];
-	int64_t lag = 0;
-
+	buf_puts(o, "[");
 	for (size_t i = 0; i < s->file_count; i++)
-		lag += s->files[i].size > s->files[i].safe ? s->files[i].size - s->files[i].safe : 0;
-	buf_printf(o, "spillway %s  %s  up %.0f s\n", SPILLWAY_VERSION, s->state, s->uptime_s);
-	for (size_t at = 0; at < s->reasons.len; at += strlen(s->reasons.data + at) + 1) {
-		buf_puts(o, "  ! ");
-		text_put_printable(o, s->reasons.data + at);
-		buf_puts(o, "\n");
-	}
-	buf_printf(o, "records  read %" PRIu64 " = acked %" PRIu64 " + spooled %" PRIu64 " + in memory %" PRIu64
-		" + rejected %" PRIu64 " + dropped %" PRIu64 "   (filtered %" PRIu64 ")\n", b->read, b->acked, b->spooled,
-		b->in_memory, b->rejected, b->dropped, b->filtered);
-	buf_printf(o, "spool    %" PRIu64 " rows, %s of %s, oldest %" PRId64 " s\n", b->totals.rows,
-		units_print_size(size, sizeof size, (int64_t)b->totals.bytes),
-		units_print_size(max, sizeof max, b->totals.max_size), oldest_s(&b->totals));
-	if (b->totals.loss_events || b->totals.uncertain_batches)
-		buf_printf(o, "losses   %" PRIu64 " records, %s (`spillway losses` names them); %" PRIu64 " records may be "
-			"in Kafka twice\n", b->totals.loss_records,
-			units_print_size(size, sizeof size, (int64_t)b->totals.loss_bytes), b->totals.uncertain_records);
-	buf_printf(o, "memory   %zu of %zu bytes, %u batches in flight\n", s->producer.buffer_used,
-		s->producer.buffer_total, s->producer.in_flight);
-	for (size_t i = 0; i < s->producer.broker_count; i++)
-		buf_printf(o, "broker   %d  %s:%d  %s%s%s\n", s->producer.brokers[i].id, s->producer.brokers[i].host,
-			s->producer.brokers[i].port, s->producer.brokers[i].state,
-			s->producer.brokers[i].error[0] ? ": " : "", s->producer.brokers[i].error);
-	buf_printf(o, "files    %zu, %s behind\n", s->file_count, units_print_size(size, sizeof size, lag));
-}
-
-static void write_positions(const struct status *s, bool json, struct buf *o)
-{
-	if (json)
-		buf_puts(o, "[");
-	else
-		buf_printf(o, "%-9s %14s %14s %14s %14s  %s\n", "STATE", "SIZE", "READ", "SAFE", "LAG", "PATH");
-	for (size_t i = 0; i < s->file_count; i++) {
-		const struct status_file *f = &s->files[i];
-
-		if (json) {
-			json_file(o, f);
-		} else {
-			buf_printf(o, "%-9s %14" PRId64 " %14" PRId64 " %14" PRId64 " %14" PRId64 "  ", f->state, f->size,
-				f->read, f->safe, f->size > f->safe ? f->size - f->safe : 0);
-			text_put_printable(o, f->path);
-			buf_puts(o, "\n");
-		}
-	}
-	if (json)
-		buf_puts(o, "]\n");
+		json_file(o, &s->files[i]);
+	buf_puts(o, "]\n");
 }
 
 void status_write(const struct status *s, enum status_what what, bool json, struct buf *out)
 {
-	switch (what) {
-	case STATUS_ALL:
-		if (json)
-			write_status_json(s, out);
-		else
-			write_status_text(s, out);
-		break;
-	case STATUS_POSITIONS:
-		write_positions(s, json, out);
-		break;
-	}
+	static const struct status_view plain;
+
+	if (!json && what == STATUS_POSITIONS)
+		status_write_positions(s, out);
+	else if (!json)
+		status_write_text(s, &plain, out);
+	else if (what == STATUS_POSITIONS)
+		write_positions(s, out);
+	else
+		write_status(s, what == STATUS_HISTORY, out);
 }

@@ -418,6 +418,25 @@ void intake_say(struct intake_input *in, enum intake_state state, const char *fm
 	atomic_store(&in->state, state);
 }
 
+static int64_t safe_of(const struct intake *i, const struct intake_input *in)
+{
+	int64_t safe = i->hooks->safe(i->hooks->arg, in->row.id);
+
+	return safe > 0 ? safe : 0;
+}
+
+void intake_sample(struct intake *i, int64_t now_ms)
+{
+	for (size_t k = 0; i && k < i->count; k++) {
+		struct intake_input *in = i->inputs[k];
+
+		/* What is new came after the last look. */
+		lag_seen(&in->lag, atomic_load(&in->read), in->sampled_ms ? in->sampled_ms : now_ms);
+		lag_finished(&in->lag, safe_of(i, in));
+		in->sampled_ms = now_ms;
+	}
+}
+
 int intake_files(struct intake *i, struct tail_file_info **ret, size_t *ret_n)
 {
 	static const char *const names[] = { "active", "waiting", "done", "failed" };
@@ -434,6 +453,7 @@ int intake_files(struct intake *i, struct tail_file_info **ret, size_t *ret_n)
 
 		*f = (struct tail_file_info){ .path = mem_strdup(in->shown), .input = in->index, .file_id = in->row.id,
 					      .size = read, .read = read, .waits = is == INTAKE_WAITING };
+		f->lag_ms = lag_age(&in->lag, safe_of(i, in), clock_mono_ms());
 		snprintf(f->state, sizeof f->state, "%s", names[is]);
 		pthread_mutex_lock(&i->mu);
 		memcpy(f->reason, in->reason, sizeof f->reason - 1);

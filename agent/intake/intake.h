@@ -44,6 +44,8 @@ void intake_settle(struct intake *i);
 void intake_close(struct intake *i);
 /* Rows of `status`: path is "stdin", the address, or "journal"; size and read count bytes, of a journal entries. */
 int  intake_files(struct intake *i, struct tail_file_info **ret, size_t *ret_n);
+/* How old what is not finished is follows from looks, one a second. By main. */
+void intake_sample(struct intake *i, int64_t now_ms);
 char *intake_reasons(struct intake *i);		/* as tail_reasons */
 /* So many descriptors are left to its connections. */
 size_t intake_descriptors(const struct intake *i);

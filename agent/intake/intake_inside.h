@@ -22,6 +22,7 @@
 #include "agent/intake/frame.h"
 #include "agent/intake/journal.h"
 #include "agent/intake/intake.h"
+#include "agent/tail/lag.h"
 #include "agent/record/recipe.h"
 
 struct intake_input;
@@ -64,6 +65,9 @@ struct intake_input {
 	uint64_t marker;		/* of what is taken next */
 	bool     ready, dry, last, done;
 	int      why;			/* it is dry, or has failed */
+	/* Thread: main (intake_sample). */
+	struct lag lag;
+	int64_t  sampled_ms;
 	/* Any thread. */
 	_Atomic int64_t read;
 	_Atomic int state;		/* enum intake_state */

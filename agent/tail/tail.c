@@ -233,7 +233,7 @@ static void init_tables(struct tail *t)
 				 &t->live, &t->packed, &t->put_off, &t->copies, &t->gates, &t->groups, &t->twins, &t->suspects };
 	struct map *maps[] = { &t->by_path, &t->by_home, &t->by_inode, &t->by_id, &t->known_by_inode, &t->routes_by_id,
 			       &t->routes_by_text, &t->dests_by_name, &t->looks_by_path, &t->recipes,
-			       &t->hops };
+			       &t->hops, &t->lags };
 
 	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
 		list_init(lists[i]);
@@ -352,6 +352,7 @@ void tail_close(struct tail *t)
 	packed_release(t);
 	route_release(t);
 	recipe_release(t);
+	lag_release(t);
 	assembly_free(t->assembly);
 	for (size_t i = 0; t->inputs && i < t->conf.conf->input_count; i++) {
 		glob_strings_release(&t->inputs[i].paths);

@@ -27,6 +27,7 @@ struct tail_file_info {			/* one row of `status` and `positions ls` */
 	size_t   input;			/* index into conf->inputs */
 	uint64_t dev, inode;
 	int64_t  file_id, size, read;
+	int64_t  lag_ms;		/* age of the oldest byte that is not finished (tail_lag.c); 0: none, or not known */
 	char     state[12];		/* active rotated deleted waiting done failed */
 	bool     waits;			/* for memory or room, whatever its state */
 	char     reason[160];		/* why waiting or failed */
@@ -136,6 +137,8 @@ struct tail_forgotten {
 /* Files of this path that are gone, renamed away or matched by no input leave tables and rows; their unread rest is entered
  * in the losses, batches that only they could build again are lost. ERR_NOT_FOUND; ERR_BUSY: it is there, and matched. */
 int  tail_forget(struct tail *t, const char *path, struct tail_forgotten *ret);
+/* Bytes that were handed over since the start; read again, they count again. Any thread. */
+uint64_t tail_read_bytes(const struct tail *t);
 /* Why nothing is read where something should be: unreadable files, globs without a match. One line each; mem_free. */
 char *tail_reasons(struct tail *t);
 /* After tail_stop: whether a file of this id is gone from every matched path (rotated out or deleted). */
@@ -147,7 +150,8 @@ uint64_t tail_split_lines(const struct tail *t);
 struct tail_counters { uint64_t split_lines, overflows, walks; };
 void tail_counters(const struct tail *t, struct tail_counters *ret);
 
-/* What `check` prints: one line for each input with its matches and problems. Needs no thread. Returns the number of problems. */
-int  tail_check(const struct conf *conf, struct buf *out);
+/* What `check` prints: one line for each input with its files, and one for each problem ("error:") and surprise ("warning:"). Needs
+ * no thread. Returns the number of problems. */
+int  tail_check(const struct conf *conf, struct buf *out, int *ret_warnings);
 
 #endif

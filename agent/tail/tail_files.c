@@ -96,6 +96,7 @@ void files_ready(struct tail *t, struct file *f)
 
 	if (!file_followed(f))
 		return;
+	lag_look(t, f);
 	files_watch_end(t, f);
 	if (f->pred || f->done || f->blocked || !list_empty(&f->turn) || packed_waits(t, f))
 		return;

@@ -29,6 +29,7 @@
  *	tail_message.c	 messages out of lines: groups, containers' frames, encodings
  *	tail_hand.c	 messages become records of lanes, or are dropped, or set aside
  *	tail_rebuild.c	 an absent batch out of its ranges
+ *	tail_lag.c	 since when files are behind
  *	tail_show.c	 what people see: rows, reasons, check
  */
 #ifndef SPILLWAY_TAIL_INSIDE_H
@@ -44,6 +45,7 @@
 #include "agent/record/glob.h"
 #include "agent/tail/identity.h"
 #include "agent/record/recipe.h"
+#include "agent/tail/lag.h"
 #include "agent/tail/tail.h"
 #include "agent/tail/watch.h"
 
@@ -195,6 +197,11 @@ struct tail {
 	struct map  routes_by_id, routes_by_text, dests_by_name;
 	struct map  recipes;		/* by spec */
 	uint32_t next_route_id;
+
+	/* Files that are behind, by id. */
+	struct map  lags;
+	struct loop_timer lag_timer;
+	_Atomic uint64_t read_bytes;	/* Any thread. */
 
 	/* Any thread. */
 	_Atomic uint64_t split_lines, overflows, walks;
@@ -512,6 +519,12 @@ void recipe_release(struct tail *t);
 /* --- tail_rebuild.c --- */
 void rebuild_batch(struct tail *t, struct batch *b);
 int  rebuild(struct tail *t, struct batch *b);
+
+/* --- tail_lag.c --- */
+void lag_look(struct tail *t, const struct file *f);	/* its size was looked at */
+int64_t lag_of(struct tail *t, const struct file *f, int64_t safe);	/* ms; 0: nothing is behind, or it is not known */
+void lag_prune(struct loop_timer *timer);
+void lag_release(struct tail *t);
 
 /* --- tail_show.c --- */
 struct tail_list { struct tail_file_info *v; size_t n; int rc; };

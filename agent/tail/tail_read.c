@@ -400,11 +400,13 @@ static enum turn_end turn(struct tail *t, struct file *f)
 {
 	enum turn_end end;
 	struct stat st;
+	int64_t began;
 	int rc;
 
 	if (fstat(f->fd, &st) < 0)
 		return turn_failed(t, f, -errno);
 	file_changed(f, &st, t->loop.now_ms);
+	lag_look(t, f);
 	if (twin_holds(t, f) || (f->shrunk && !f->offset && copy_unread(t, f)))
 		return TURN_OUT;
 	if (file_shrank(f)) {
@@ -422,7 +424,10 @@ static enum turn_end turn(struct tail *t, struct file *f)
 	if (!packed_near(f))
 		return TURN_MORE;
 	hole_look(t, f);
+	began = f->offset;
 	end = some_lines(t, f);
+	if (f->offset > began)
+		t->read_bytes += (uint64_t)(f->offset - began);
 	if (end != TURN_OUT) {
 		f->doubt_ms = 0;
 		f->suspect = false;

@@ -55,6 +55,7 @@ static int show_file(struct tail *t, const struct file *f, struct tail_file_info
 {
 	struct stat st;
 	const char *state = tail_state_name((uint8_t)f->state);
+	int64_t safe = t->hooks->safe(t->hooks->arg, f->id);
 
 	*ret = (struct tail_file_info){ .path = mem_strdup(f->path), .input = f->input, .dev = f->dev, .inode = f->inode,
 					.file_id = f->id, .size = f->size, .read = f->offset, .waits = is_waiting(f) };
@@ -65,11 +66,17 @@ static int show_file(struct tail *t, const struct file *f, struct tail_file_info
 	if (f->state == FILE_ACTIVE && ret->waits)
 		state = "waiting";
 	else if ((f->state == FILE_ROTATED || f->state == FILE_DELETED || f->end >= 0) && f->offset >= ret->size &&
-		 t->hooks->safe(t->hooks->arg, f->id) >= ret->size)
+		 safe >= ret->size)
 		state = "done";
+	ret->lag_ms = lag_of(t, f, safe);
 	snprintf(ret->state, sizeof ret->state, "%s", state);
 	say_reason(f, ret->reason, sizeof ret->reason);
 	return 0;
+}
+
+uint64_t tail_read_bytes(const struct tail *t)
+{
+	return t->read_bytes;
 }
 
 void show_files(struct tail *t, struct tail_list *ret)

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "agent/intake/intake_inside.h"
+#include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "tests/lib/lane_double.h"
 #include "tests/lib/tree.h"
@@ -198,6 +199,43 @@ static void each_record_has_a_range_of_what_its_stream_gave(void **state)
 	assert_true(intake_is_stream(f->i, 7) && !intake_is_stream(f->i, 8));
 	intake_stop(f->i, 1000);
 	assert_int_equal(f->p->run_records, 3);
+}
+
+static int64_t lag_ms(struct fixture *f)
+{
+	struct tail_file_info *rows;
+	int64_t ms;
+	size_t n;
+
+	assert_int_equal(intake_files(f->i, &rows, &n), 0);
+	ms = rows[0].lag_ms;
+	mem_free(rows[0].path);
+	mem_free(rows);
+	return ms;
+}
+
+/* Looks are made by whoever asks; here the clock is given, of a minute ago. */
+static void a_stream_is_behind_since_the_look_before_its_oldest_unfinished_byte(void **state)
+{
+	struct fixture *f = *state;
+	int64_t ago = clock_mono_ms() - 60000;
+	size_t one = 1;
+
+	f->p->safe_is_read = false;
+	pipe_stdin(f);
+	intake_sample(f->i, ago);
+	assert_int_equal(lag_ms(f), 0);
+	say(f->pipe[1], "one\n");
+	double_wait(f->p, has_records, &one);
+	do		/* it is counted right behind that */
+		intake_sample(f->i, ago);
+	while (!lag_ms(f));
+	assert_in_range(lag_ms(f), 60000, 600000);
+	pthread_mutex_lock(&f->p->mu);
+	f->p->safe_is_read = true;
+	pthread_mutex_unlock(&f->p->mu);
+	intake_sample(f->i, ago + 2000);
+	assert_int_equal(lag_ms(f), 0);
 }
 
 static void the_last_line_of_stdin_needs_no_end_and_once_is_over_then(void **state)
@@ -595,6 +633,7 @@ int main(int argc, char **argv)
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	static const struct CMUnitTest tests[] = {
 		TEST(each_record_has_a_range_of_what_its_stream_gave),
+		TEST(a_stream_is_behind_since_the_look_before_its_oldest_unfinished_byte),
 		TEST(the_last_line_of_stdin_needs_no_end_and_once_is_over_then),
 		TEST(a_tcp_sender_waits_while_memory_is_dry_and_nothing_is_lost),
 		TEST(an_unfinished_message_holds_up_nobody_and_ends_with_its_connection),
