@@ -36,12 +36,12 @@ static int cmd_help(const struct options *o);
 static int cmd_killpoints(const struct options *o);
 
 static const struct command commands[] = {
-	{ "run", "-c FILE [--once [--timeout T]]", "ship the lines of the configured files to Kafka",
+	{ "run", "-c FILE [--once [--timeout T]]", "ship the lines of the configured inputs to Kafka",
 	  TAKES_CONFIG | TAKES_RUN, cmd_run },
-	{ "check", "-c FILE [--print | --sample LOGFILE]",
-	  "read the configuration as `run` does and look at files, permissions and directories",
+	{ "check", "-c FILE [--online | --print | --sample LOGFILE]",
+	  "read the configuration as `run` does and look at files, permissions, directories and brokers",
 	  TAKES_CONFIG | TAKES_PRINT | TAKES_JSON, cmd_check },
-	{ "status", "[-c FILE] [--json]", "ask the running agent, or read the state directory when none runs",
+	{ "status", "[-c FILE] [--json] [--watch]", "ask the running agent, or read the state directory when none runs",
 	  TAKES_CONFIG | TAKES_JSON | TAKES_LOOK | TAKES_METRICS, cmd_status },
 	{ "positions", "ls|set|forget [--json]", "how far each file is read and finished; where to go on with one\n"
 	  "  ls                one row a file\n"
@@ -110,24 +110,26 @@ static const struct option_row option_rows[] = {
 	{ "once", 0, NULL, TAKES_RUN, OPT_FLAG, AT(once), "read every file to its end, deliver everything, exit 0" },
 	{ "timeout", 0, "T", TAKES_RUN, OPT_TIME, AT(timeout_ms),
 	  "with --once: give up after T (e.g. 30s) and exit 75; the rest stays in file or spool" },
+	{ "online", 0, NULL, TAKES_PRINT, OPT_FLAG, AT(online),
+	  "also connect to the brokers: certificates, authentication, rights, topics and their settings; writes nothing" },
 	{ "print", 0, NULL, TAKES_PRINT, OPT_FLAG, AT(print), "print the effective configuration, secrets masked" },
 	{ "sample", 0, "LOGFILE", TAKES_PRINT, OPT_TEXT, AT(sample),
 	  "print the first records that the configuration makes of this file (--json: one a line)" },
 	{ "brokers", 'b', "BROKERS", TAKES_BROKERS, OPT_TEXT, AT(brokers), "host:port,..." },
-	{ "topic", 't', "TOPIC", TAKES_BROKERS, OPT_TEXT, AT(topic), NULL },
+	{ "topic", 't', "TOPIC", TAKES_BROKERS, OPT_TEXT, AT(topic), "the topic" },
 	{ NULL, 'F', "FILE", TAKES_BROKERS, OPT_TEXT, AT(properties), "producer settings: a properties file, Java's format" },
 	{ NULL, 'X', "NAME=VALUE", TAKES_BROKERS, OPT_LIST, AT(settings),
 	  "a producer setting, by Kafka's name; ${env:NAME} and ${file:/path} are replaced; wins over -F" },
 	{ "preset", 0, "P", TAKES_BROKERS, OPT_TEXT, AT(preset), "balanced, max-throughput, min-latency or max-reliability" },
 	{ NULL, 'k', "KEY", TAKES_SEND, OPT_TEXT, AT(key), "the key of every record" },
 	{ NULL, 'K', "DELIM", TAKES_SEND, OPT_TEXT, AT(delimiter), "what stands before the first DELIM of a line is its key" },
-	{ NULL, 'p', "PARTITION", TAKES_SEND, OPT_NUMBER, AT(partition), "default: the partitioner decides" },
-	{ NULL, 'H', "NAME=VALUE", TAKES_SEND, OPT_LIST, AT(headers), "a header of every record" },
+	{ NULL, 'p', "PARTITION", TAKES_SEND, OPT_NUMBER, AT(partition), "the partition; default: the partitioner decides" },
+	{ NULL, 'H', "NAME=VALUE", TAKES_SEND, OPT_LIST, AT(headers), "a header of every record; may be given several times" },
 	{ NULL, 'z', "CODEC", TAKES_SEND | TAKES_BENCH, OPT_TEXT, AT(codec), "none, gzip, snappy, lz4 or zstd" },
 	{ "report", 0, "json", TAKES_SEND, OPT_TEXT, AT(report),
 	  "print {topic, partition, offset, timestamp} for each record, in order of acknowledgement" },
 	{ "stats", 0, NULL, TAKES_SEND, OPT_FLAG, AT(stats), "print records per partition at the end" },
-	{ "num-records", 0, "N", TAKES_BENCH, OPT_NUMBER, AT(num_records), NULL },
+	{ "num-records", 0, "N", TAKES_BENCH, OPT_NUMBER, AT(num_records), "how many records to send" },
 	{ "record-size", 0, "N", TAKES_BENCH, OPT_NUMBER, AT(record_size), "bytes of random letters in each record" },
 	{ "payload-file", 0, "FILE", TAKES_BENCH, OPT_TEXT, AT(payload_file), "its lines are the records, again and again" },
 	{ "throughput", 0, "R", TAKES_BENCH, OPT_NUMBER, AT(throughput), "at most R records a second; default: no limit" },
@@ -135,9 +137,11 @@ static const struct option_row option_rows[] = {
 	  "print the producer's metrics at the end, as Prometheus reads them" },
 	{ "rejected", 0, NULL, TAKES_REJECTED, OPT_FLAG, AT(rejected), "the records that Kafka never takes" },
 	{ "metrics", 0, NULL, TAKES_METRICS, OPT_FLAG, AT(metrics), "the running agent's metrics, as Prometheus reads them" },
+	{ "watch", 0, NULL, TAKES_METRICS, OPT_FLAG, AT(watch), "again each second, until Ctrl-C; waits for an agent that is away" },
+	{ "all", 0, NULL, TAKES_METRICS, OPT_FLAG, AT(all), "all files and lanes, not only those that are most behind" },
 	{ "json", 0, NULL, TAKES_JSON, OPT_FLAG, AT(json), "for programs" },
 	{ "log-level", 0, "L", TAKES_CONFIG | TAKES_BROKERS, OPT_LOG_LEVEL, AT(log_level), "error, warn, info or debug" },
-	{ "help", 'h', NULL, 0, OPT_FLAG, AT(help), NULL },
+	{ "help", 'h', NULL, 0, OPT_FLAG, AT(help), "print this" },
 };
 #define OPTION_COUNT (sizeof option_rows / sizeof option_rows[0])
 #define OPTION_VALUE(i) (1000 + (int)(i))
@@ -149,15 +153,15 @@ static void print_option(FILE *f, const struct command *c, const struct option_r
 	snprintf(left, sizeof left, "%c%c%s%s%s%s%s", r->letter ? '-' : ' ', r->letter ? r->letter : ' ',
 		 r->letter && r->name ? ", " : r->name ? "  " : "", r->name ? "--" : "", r->name ? r->name : "",
 		 r->arg ? " " : "", r->arg ? r->arg : "");
-	fprintf(f, "  %-22s %s%s\n", left, r->help ? r->help : "",
+	fprintf(f, "  %-23s %s%s\n", left, r->help ? r->help : "",
 		r->letter == 'c' && c->takes & TAKES_LOOK ? "; default: " DEFAULT_CONFIG : "");
 }
 
 static void print_command(FILE *f, const struct command *c)
 {
-	fprintf(f, "usage: spillway %s %s\n\n  %s\n", c->name, c->args, c->help);
+	fprintf(f, "usage: spillway %s%s%s\n\n  %s\n\n", c->name, *c->args ? " " : "", c->args, c->help);
 	for (size_t i = 0; i < OPTION_COUNT; i++)
-		if (option_rows[i].takes & c->takes)
+		if (!option_rows[i].takes || option_rows[i].takes & c->takes)
 			print_option(f, c, &option_rows[i]);
 }
 
@@ -292,6 +296,8 @@ static int check_options(const struct command *c, struct options *o)
 		return usage(c, "which configuration? Give it with -c FILE", NULL);
 	if (c->takes & TAKES_PRINT && o->print && o->sample)
 		return usage(c, "--print or --sample, not both", NULL);
+	if (c->takes & TAKES_PRINT && o->online && (o->print || o->sample))
+		return usage(c, "--online goes without --print and --sample", NULL);
 	if (c->takes & TAKES_PRINT && o->json && !o->sample)
 		return usage(c, "--json goes with --sample", NULL);
 	if (o->timeout_ms >= 0 && !o->once)

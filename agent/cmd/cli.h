@@ -18,7 +18,7 @@ enum {				/* sysexits.h by meaning */
 struct options {
 	const char *config;		/* -c */
 	const char *sample;		/* --sample; NULL: not given */
-	bool once, json, print, help, rejected;
+	bool once, json, print, online, help, rejected, watch, all;
 	int64_t timeout_ms;		/* --timeout; -1: none */
 	int  log_level;			/* --log-level; -1: the configuration's */
 	char **words; int word_count;	/* what is left: sub-command words, files */

@@ -35,7 +35,7 @@
 struct run {
 	struct loop       loop;
 	struct loop_fd    signals;
-	struct loop_timer once_timer, timeout_timer, progress_timer, give_back_timer;
+	struct loop_timer once_timer, timeout_timer, progress_timer, give_back_timer, sample_timer;
 	struct pipeline   pipeline;
 	struct control   *control;
 	struct endpoints  endpoints;
@@ -216,28 +216,24 @@ static void on_give_back(struct loop_timer *t)
 	timer_set(&r->loop, t, r->loop.now_ms + GIVE_BACK_EVERY_MS, on_give_back);
 }
 
+static void on_sample(struct loop_timer *t)
+{
+	struct run *r = container_of(t, struct run, sample_timer);
+
+	status_sample(&r->pipeline);
+	timer_set(&r->loop, t, r->loop.now_ms + HISTORY_EVERY_MS, on_sample);
+}
+
 /* --- the control socket --- */
 
 static void on_question(void *arg, const char *question, struct buf *out)
 {
-	static const struct { const char *text; enum status_what what; bool json; } table[] = {
-		{ "status json", STATUS_ALL, true }, { "status text", STATUS_ALL, false },
-		{ "positions json", STATUS_POSITIONS, true }, { "positions text", STATUS_POSITIONS, false },
-	};
 	struct run *r = arg;
-	struct status s;
 
 	if (!strcmp(question, "metrics") && endpoints_metrics(&r->endpoints, false, out) == 0)
 		return;
-	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-		if (strcmp(table[i].text, question) != 0)
-			continue;
-		if (status_online(&r->pipeline, table[i].what, &s) < 0)
-			break;
-		status_write(&s, table[i].what, table[i].json, out);
-		status_release(&s);
+	if (status_answer(&r->pipeline, question, out))
 		return;
-	}
 	if (!page_answer(r->pipeline.state, question, out) && !order_answer(&r->pipeline, question, out))
 		buf_printf(out, "error: no answer to this question\n");
 }
@@ -293,6 +289,7 @@ static void set_timers(struct run *r)
 	r->progress = o->once && isatty(STDERR_FILENO);
 	if (r->progress)
 		timer_set(&r->loop, &r->progress_timer, clock_mono_ms() + PROGRESS_MS, on_progress);
+	timer_set(&r->loop, &r->sample_timer, clock_mono_ms(), on_sample);
 	timer_set(&r->loop, &r->give_back_timer, clock_mono_ms() + GIVE_BACK_SOON_MS, on_give_back);
 }
 

@@ -252,14 +252,14 @@ def check_says_what_may_surprise(t):
     """Files of two inputs, globs without a file, links, a directory that is not there, what is listened to: one line each, exit 0."""
     config, root = checked(t)
     lines = good(spillway(t, "check", "-c", config)).splitlines()
-    assert lines[:-1] == [
-        f"input app: {root}/web/*.log: there is no directory {root}/web (yet)",
-        "input app: 1 file",
-        f"input all: {root}/*.no: no file matches (yet)",
-        f"input all: {root}/app/a.log: read by input app, which stands first",
-        f"input all: {root}/l.log: a link, not read: follow_symlinks is false",
-        "input all: 1 file",
-        "input net: listens for syslog on udp:127.0.0.1:5514"], lines
+    assert [line for line in lines if "input " in line] == [
+        f"warning: input app: {root}/web/*.log: there is no directory {root}/web (yet)",
+        "ok:      input app: 1 file",
+        f"warning: input all: {root}/*.no: no file matches (yet)",
+        f"warning: input all: {root}/app/a.log: read by input app, which stands first",
+        f"warning: input all: {root}/l.log: a link, not read: follow_symlinks is false",
+        "ok:      input all: 1 file",
+        "ok:      input net: listens for syslog on udp:127.0.0.1:5514"], lines
 
 
 @scenario()
