@@ -66,7 +66,8 @@ void check_broker_settings(struct check *c, struct admin *a, int32_t id, struct 
 	rc = admin_configs(a, API_RESOURCE_BROKER, name, &names[FIRST_OF_BROKER], SETTINGS - FIRST_OF_BROKER, &code, take_setting,
 			   &s, &e);
 	if (rc < 0 || code) {
-		check_warn(c, "cluster", "the brokers' settings cannot be seen: %s", rc < 0 ? e.text : code == 31 || code == TOPIC_DENIED ?
+		check_warn(c, "cluster", "the brokers' settings cannot be seen: %s",
+			   rc < 0 ? e.text : code == 31 || code == TOPIC_DENIED ?
 			   "the right to describe them is missing (ACL: DESCRIBE_CONFIGS on the cluster)" : api_error(code)->name);
 		return;
 	}
