@@ -2,25 +2,35 @@
  *
  * READY=1 once the configuration is good, the spool is open and the files are watched; never waits for a broker. RELOADING=1
  * with MONOTONIC_USEC and READY=1 around a reload. STOPPING=1, and EXTEND_TIMEOUT_USEC while the stop still delivers. STATUS= is
- * one line for `systemctl status`. WATCHDOG=1 at half of $WATCHDOG_USEC (only if $WATCHDOG_PID is this process or absent), and
- * only while every thread makes progress (beat.h).
- * Threads: main. Without a service manager everything here does nothing.
+ * one line for `systemctl status`. WATCHDOG=1 at half of $WATCHDOG_USEC or more often (only if $WATCHDOG_PID is this process or
+ * absent), and only while every thread makes progress (beat.h).
+ *
+ * The watchdog has a thread of its own: main waits for other threads, and a slow disk must not look like a dead agent.
+ * Threads: any. Without a service manager everything here does nothing.
  */
 #ifndef SPILLWAY_NOTIFY_H
 #define SPILLWAY_NOTIFY_H
 
-#include "agent/base/err.h"
-#include "agent/base/loop.h"
+#include <stdint.h>
+
+#include "agent/base/buf.h"
 
 struct notify;
+struct status;
 
 /* A wrong $NOTIFY_SOCKET is logged, and then nobody is told. *ret NULL and 0: nobody is to be told. The variables are taken out
  * of the environment. All below take NULL. */
-int  notify_open(struct loop *loop, struct notify **ret);
+int  notify_open(struct notify **ret);
 void notify_ready(struct notify *n);
 void notify_reloading(struct notify *n);	/* ended by notify_ready */
-void notify_stopping(struct notify *n, int64_t extend_ms);
+void notify_stopping(struct notify *n, int64_t extend_ms);	/* again and again while it may take so much longer */
 void notify_status(struct notify *n, const char *words);	/* sent if it differs from the last */
 void notify_close(struct notify *n);
+
+/* What its thread does at each turn: looks at the beats, feeds the watchdog or says who hangs. */
+void notify_look(struct notify *n, int64_t now_ms);
+
+/* One line about the whole: "shipping, 12 files, 3.4 MiB behind" (notify_line.c). */
+void notify_line(const struct status *s, struct buf *out);
 
 #endif

@@ -11,6 +11,7 @@
  */
 #include "producer/compress.h"
 
+#include "agent/base/beat.h"
 #include "agent/base/mem.h"
 #include "agent/base/thread.h"
 
@@ -58,13 +59,17 @@ static void *work(void *arg)
 {
 	struct worker *w = arg;
 	struct accum *a = w->accum;
+	struct beat own = { 0 };
 	struct batch *b;
 	bool news;
 
+	beat_open(&own, "compress");
 	pthread_mutex_lock(&a->mu);
 	for (;;) {
+		beat_into(BEAT_WAIT);
 		while (list_empty(&a->work) && !a->no_more_work)
 			pthread_cond_wait(&a->work_cond, &a->mu);
+		beat_out();
 		if (list_empty(&a->work))
 			break;
 		b = take(a);
@@ -81,6 +86,7 @@ static void *work(void *arg)
 		pthread_mutex_lock(&a->mu);
 	}
 	pthread_mutex_unlock(&a->mu);
+	beat_close(&own);
 	return NULL;
 }
 

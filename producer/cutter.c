@@ -5,6 +5,7 @@
  */
 #include "producer/cut.h"
 
+#include "agent/base/beat.h"
 #include "producer/codec.h"
 
 static void *run(void *arg)
@@ -12,8 +13,10 @@ static void *run(void *arg)
 	struct cutter *c = arg;
 	enum codec codec = (enum codec)c->config->compression_type;
 	struct codec_ctx *ctx = NULL;
+	struct beat own = { 0 };
 	struct list *n;
 
+	beat_open(&own, "cut");
 	while ((n = queue_wait_one(&c->jobs))) {
 		struct batch *b = list_entry(n, struct batch, node);
 		int rc = ctx || codec == CODEC_NONE ? 0 : codec_ctx_new(&ctx, codec, codec_level(c->config));
@@ -22,6 +25,7 @@ static void *run(void *arg)
 		queue_push(c->answers, &b->node);
 	}
 	codec_ctx_free(ctx);
+	beat_close(&own);
 	return NULL;
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
 #include "agent/base/thread.h"
@@ -142,7 +143,9 @@ static void serve_one(struct names *n)
 	list_remove(&q->node);
 	n->busy = true;
 	pthread_mutex_unlock(&n->mu);
+	beat_into("name lookup");
 	serve_query(n, q);
+	beat_out();
 	pthread_mutex_lock(&n->mu);
 	n->busy = false;
 	list_push_back(&n->answered, &q->node);
@@ -156,17 +159,23 @@ static void serve_one(struct names *n)
 static void *serve(void *arg)
 {
 	struct names *n = arg;
+	struct beat own = { 0 };
 	bool orphan;
 
+	beat_open(&own, "names");
 	pthread_mutex_lock(&n->mu);
 	while (!n->closing) {
-		if (list_empty(&n->asked))
-			pthread_cond_wait(&n->cond, &n->mu);
-		else
+		if (!list_empty(&n->asked)) {
 			serve_one(n);
+			continue;
+		}
+		beat_into(BEAT_WAIT);
+		pthread_cond_wait(&n->cond, &n->mu);
+		beat_out();
 	}
 	orphan = n->orphan;
 	pthread_mutex_unlock(&n->mu);
+	beat_close(&own);
 	if (orphan)
 		destroy(n);
 	return NULL;

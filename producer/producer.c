@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"
 #include "agent/base/thread.h"
@@ -180,9 +181,12 @@ bool producer_wait(struct producer *p, int64_t at_ms)
 {
 	struct timespec ts = { .tv_sec = (time_t)(at_ms / 1000), .tv_nsec = (long)(at_ms % 1000) * 1000000 };
 
-	if (at_ms < 0)
-		return pthread_cond_wait(&p->cond, &p->mu) == 0;
-	return pthread_cond_timedwait(&p->cond, &p->mu, &ts) == 0;
+	int rc;
+
+	beat_into("waiting for the sender");
+	rc = at_ms < 0 ? pthread_cond_wait(&p->cond, &p->mu) : pthread_cond_timedwait(&p->cond, &p->mu, &ts);
+	beat_out();
+	return rc == 0;
 }
 
 int64_t producer_deadline(int64_t timeout_ms)

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <sys/random.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"
 #include "producer/core.h"
@@ -393,7 +394,9 @@ void *sender_run(void *producer)
 {
 	struct producer *p = producer;
 	struct sender *s = &p->sender;
+	struct beat own = { 0 };
 
+	beat_open(&own, "sender");
 	s->loop.now_ms = clock_mono_ms();
 	s->stream_conf.started_ms = s->loop.now_ms;
 	s->wall_ahead_ms = clock_wall_ms() - s->loop.now_ms;
@@ -406,5 +409,6 @@ void *sender_run(void *producer)
 	answer_stats(p);
 	pthread_cond_broadcast(&p->cond);
 	pthread_mutex_unlock(&p->mu);
+	beat_close(&own);
 	return NULL;
 }

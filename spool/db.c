@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/buf.h"
 #include "agent/base/mem.h"
 #include "spool/salvage.h"
@@ -201,9 +202,12 @@ static int64_t size_at(const struct db *d, const char *name)
 
 static int sync_dir(struct db *d, struct err *ret_err)
 {
-	if (fsync(d->dir_fd) < 0)
-		return err_set(ret_err, -errno, "cannot fsync %s: %s", d->dir, strerror(errno));
-	return 0;
+	int rc;
+
+	beat_into("fsync");
+	rc = fsync(d->dir_fd) < 0 ? -errno : 0;
+	beat_out();
+	return rc < 0 ? err_set(ret_err, rc, "cannot fsync %s: %s", d->dir, strerror(-rc)) : 0;
 }
 
 /* Files of no bytes say what the others cannot: spool.new, that spool.db is being made and not in use yet; spool.open, that

@@ -26,6 +26,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"
 #include "spool/spool.h"
@@ -61,8 +62,31 @@ static void begin_writeback(struct vfs_file *f)
 	f->ahead = f->len == PORTION ? f->ahead + f->len : 0;
 	if (f->ahead < WRITEBACK || f->fd < 0)
 		return;
+	beat_into("write to the state directory");
 	(void)sync_file_range(f->fd, f->at + f->len - f->ahead, f->ahead, SYNC_FILE_RANGE_WRITE);
+	beat_out();
 	f->ahead = 0;
+}
+
+/* A disk that is slow is nobody's bug. */
+static int write_real(struct vfs_file *f, const void *p, int n, int64_t at)
+{
+	int rc;
+
+	beat_into("write to the state directory");
+	rc = f->real->pMethods->xWrite(f->real, p, n, at);
+	beat_out();
+	return rc;
+}
+
+static int read_real(struct vfs_file *f, void *p, int n, int64_t at)
+{
+	int rc;
+
+	beat_into("read from the state directory");
+	rc = f->real->pMethods->xRead(f->real, p, n, at);
+	beat_out();
+	return rc;
 }
 
 static int flush(struct vfs_file *f)
@@ -70,7 +94,7 @@ static int flush(struct vfs_file *f)
 	int rc = SQLITE_OK;
 
 	if (f->dirty)
-		rc = f->real->pMethods->xWrite(f->real, f->buf, f->len, f->at);
+		rc = write_real(f, f->buf, f->len, f->at);
 	if (f->dirty && rc == SQLITE_OK)
 		begin_writeback(f);
 	f->dirty = false;
@@ -101,7 +125,7 @@ static int read_ahead(struct vfs_file *f, int64_t at)
 
 	if (rc != SQLITE_OK || n <= 0)
 		return rc;
-	rc = f->real->pMethods->xRead(f->real, f->buf, (int)n, at);
+	rc = read_real(f, f->buf, (int)n, at);
 	f->at = at;
 	f->len = rc == SQLITE_OK ? (int)n : 0;
 	return rc;
@@ -119,7 +143,7 @@ static int vfs_read(sqlite3_file *file, void *p, int n, sqlite3_int64 at)
 	if (rc != SQLITE_OK)
 		return rc;
 	if (at < f->at || at + n > f->at + f->len)
-		return f->real->pMethods->xRead(f->real, p, n, at);
+		return read_real(f, p, n, at);
 	memcpy(p, f->buf + (at - f->at), (size_t)n);
 	return SQLITE_OK;
 }
@@ -160,7 +184,7 @@ static int vfs_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 at)
 	int rc;
 
 	if (!f->buf)
-		return f->real->pMethods->xWrite(f->real, p, n, at);
+		return write_real(f, p, n, at);
 	f->commits = begins_commit(f, p, n);
 	/* A header by itself: SQLite renews the checksums of frames whose pages it wrote twice, the committing one's last. */
 	ends |= f->commits && at != f->write_end;
@@ -214,7 +238,9 @@ static int vfs_sync(sqlite3_file *file, int flags)
 
 	if (rc != SQLITE_OK)
 		return rc;
+	beat_into("fsync");
 	rc = f->real->pMethods->xSync(f->real, flags);
+	beat_out();
 	count_sync(clock_mono_ns() / 1000 - began_us);
 	return rc;
 }

@@ -7,10 +7,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int killpoint_armed = -1;
 
 static uint64_t strike;			/* at which passage; set before threads start */
+static bool hangs;			/* else it kills */
 static _Atomic uint64_t passed;
 
 static const char *const names[KILLPOINT_COUNT] = {
@@ -36,7 +38,8 @@ static bool read_count(const char *text, uint64_t *ret)
 
 bool killpoint_init(const char **ret_bad)
 {
-	const char *text = getenv("SPILLWAY_KILL");
+	const char *kill_at = getenv("SPILLWAY_KILL"), *hang_at = getenv("SPILLWAY_HANG");
+	const char *text = kill_at ? kill_at : hang_at;
 	size_t n;
 
 	killpoint_armed = -1;
@@ -45,6 +48,9 @@ bool killpoint_init(const char **ret_bad)
 	if (!text)
 		return true;
 	*ret_bad = text;
+	hangs = !kill_at;
+	if (kill_at && hang_at)
+		return false;
 	n = strcspn(text, ":");
 	if (text[n] && !read_count(text + n + 1, &strike))
 		return false;
@@ -57,6 +63,9 @@ bool killpoint_init(const char **ret_bad)
 /* Nothing of ours runs after it, as with kill -9 from outside: no handler, no exit, no flush. */
 void killpoint_hit(void)
 {
-	if (atomic_fetch_add(&passed, 1) + 1 == strike)
-		(void)raise(SIGKILL);
+	if (atomic_fetch_add(&passed, 1) + 1 != strike)
+		return;
+	while (hangs)
+		(void)pause();
+	(void)raise(SIGKILL);
 }

@@ -1,10 +1,11 @@
-/* killpoint.h - named places at which a test can have the process killed, as by kill -9.
+/* killpoint.h - named places at which a test can have the process killed, as by kill -9, or a thread stand still for ever.
  *
  * Why in the product: exactly once across a crash is a claim about every place between two writes, and a test can only be
  * believed if it hits the places of the very program that is shipped. A place costs one load and a branch never taken.
  *
  * How: SPILLWAY_KILL=NAME:N in the environment raises SIGKILL when the place NAME is passed for the N-th time (N from 1; without
  * :N the first). `spillway killpoints` lists the names, one a line. Unknown names are refused at start. Only `run` looks.
+ * SPILLWAY_HANG=NAME:N lets the thread that passes hang there instead: what a watchdog is for. Not both.
  * Threads: any. No lock.
  */
 #ifndef SPILLWAY_KILLPOINT_H
@@ -44,7 +45,7 @@ enum killpoint {
 	KILLPOINT_COUNT
 };
 
-/* Reads the environment; before threads start. False: *ret_bad asks for no such place, or for no such time. */
+/* Reads the environment; before threads start. False: *ret_bad asks for no such place, or for no such time, or for both. */
 bool killpoint_init(const char **ret_bad);
 const char *killpoint_name(enum killpoint k);
 

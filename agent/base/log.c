@@ -16,11 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "agent/base/buf.h"
 #include "agent/base/clock.h"
+#include "agent/base/log_rate.h"
 
 #define LINE_MAX_BYTES 4096
 #define TAIL_BYTES     32	/* kept for "truncated" and the end of the line */
@@ -37,11 +39,22 @@ static const struct { const char *name; char priority; } levels[] = {
 static _Atomic int  max_level = LOG_LEVEL_INFO;
 static _Atomic bool as_json, under_journal;
 
+/* Whether stderr is the journal's: the variable names its device and inode, and is inherited by who has another stderr, too. */
+static bool is_journal(const char *stream)
+{
+	unsigned long long dev, ino;
+	struct stat st;
+	char end;
+
+	return stream && sscanf(stream, "%llu:%llu%c", &dev, &ino, &end) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
+	       st.st_dev == (dev_t)dev && st.st_ino == (ino_t)ino;
+}
+
 void log_setup(enum log_level level, bool json)
 {
 	max_level = (int)level;
 	as_json = json;
-	under_journal = getenv("JOURNAL_STREAM") != NULL;
+	under_journal = is_journal(getenv("JOURNAL_STREAM"));
 }
 
 int log_level_parse(const char *name)
@@ -168,7 +181,7 @@ static void write_line(const char *line, size_t n)
 	while (done < 0 && errno == EINTR);
 }
 
-void log_write(enum log_level level, const char *msg, const struct log_field *f, size_t n)
+static void put_line(enum log_level level, const char *msg, const struct log_field *f, size_t n)
 {
 	char bytes[LINE_MAX_BYTES];
 	struct line l = {
@@ -196,4 +209,23 @@ void log_write(enum log_level level, const char *msg, const struct log_field *f,
 		buf_puts(&l.b, l.json ? ",\"truncated\":true" : " truncated=true");
 	buf_puts(&l.b, l.json ? "}\n" : "\n");
 	write_line(l.b.data, l.b.len);
+}
+
+void log_tell_held(bool all)
+{
+	int64_t now = all ? INT64_MAX : clock_mono_ms();
+	struct log_held h;
+
+	while (log_rate_held(now, &h)) {
+		struct log_field f[] = { KS("line", h.msg), KI("held_back", h.count), KS(h.key, h.value) };
+
+		put_line(h.level, "a line that came too often was held back, it is written again from now on", f, h.key[0] ? 3 : 2);
+	}
+}
+
+void log_write(enum log_level level, const char *msg, const struct log_field *f, size_t n)
+{
+	log_tell_held(false);
+	if (level == LOG_LEVEL_DEBUG || log_rate_pass(level, msg, n ? f : NULL, clock_mono_ms()))
+		put_line(level, msg, f, n);
 }

@@ -34,6 +34,9 @@ void log_setup(enum log_level level, bool json);
 /* Returns the level of a name (error|warn|info|debug), or -1. */
 int  log_level_parse(const char *name);
 bool log_enabled(enum log_level level);
+/* A line of which more than 20 a minute come (same message, same first field; not debug) is held back until the minute is over,
+ * then one line says how many were. That is said at the next line, or here: for a timer, and all: at the end. */
+void log_tell_held(bool all);
 void log_write(enum log_level level, const char *msg, const struct log_field *f, size_t n);
 
 /* What may happen once a line and is worth one line a minute. One thread's. */

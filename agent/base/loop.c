@@ -21,6 +21,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
@@ -249,9 +250,11 @@ int loop_run(struct loop *l)
 	int n;
 
 	while (!l->stop) {
+		beat_into(BEAT_WAIT);
 		n = epoll_wait(l->epoll_fd, ev, EVENTS_MAX, wait_ms(l));
 		if (n < 0 && errno != EINTR)
 			return -errno;
+		beat_out();
 		l->now_ms = clock_mono_ms();
 		deliver(l, ev, n < 0 ? 0 : n);
 		if (atomic_exchange(&l->woken, false) && l->on_wake)

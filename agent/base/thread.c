@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/err.h"
 
 /* Sanitizers blow up stack frames; they get room for it. */
@@ -125,15 +126,13 @@ uint32_t queue_take_all(struct queue *q, struct list *out)
 /* Waits under mu for the next signal. False when at_ms has come. */
 static bool wait_locked(struct queue *q, int64_t at_ms)
 {
-	struct timespec ts;
+	struct timespec ts = { .tv_sec = (time_t)(at_ms / 1000), .tv_nsec = (long)(at_ms % 1000) * 1000000 };
+	int rc;
 
-	if (at_ms < 0) {
-		pthread_cond_wait(&q->cond, &q->mu);
-		return true;
-	}
-	ts.tv_sec = (time_t)(at_ms / 1000);
-	ts.tv_nsec = (long)(at_ms % 1000) * 1000000;
-	return pthread_cond_timedwait(&q->cond, &q->mu, &ts) != ETIMEDOUT;
+	beat_into(BEAT_WAIT);
+	rc = at_ms < 0 ? pthread_cond_wait(&q->cond, &q->mu) : pthread_cond_timedwait(&q->cond, &q->mu, &ts);
+	beat_out();
+	return rc != ETIMEDOUT;
 }
 
 uint32_t queue_wait_all(struct queue *q, struct list *out, int64_t at_ms)
@@ -153,6 +152,7 @@ struct list *queue_wait_one(struct queue *q)
 {
 	struct list *node = NULL;
 
+	beat();
 	pthread_mutex_lock(&q->mu);
 	while (list_empty(&q->items) && !q->closed)
 		wait_locked(q, -1);

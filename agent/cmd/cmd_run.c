@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/killpoint.h"
 #include "agent/base/log.h"
@@ -20,6 +22,7 @@
 #include "agent/base/thread.h"
 #include "agent/cmd/cli.h"
 #include "agent/control.h"
+#include "agent/notify.h"
 #include "agent/order.h"
 #include "agent/page.h"
 #include "agent/pipeline.h"
@@ -29,17 +32,28 @@
 
 #define DELIVER_SLICE_MS 10
 #define PROGRESS_MS      500
+#define STATUS_EVERY_MS  10000		/* the line that the service manager shows */
+#define EXTEND_EVERY_MS  2000		/* while stopping the manager is asked for more time so often, */
+#define EXTEND_MS        15000		/* for so much, */
+#define EXTEND_SPARE_MS  30000		/* and so long behind shutdown_timeout for commits and the spool */
+#define STATUS_LINE_MAX  1000
+#define QUICK_MS         1000
+#define HELD_EVERY_MS    60000		/* what was held back of the log is said, also when nothing else is */
 #define GIVE_BACK_SOON_MS  10000		/* what starting took: 100 bytes for each of 10,000 files */
 #define GIVE_BACK_EVERY_MS 600000		/* what a backlog, or files that are gone by now, took */
 
 struct run {
 	struct loop       loop;
 	struct loop_fd    signals;
-	struct loop_timer once_timer, timeout_timer, progress_timer, give_back_timer, sample_timer;
+	struct loop_timer once_timer, timeout_timer, progress_timer, give_back_timer, sample_timer, held_timer, status_timer,
+			  extend_timer;
 	struct pipeline   pipeline;
 	struct control   *control;
 	struct endpoints  endpoints;
 	struct http      *http;			/* NULL: metrics.listen is off */
+	struct notify    *notify;		/* NULL: no service manager */
+	struct beat       beat;
+	int64_t           extend_until_ms;
 	const struct options *options;
 	pthread_t         stopper;
 	bool              stopping, deliver, progress;
@@ -47,6 +61,75 @@ struct run {
 	int               exit_code;
 	int64_t           progress_bytes;
 };
+
+/* --- the service manager --- */
+
+/* Who asks a thread that is held up waits with it, and nobody would answer signals. */
+static bool all_quick(void)
+{
+	struct buf slow;
+	bool good;
+
+	buf_init(&slow, STATUS_LINE_MAX);
+	good = beat_all(clock_mono_ms(), QUICK_MS, NULL, &slow) && !slow.len;
+	buf_release(&slow);
+	return good;
+}
+
+/* Waits for the tail thread, the first time until it has looked at all files. */
+static void tell_status(struct run *r)
+{
+	struct buf line;
+	struct status s;
+
+	if (!r->notify || status_online(&r->pipeline, STATUS_ALL, &s) < 0)
+		return;
+	buf_init(&line, STATUS_LINE_MAX);
+	notify_line(&s, &line);
+	if (line.data)
+		notify_status(r->notify, line.data);
+	buf_release(&line);
+	status_release(&s);
+}
+
+static void on_status(struct loop_timer *t)
+{
+	struct run *r = container_of(t, struct run, status_timer);
+
+	if (all_quick())
+		tell_status(r);
+	timer_set(&r->loop, t, clock_mono_ms() + STATUS_EVERY_MS, on_status);
+}
+
+static void on_extend(struct loop_timer *t)
+{
+	struct run *r = container_of(t, struct run, extend_timer);
+
+	notify_stopping(r->notify, EXTEND_MS);
+	if (r->loop.now_ms < r->extend_until_ms)
+		timer_set(&r->loop, t, r->loop.now_ms + EXTEND_EVERY_MS, on_extend);
+}
+
+static void tell_stopping(struct run *r, bool deliver)
+{
+	if (!r->notify)
+		return;
+	r->extend_until_ms = r->loop.now_ms + EXTEND_SPARE_MS + (deliver ? r->pipeline.conf->conf->shutdown_timeout_ms : 0);
+	notify_status(r->notify, deliver ? "stopping: delivering what is in memory" : "stopping");
+	timer_cancel(&r->loop, &r->status_timer);
+	on_extend(&r->extend_timer);
+}
+
+static void tell_started(struct run *r)
+{
+	if (!r->notify)
+		return;
+	tell_status(r);
+	notify_ready(r->notify);
+	timer_set(&r->loop, &r->status_timer, clock_mono_ms() + STATUS_EVERY_MS, on_status);
+}
+
+/* --- the end --- */
 
 static void *stopper_main(void *arg)
 {
@@ -63,6 +146,7 @@ static void begin_stop(struct run *r, bool deliver)
 		return;
 	r->stopping = true;
 	r->deliver = deliver;
+	tell_stopping(r, deliver);
 	if (thread_start(&r->stopper, "stop", stopper_main, r) < 0) {
 		pipeline_stop(&r->pipeline, deliver);
 		loop_stop(&r->loop);
@@ -78,7 +162,9 @@ static void on_signal(struct loop_fd *f, uint32_t events)
 	(void)events;
 	while (read(f->fd, &si, sizeof si) == sizeof si) {
 		if (si.ssi_signo == SIGHUP) {
+			notify_reloading(r->notify);
 			reload(r->options->config, r->pipeline.conf, r->pipeline.producer);
+			notify_ready(r->notify);
 		} else if (r->stopping) {
 			log_info("second signal, delivering is cut short");
 			pipeline_hurry(&r->pipeline);
@@ -224,6 +310,14 @@ static void on_sample(struct loop_timer *t)
 	timer_set(&r->loop, t, r->loop.now_ms + HISTORY_EVERY_MS, on_sample);
 }
 
+static void on_held(struct loop_timer *t)
+{
+	struct run *r = container_of(t, struct run, held_timer);
+
+	log_tell_held(false);
+	timer_set(&r->loop, t, r->loop.now_ms + HELD_EVERY_MS, on_held);
+}
+
 /* --- the control socket --- */
 
 static void on_question(void *arg, const char *question, struct buf *out)
@@ -291,6 +385,7 @@ static void set_timers(struct run *r)
 		timer_set(&r->loop, &r->progress_timer, clock_mono_ms() + PROGRESS_MS, on_progress);
 	timer_set(&r->loop, &r->sample_timer, clock_mono_ms(), on_sample);
 	timer_set(&r->loop, &r->give_back_timer, clock_mono_ms() + GIVE_BACK_SOON_MS, on_give_back);
+	timer_set(&r->loop, &r->held_timer, clock_mono_ms() + HELD_EVERY_MS, on_held);
 }
 
 static void report_end(struct run *r)
@@ -308,8 +403,20 @@ static void report_end(struct run *r)
 	books_snapshot(&r->pipeline.books, &b);
 	if (r->progress)
 		fprintf(stderr, "\n");
+	log_tell_held(true);
 	log_info("stopped", KI("acked", b.acked), KI("spooled", b.spooled), KI("left_in_files_bytes", behind),
 		KI("dropped", b.dropped));
+}
+
+/* Lines and passwords are in memory. One byte, not none: the kernel then does not start a helper (|... in core_pattern) either. */
+static void forbid_cores(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_CORE, &l) == 0 && l.rlim_max > 1) {
+		l.rlim_cur = l.rlim_max = 1;
+		(void)setrlimit(RLIMIT_CORE, &l);
+	}
 }
 
 static int arm_killpoint(void)
@@ -318,7 +425,8 @@ static int arm_killpoint(void)
 
 	if (killpoint_init(&bad))
 		return 0;
-	fprintf(stderr, "spillway: SPILLWAY_KILL=%s: PLACE or PLACE:N, N from 1, and PLACE one of these:\n", bad);
+	fprintf(stderr, "spillway: SPILLWAY_KILL or SPILLWAY_HANG (not both): %s: PLACE or PLACE:N, N from 1, and PLACE one of "
+		"these:\n", bad);
 	for (int i = 0; i < KILLPOINT_COUNT; i++)
 		fprintf(stderr, "  %s\n", killpoint_name(i));
 	return EXIT_USAGE;
@@ -331,6 +439,7 @@ int cmd_run(const struct options *o)
 	struct err e;
 	int rc = r ? arm_killpoint() : EXIT_INTERNAL;
 
+	forbid_cores();
 	mem_keep_small();
 	if (rc == 0)
 		rc = cli_load(o, &conf);
@@ -344,6 +453,8 @@ int cmd_run(const struct options *o)
 		rc = EXIT_INTERNAL;
 		goto out;
 	}
+	notify_open(&r->notify);
+	beat_open(&r->beat, "main");
 	rc = open_all(r, &conf, &e);
 	if (rc < 0) {
 		log_error("cannot start", KS("reason", e.text));
@@ -352,6 +463,7 @@ int cmd_run(const struct options *o)
 	}
 	log_info("started", KS("version", SPILLWAY_VERSION), KS("state_dir", conf.conf->state_dir));
 	set_timers(r);
+	tell_started(r);
 	loop_run(&r->loop);
 	if (r->stopper)
 		pthread_join(r->stopper, NULL);
@@ -365,6 +477,8 @@ int cmd_run(const struct options *o)
 out_loop:
 	http_close(r->http);
 	endpoints_release(&r->endpoints);
+	notify_close(r->notify);
+	beat_close(&r->beat);
 	control_close(r->control);
 	close(r->signals.fd);
 	loop_fd_del(&r->signals);

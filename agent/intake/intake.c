@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
@@ -199,7 +200,7 @@ static void nudge(void *arg)
 
 void intake_failed(struct intake_input *in, int rc)
 {
-	log_error("input failed", KS("input", in->conf->name), KE(rc));
+	log_error("input failed, it is not read any more until a restart; the others go on", KS("input", in->conf->name), KE(rc));
 	in->done = true;
 	in->why = rc;
 	intake_say(in, INTAKE_FAILED, "%s", err_text(rc));
@@ -208,8 +209,10 @@ void intake_failed(struct intake_input *in, int rc)
 static void *run(void *arg)
 {
 	struct intake *i = arg;
+	struct beat own = { 0 };
 	int rc;
 
+	beat_open(&own, "intake");
 	for (size_t k = 0; k < i->count; k++) {
 		rc = i->inputs[k]->kind->start(i->inputs[k]);
 		if (rc < 0)
@@ -219,6 +222,7 @@ static void *run(void *arg)
 	rc = loop_run(&i->loop);
 	if (rc < 0)
 		log_error("the intake thread has ended", KE(rc));
+	beat_close(&own);
 	return NULL;
 }
 

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/mem.h"
 #include "conf/braces.h"
 
@@ -328,6 +329,26 @@ static void walk_entry(struct walk *w, const struct dirent *e, const char *patte
 	pop(w, len);
 }
 
+static DIR *open_dir(const char *path)
+{
+	DIR *d;
+
+	beat_into("reading a directory");
+	d = opendir(path);
+	beat_out();
+	return d;
+}
+
+static struct dirent *next_entry(DIR *d)
+{
+	struct dirent *e;
+
+	beat_into("reading a directory");
+	e = readdir(d);
+	beat_out();
+	return e;
+}
+
 /* all: every directory, with the same pattern again; else the names that match its first component. */
 static void walk_dir(struct walk *w, const char *pattern, size_t n, bool all)
 {
@@ -335,13 +356,13 @@ static void walk_dir(struct walk *w, const char *pattern, size_t n, bool all)
 	DIR *d;
 
 	w->v->dir(w->v->arg, here(w));
-	d = opendir(here(w));
+	d = open_dir(here(w));
 	if (!d) {
 		if (errno != ENOENT)
 			w->v->failed(w->v->arg, here(w), -errno);
 		return;
 	}
-	while ((e = readdir(d)))
+	while ((e = next_entry(d)))
 		walk_entry(w, e, pattern, n, all);
 	closedir(d);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
@@ -238,6 +239,7 @@ static bool state_wait(struct state *st)
 	bool go_on;
 
 	pthread_mutex_lock(&st->mu);
+	beat_into(BEAT_WAIT);
 	time_acks(st);
 	while (!work_pending(st) && !st->stopping) {
 		int64_t now = clock_mono_ms(), at = next_deadline(st, now);
@@ -252,6 +254,7 @@ static bool state_wait(struct state *st)
 	}
 	go_on = work_pending(st) || !st->stopping;
 	work_take(&st->todo, &st->in);
+	beat_out();
 	pthread_mutex_unlock(&st->mu);
 	return go_on;
 }
@@ -284,6 +287,7 @@ static void answer_asks(struct state *st)
 			mem_free(job);
 			continue;
 		}
+		beat();
 		job->fn(job->arg, st->spool);
 		pthread_mutex_lock(&st->mu);
 		job->done = true;
@@ -339,12 +343,15 @@ static void watch_damage(struct state *st)
 static void *state_main(void *arg)
 {
 	struct state *st = arg;
+	struct beat own = { 0 };
 
+	beat_open(&own, "state");
 	while (state_wait(st)) {
 		state_round(st);
 		watch_damage(st);
 	}
 	state_commit_ledger(st, clock_mono_ms());
+	beat_close(&own);
 	return NULL;
 }
 
@@ -407,6 +414,7 @@ static bool ask(struct state *st, struct ask_job *job, int64_t ms)
 	}
 	list_push_back(&st->in.asks, &job->node);
 	pthread_cond_signal(&st->cond);
+	beat_into("waiting for the state thread");
 	while (!job->done && !job->abandoned) {
 		if (ms < 0 || job->running)
 			pthread_cond_wait(&st->asked, &st->mu);
@@ -415,6 +423,7 @@ static bool ask(struct state *st, struct ask_job *job, int64_t ms)
 	}
 	done = job->done;
 	pthread_mutex_unlock(&st->mu);
+	beat_out();
 	return done;
 }
 

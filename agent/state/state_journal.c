@@ -111,9 +111,10 @@ static void journal_event(void *arg, const char *topic, int32_t partition, const
 {
 	(void)arg;
 	if (what && topic)
-		log_warn(what, KS("topic", topic), KI("partition", partition));
+		log_warn(what, KS("topic", topic), KI("partition", partition),
+			 KS("next", "tried again; its lines wait in memory, then in the spool, other topics go on"));
 	else if (what)
-		log_warn(what);
+		log_warn(what, KS("next", "tried again; lines wait in memory, then in the spool"));
 	else if (topic)
 		log_info("lane is well again", KS("topic", topic), KI("partition", partition));
 	else

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
 #include "agent/tail/identity.h"
@@ -159,9 +160,11 @@ ssize_t file_pread(const struct file *f, void *buf, size_t n, int64_t at)
 	ssize_t k;
 
 	if (!f->unpack) {
+		beat_into("read of a file");
 		do {
 			k = pread(f->fd, buf, n, at);
 		} while (k < 0 && errno == EINTR);
+		beat_out();
 		return k < 0 ? -errno : k;
 	}
 	if (f->fd < 0)

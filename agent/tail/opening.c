@@ -19,6 +19,8 @@
 #include <linux/openat2.h>
 #endif
 
+#include "agent/base/beat.h"
+
 #define FLAGS (O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW)
 #define LINKS_MAX 40
 
@@ -181,7 +183,7 @@ static int check_file(int fd, struct stat *ret_st)
 	return S_ISREG(ret_st->st_mode) ? 0 : -EINVAL;
 }
 
-int opening_walk(const char *path, bool follow, int *ret_fd, struct stat *ret_st)
+static int open_walk(const char *path, bool follow, int *ret_fd, struct stat *ret_st)
 {
 	struct stat st = { 0 };
 	struct walk w;
@@ -204,20 +206,20 @@ int opening_walk(const char *path, bool follow, int *ret_fd, struct stat *ret_st
 	return 0;
 }
 
-int opening_open(const char *path, bool follow, int *ret_fd, struct stat *ret_st)
+static int open_any(const char *path, bool follow, int *ret_fd, struct stat *ret_st)
 {
 	int fd = open_fast(path), rc;
 	struct stat st = { 0 };
 
 	/* EPERM: a filter of system calls that does not know openat2. */
 	if (fd == -ELOOP || fd == -ENOSYS || fd == -EPERM)
-		return opening_walk(path, follow, ret_fd, ret_st);
+		return open_walk(path, follow, ret_fd, ret_st);
 	if (fd < 0)
 		return fd;
 	rc = check_file(fd, &st);
 	if (rc == 0 && st.st_nlink > 1 && !(st.st_mode & S_IROTH)) {
 		close(fd);
-		return opening_walk(path, follow, ret_fd, ret_st);
+		return open_walk(path, follow, ret_fd, ret_st);
 	}
 	if (rc < 0) {
 		close(fd);
@@ -226,4 +228,24 @@ int opening_open(const char *path, bool follow, int *ret_fd, struct stat *ret_st
 	*ret_fd = fd;
 	*ret_st = st;
 	return 0;
+}
+
+int opening_walk(const char *path, bool follow, int *ret_fd, struct stat *ret_st)
+{
+	int rc;
+
+	beat_into("opening a file");
+	rc = open_walk(path, follow, ret_fd, ret_st);
+	beat_out();
+	return rc;
+}
+
+int opening_open(const char *path, bool follow, int *ret_fd, struct stat *ret_st)
+{
+	int rc;
+
+	beat_into("opening a file");
+	rc = open_any(path, follow, ret_fd, ret_st);
+	beat_out();
+	return rc;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
@@ -63,16 +64,22 @@ static bool touch(const char *dir)
 static void *run(void *arg)
 {
 	struct probe *p = arg;
+	struct beat own = { 0 };
 	bool remote;
 
+	beat_open(&own, "probe");
 	pthread_mutex_lock(&p->mu);
 	while (!p->closed) {
 		if (!p->answer.asked_ms) {
+			beat_into(BEAT_WAIT);
 			pthread_cond_wait(&p->cond, &p->mu);
+			beat_out();
 			continue;
 		}
 		pthread_mutex_unlock(&p->mu);
+		beat_into("asking a file system");
 		remote = touch(p->dir);
+		beat_out();
 		pthread_mutex_lock(&p->mu);
 		p->answer = (struct probe_answer){ .answered_ms = clock_mono_ms(), .remote = remote };
 		pthread_cond_broadcast(&p->cond);
@@ -80,6 +87,7 @@ static void *run(void *arg)
 			p->answered(p->arg);
 	}
 	pthread_mutex_unlock(&p->mu);
+	beat_close(&own);
 	let_go(p);
 	return NULL;
 }

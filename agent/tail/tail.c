@@ -18,6 +18,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
@@ -158,8 +159,10 @@ static void on_round(void *arg)
 static void *run(void *arg)
 {
 	struct tail *t = arg;
+	struct beat own = { 0 };
 	int rc;
 
+	beat_open(&own, "tail");
 	t->first_walk = true;
 	gates_wait(t);
 	find_walk(t);
@@ -177,6 +180,7 @@ static void *run(void *arg)
 	rc = loop_run(&t->loop);
 	if (rc < 0)
 		log_error("the tail thread ends", KE(rc));
+	beat_close(&own);
 	return NULL;
 }
 

@@ -3,6 +3,7 @@
  * Why: files need no locks as long as one thread alone touches them. Who asks waits; the thread never does.
  * Threads: any but the tail's, which only answers. When it does not run, the caller does it himself. Lock: mu (leaf).
  */
+#include "agent/base/beat.h"
 #include "agent/base/mem.h"
 #include "agent/tail/tail_inside.h"
 
@@ -47,8 +48,10 @@ void calls_do(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret)
 	pthread_mutex_unlock(&t->mu);
 	loop_wake(&t->loop);
 	pthread_mutex_lock(&t->mu);
+	beat_into("waiting for the tail thread");
 	while (!c.done)
 		pthread_cond_wait(&t->cond, &t->mu);
+	beat_out();
 	pthread_mutex_unlock(&t->mu);
 }
 

@@ -24,6 +24,7 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
 
@@ -274,9 +275,11 @@ static ssize_t fill(struct unpack *u)
 	u->in_at += (int64_t)u->in_pos;
 	u->in_pos = 0;
 	u->in_len = rest;
+	beat_into("read of a file");
 	do {
 		n = pread(u->fd, u->work->in + rest, IN_BYTES - rest, u->in_at + (int64_t)rest);
 	} while (n < 0 && errno == EINTR);
+	beat_out();
 	if (n < 0)
 		return -errno;
 	u->in_len += (size_t)n;

@@ -85,6 +85,48 @@ static void every_place_has_a_name_of_its_own(void **state)
 	}
 }
 
+/* It still is there when its parent looks, and whoever waits for its pipe's end waits on: the first byte comes before the place. */
+static void a_thread_hangs_at_the_place_if_that_is_asked_for(void **state)
+{
+	int p[2], status;
+	char c;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(p), 0);
+	pid = fork();
+	if (pid == 0) {
+		const char *bad;
+
+		setenv("SPILLWAY_HANG", "ledger.after:2", 1);
+		unsetenv("SPILLWAY_KILL");
+		if (!killpoint_init(&bad))
+			_exit(1);
+		for (int i = 0; i < 3 && write(p[1], "x", 1) == 1; i++)
+			killpoint(KILL_LEDGER_AFTER);
+		_exit(0);
+	}
+	close(p[1]);
+	assert_int_equal(read(p[0], &c, 1), 1);
+	assert_int_equal(read(p[0], &c, 1), 1);
+	assert_int_equal(kill(pid, SIGTERM), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(read(p[0], &c, 1), 0);
+	close(p[0]);
+}
+
+static void killing_and_hanging_at_once_is_refused(void **state)
+{
+	const char *bad;
+
+	(void)state;
+	setenv("SPILLWAY_HANG", "ledger.after", 1);
+	assert_int_equal(end_of("ledger.after", 1), 1);
+	unsetenv("SPILLWAY_HANG");
+	assert_true(killpoint_init(&bad));
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(the_first_passage_kills_without_a_number),
 	cmocka_unit_test(only_the_passage_that_was_asked_for_kills),
@@ -92,6 +134,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(what_is_no_place_or_no_number_is_refused),
 	cmocka_unit_test(without_the_variable_nothing_is_armed),
 	cmocka_unit_test(every_place_has_a_name_of_its_own),
+	cmocka_unit_test(a_thread_hangs_at_the_place_if_that_is_asked_for),
+	cmocka_unit_test(killing_and_hanging_at_once_is_refused),
 };
 
 int main(int argc, char **argv) { return test_main(argc, argv, tests, COUNT(tests)); }

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "agent/base/err.h"
 #include "agent/base/log.h"
+#include "agent/base/log_rate.h"
 
 /* stderr becomes a file in memory while a test runs. */
 struct capture {
@@ -54,8 +56,13 @@ static const char *logged(struct capture *c)
 
 static void journal(bool on, enum log_level level, bool json)
 {
+	char stream[64];
+	struct stat st;
+
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
 	if (on)
-		setenv("JOURNAL_STREAM", "8:12345", 1);
+		setenv("JOURNAL_STREAM", stream, 1);
 	log_setup(level, json);
 }
 
@@ -95,6 +102,124 @@ static void without_the_journal_a_line_starts_with_its_time(void **state)
 				&minute, &second, &ms, &end), 7);
 	assert_int_equal((size_t)end, strlen(s));
 	assert_true(year >= 2024 && month >= 1 && month <= 12 && day >= 1 && day <= 31);
+}
+
+/* Goal: a variable that was inherited says nothing about a stderr that was turned elsewhere. Method: another inode, another
+ * device, and what is no such pair. */
+static void another_journal_stream_than_stderr_means_no_priorities(void **state)
+{
+	char stream[64];
+	struct stat st;
+
+	for (int i = 0; i < 5; i++) {
+		unsigned long long dev, ino;
+
+		assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+		dev = st.st_dev;
+		ino = st.st_ino;
+		switch (i) {
+		case 0: snprintf(stream, sizeof stream, "%llu:1%llu", dev, ino); break;
+		case 1: snprintf(stream, sizeof stream, "1%llu:%llu", dev, ino); break;
+		case 2: snprintf(stream, sizeof stream, "%llu", dev); break;
+		case 3: snprintf(stream, sizeof stream, "%llu:%llux", dev, ino); break;
+		default: stream[0] = 0;
+		}
+		setenv("JOURNAL_STREAM", stream, 1);
+		log_setup(LOG_LEVEL_INFO, false);
+		log_info("x");
+		assert_memory_equal(logged(*state), "ts=", 3);
+	}
+}
+
+static size_t lines_in(const char *s, const char *what)
+{
+	size_t n = 0;
+
+	for (; (s = strstr(s, what)); s++)
+		n++;
+	return n;
+}
+
+static void a_line_that_repeats_is_held_back_and_said_to_have_been(void **state)
+{
+	const char *s;
+
+	journal(true, LOG_LEVEL_DEBUG, false);
+	for (int i = 0; i < 50; i++) {
+		log_warn("cannot open file, trying again", KS("path", "/a"), KI("n", i));
+		log_warn("cannot open file, trying again", KS("path", i % 2 ? "/b" : "/c"));
+		log_debug("detail", KS("path", "/a"));
+	}
+	s = logged(*state);
+	assert_int_equal(lines_in(s, "path=/a n="), 20);
+	assert_int_equal(lines_in(s, "path=/b"), 20);
+	assert_int_equal(lines_in(s, "path=/c"), 20);
+	assert_int_equal(lines_in(s, "detail"), 50);
+	assert_int_equal(lines_in(s, "held_back"), 0);
+	log_tell_held(false);
+	assert_string_equal(logged(*state), "");
+	log_tell_held(true);
+	s = logged(*state);
+	assert_non_null(strstr(s, "<4>level=warn msg=\"a line that came too often was held back, it is written again from now on\" "
+			       "line=\"cannot open file, trying again\" held_back=30 path=/a\n"));
+	assert_int_equal(lines_in(s, "held_back=5 path=/b"), 1);
+	assert_int_equal(lines_in(s, "\n"), 3);
+	log_warn("cannot open file, trying again", KS("path", "/a"));
+	assert_int_equal(lines_in(logged(*state), "path=/a"), 1);
+}
+
+static bool passes(const char *msg, int64_t number, int64_t now_ms)
+{
+	struct log_field f = KI("n", number);
+
+	return log_rate_pass(LOG_LEVEL_WARN, msg, number ? &f : NULL, now_ms);
+}
+
+/* The rate alone, with a time of its own, which no other test comes near. */
+static void a_minute_later_the_line_is_written_again_and_the_count_is_said(void **state)
+{
+	int64_t t = INT64_MAX / 2;
+	struct log_held h;
+
+	(void)state;
+	for (int i = 0; i < LOG_RATE_MAX; i++)
+		assert_true(passes("m", 0, t + i));
+	assert_false(passes("m", 0, t + 30000));
+	assert_true(passes("m", 7, t + 30000));
+	assert_false(log_rate_held(t + LOG_RATE_WINDOW_MS - 1, &h));
+	assert_true(log_rate_held(t + LOG_RATE_WINDOW_MS, &h));
+	assert_int_equal(h.count, 1);
+	assert_string_equal(h.msg, "m");
+	assert_string_equal(h.key, "");
+	assert_false(log_rate_held(t + LOG_RATE_WINDOW_MS, &h));
+	assert_true(passes("m", 0, t + LOG_RATE_WINDOW_MS));
+}
+
+static void slow_repetition_is_never_held_back(void **state)
+{
+	int64_t t = INT64_MAX / 2 + (1 << 20);
+	struct log_held h;
+
+	(void)state;
+	for (int i = 0; i < 10 * LOG_RATE_MAX; i++)
+		assert_true(passes("slow", 0, t + i * (LOG_RATE_WINDOW_MS / LOG_RATE_MAX)));
+	assert_false(log_rate_held(INT64_MAX, &h));
+}
+
+static void more_different_lines_than_can_be_counted_are_all_written(void **state)
+{
+	int64_t t = INT64_MAX / 2 + (1 << 30);
+	struct log_held h;
+
+	(void)state;
+	for (int round = 0; round <= LOG_RATE_MAX; round++)
+		for (int i = 1; i <= 30; i++)
+			assert_int_equal(passes("few", i, t), round < LOG_RATE_MAX);
+	for (int i = 1; i <= 10000; i++)
+		assert_true(passes("many", i, t));
+	for (int i = 0; i < 30; i++)
+		assert_true(log_rate_held(INT64_MAX, &h));
+	assert_false(log_rate_held(INT64_MAX, &h));
 }
 
 static void json_is_one_object_a_line(void **state)
@@ -171,6 +296,11 @@ static const struct CMUnitTest tests[] = {
 	T(logfmt_quotes_only_what_needs_it),
 	T(levels_filter_and_carry_priorities),
 	T(without_the_journal_a_line_starts_with_its_time),
+	T(another_journal_stream_than_stderr_means_no_priorities),
+	T(a_line_that_repeats_is_held_back_and_said_to_have_been),
+	T(a_minute_later_the_line_is_written_again_and_the_count_is_said),
+	T(slow_repetition_is_never_held_back),
+	T(more_different_lines_than_can_be_counted_are_all_written),
 	T(json_is_one_object_a_line),
 	T(control_bytes_never_come_out),
 	T(a_long_value_is_cut_and_said_to_be),
