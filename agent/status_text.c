@@ -98,12 +98,12 @@ static void say_ahead(const struct status *s, struct buf *b)
 {
 	char text[WORDS_MAX];
 
-	if (s->books.totals.full)
+	if (s->drained_in_s >= 0)
+		buf_printf(b, "; drained in about %s", words_time(text, s->drained_in_s));
+	else if (s->books.totals.full)
 		buf_puts(b, "; it is full");
 	else if (s->full_in_s >= 0)
 		buf_printf(b, "; lasts %s at this rate", words_time(text, s->full_in_s));
-	else if (s->drained_in_s >= 0)
-		buf_printf(b, "; drained in about %s", words_time(text, s->drained_in_s));
 }
 
 static void put_spool(const struct out *t)

@@ -8,12 +8,12 @@
 #include "agent/cmd/view.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/base/clock.h"
@@ -160,10 +160,9 @@ static void say_away(struct buf *out, const struct err *e, int64_t away_ms, bool
 static void wait_until(int64_t ms)
 {
 	int64_t left = ms - clock_mono_ms();
-	struct timespec t = { left / 1000, left % 1000 * 1000000 };
 
 	if (left > 0)
-		nanosleep(&t, NULL);
+		(void)poll(NULL, 0, (int)left);
 }
 
 static bool is_passing(int rc)

@@ -83,7 +83,7 @@ static int gather(struct endpoints *e, enum endpoints_kept what, struct buf *out
 	if (what == ENDPOINTS_READY)
 		rc = write_ready(&s, out);
 	else
-		status_write(&s, STATUS_ALL, true, out);
+		status_write(&s, what == ENDPOINTS_HISTORY ? STATUS_HISTORY : STATUS_ALL, true, out);
 	status_release(&s);
 	return out->failed ? ERR_NOMEM : what == ENDPOINTS_READY ? rc : 200;
 }
@@ -145,9 +145,8 @@ static void at_metrics(struct endpoints *e, const struct http_request *r, struct
 
 static void at_status(struct endpoints *e, const struct http_request *r, struct http_answer *a)
 {
-	(void)r;
 	a->type = "application/json";
-	answer_kept(e, ENDPOINTS_STATUS, a);
+	answer_kept(e, strcmp(r->query, "history") ? ENDPOINTS_STATUS : ENDPOINTS_HISTORY, a);
 }
 
 static void at_healthz(struct endpoints *e, const struct http_request *r, struct http_answer *a)

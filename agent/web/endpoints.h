@@ -11,7 +11,7 @@
 #include "agent/web/agent_metrics.h"
 #include "agent/web/http.h"
 
-enum endpoints_kept { ENDPOINTS_TEXT, ENDPOINTS_OPEN, ENDPOINTS_STATUS, ENDPOINTS_READY, ENDPOINTS_KEPT };
+enum endpoints_kept { ENDPOINTS_TEXT, ENDPOINTS_OPEN, ENDPOINTS_STATUS, ENDPOINTS_HISTORY, ENDPOINTS_READY, ENDPOINTS_KEPT };
 
 /* Begins zeroed but for `pipeline`. */
 struct endpoints {

@@ -1,5 +1,5 @@
-/* test_status_text.c - one status: as JSON, and for people, as known text: tests/golden/status-NAME.txt. GOLDEN_WRITE=1 in the environment makes
- * these files anew; look at what changed. */
+/* test_status_text.c - one status: as JSON, and for people, as known text: tests/golden/status-NAME.txt. GOLDEN_WRITE=1 in the
+ * environment makes these files anew; look at what changed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,10 +121,12 @@ static void assert_golden(struct fixture *f, const char *name, const struct stat
 	assert_non_null(want);
 	status_write_text(&f->s, view, &f->out);
 	assert_false(f->out.failed);
-	/* The files outlive releases. */
+	/* The files outlive releases: they say X. */
 	version = strstr(f->out.data, SPILLWAY_VERSION);
 	assert_non_null(version);
-	memset(version, 'V', strlen(SPILLWAY_VERSION));
+	*version = 'X';
+	memmove(version + 1, version + strlen(SPILLWAY_VERSION), strlen(version + strlen(SPILLWAY_VERSION)) + 1);
+	f->out.len -= strlen(SPILLWAY_VERSION) - 1;
 	snprintf(path, sizeof path, "tests/golden/status-%s.txt", name);
 	file = fopen(path, getenv("GOLDEN_WRITE") ? "w+" : "r");
 	assert_non_null(file);
