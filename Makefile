@@ -242,7 +242,7 @@ install-data:
 	$(call install_all,packaging/man/*.5,$(PREFIX)/share/man/man5)
 	$(call install_all,packaging/man/*.8,$(PREFIX)/share/man/man8)
 	$(call install_all,packaging/systemd/*.service,$(UNITDIR))
-	sed -i -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' '$(DESTDIR)$(UNITDIR)/'spillway*.service
+	sed -i -e 's|@BINDIR@|$(PREFIX)/bin|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' '$(DESTDIR)$(UNITDIR)/'spillway*.service
 	install -D -m 644 packaging/spillway.sysusers '$(DESTDIR)$(PREFIX)/lib/sysusers.d/spillway.conf'
 	install -D -m 644 packaging/spillway.tmpfiles '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/spillway.conf'
 	$(Q)for f in $(wildcard packaging/completions/spillway.bash); do \
@@ -259,7 +259,10 @@ install-data:
 		install -m 644 packaging/spillway.yaml "$$to"
 
 # Packages, in build/packages; packaging/README.md says what is in which.
-deb rpm tarball: 			## Debian's packages, RPM's, or an archive that runs from any folder, in build/packages
+deb:					## spillway, libspillway-producer0 and -dev for Debian
+rpm:					## spillway, -libs and -devel for Fedora and EL
+tarball:				## an archive that runs from any folder, with glibc alone
+deb rpm tarball:
 	$(Q)packaging/package.sh $@ $(VERSION) build/packages
 
 json_escape = $(subst ",\",$(subst \,\\,$(1)))

@@ -244,7 +244,7 @@ def the_rpm_is_installed_upgraded_and_erased(world):
 
 @test(needs_root=True)
 def debians_own_test_of_the_installed_package_passes(world):
-    """autopkgtest, as Debian's machines run it, in a clean root: the unit's exposure, the configuration, lines to a broker."""
+    """autopkgtest, as Debian's machines run it, in a clean root: the unit's exposure, the configurations."""
     machine = Machine(os.path.join(world.work, "autopkgtest"))
     tree = os.path.join(world.work, "tree")
     os.makedirs(tree)

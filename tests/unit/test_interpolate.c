@@ -127,7 +127,7 @@ static void a_secret_is_in_no_problem(void **state)
 	    "f.yaml:6:11: \"type\" must be file, stdin, syslog or journald, not \"***\"",
 	    "f.yaml:8:12: \"max_lanes\" must be a number, not \"***\"",
 	    "f.yaml:9:19: \"shutdown_timeout\" must be a time such as 20s, not \"***\"",
-	    "f.yaml:10:19: \"listen: ***\" is not supported yet");
+	    "f.yaml:10:19: \"listen\" has a bad value (it is secret and not shown)");
 	mock.bad_key = "sasl.password";
 	mock.bad_text = "hunt not hunter, nor";
 	bad(BASE "  sasl.password: ${cred:secret}\n", "f.yaml:6:3: *** not ***, nor ***");

@@ -86,8 +86,8 @@ static void in_an_outage(struct fixture *f)
 	reason(f, "topic audit is held: the topic cannot be written: TOPIC_AUTHORIZATION_FAILED; its share of buffer.memory and "
 	       "spool.max_size is used up, its files wait");
 	reason(f, "broker kafka-1:9092: cannot connect: Connection refused");
-	f->brokers[0] = (struct producer_broker_stat){ 1, "kafka-1", 9092, "down", "cannot connect: Connection refused" };
-	f->brokers[1] = (struct producer_broker_stat){ -1, "kafka-2.example.org", 9092, "connecting", "" };
+	f->brokers[0] = (struct producer_broker_stat){ 1, "kafka-1", 9092, "down", "cannot connect: Connection refused", false };
+	f->brokers[1] = (struct producer_broker_stat){ -1, "kafka-2.example.org", 9092, "connecting", "", false };
 	f->s.producer.broker_count = 2;
 	f->lanes[0] = (struct producer_lane_stat){ .topic = "shop", .partition = 11, .in_memory = 67 };
 	f->lanes[1] = (struct producer_lane_stat){ .topic = "audit", .partition = -1, .held = true, .in_memory = 1200,

@@ -1071,11 +1071,12 @@ static void check_counts_matches_of_each_input(void **state)
 {
 	struct fixture *f = *state;
 	struct buf out;
+	int warnings;
 
 	buf_init(&out, 10000);
 	append(f, "a.log", "");
 	append(f, "b.log", "");
-	assert_int_equal(tail_check(&f->conf, &out), 0);
+	assert_int_equal(tail_check(&f->conf, &out, &warnings), 0);
 	assert_non_null(strstr(out.data, "input first: 2 files\n"));
 	buf_release(&out);
 }
