@@ -272,6 +272,19 @@ int load_conf(const char *path, struct loaded *ret, struct buf *ret_text)
 	return 0;
 }
 
+int load_check(struct loaded *l, struct buf *ret_text)
+{
+	struct conf_problems problems = { 0 };
+	int rc = finish(l, l->conf, &problems);
+
+	for (size_t i = 0; i < problems.n; i++)
+		buf_printf(ret_text, "%s\n", problems.v[i].text);
+	if (rc == 0 && problems.n)
+		rc = ERR_CONFIG;
+	conf_problems_release(&problems);
+	return rc;
+}
+
 void loaded_release(struct loaded *l)
 {
 	conf_free(l->conf);

@@ -8,6 +8,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/killpoint.h"
 #include "agent/base/log.h"
+#include "agent/base/mem.h"
 #include "agent/home.h"
 #include "agent/pipeline.h"
 #include "agent/record/recipe.h"
@@ -235,6 +236,7 @@ int pipeline_open(struct pipeline *p, const struct loaded *conf, bool once, stru
 	int rc;
 
 	*p = (struct pipeline){ .conf = conf, .once = once, .started_ms = clock_mono_ms() };
+	list_init(&p->old_confs);
 	books_init(&p->books);
 	gethostname(p->hostname, sizeof p->hostname - 1);	/* stays empty when it fails */
 	rc = spool_open(&sc, &s, ret_err);
@@ -322,4 +324,10 @@ void pipeline_close(struct pipeline *p)
 	state_close(p->state);
 	books_release(&p->books);
 	recipe_specs_free(p->conf->conf, p->specs);
+	pipeline_forget_confs(p, true);
+	mem_free(p->needs_restart);
+	if (p->conf_ours) {
+		loaded_release((struct loaded *)p->conf);
+		mem_free((struct loaded *)p->conf);
+	}
 }

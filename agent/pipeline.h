@@ -22,7 +22,10 @@
 #include "agent/tail/tail.h"
 
 struct pipeline {
-	const struct loaded *conf;	/* borrowed */
+	const struct loaded *conf;	/* in force; thread: main */
+	bool             conf_ours;	/* it came by a reload; the first is borrowed */
+	struct list      old_confs;	/* that an input which leaves still needs */
+	char            *needs_restart;	/* words for `status`, or NULL */
 	bool             once;
 	void           (*all_read)(void *arg);	/* --once; called on the tail thread */
 	void            *all_read_arg;
@@ -35,7 +38,7 @@ struct pipeline {
 	struct state    *state;
 	struct producer *producer;
 	struct tail     *tail;
-	struct intake   *intake;	/* NULL: every input is of files */
+	struct intake   *intake;	/* NULL: every input is of files, and always will be (once) */
 	struct history   history;	/* Thread: main. */
 	_Atomic bool     stopping, hurry, stopped;
 };
@@ -49,6 +52,9 @@ bool pipeline_delivered(struct pipeline *p, int64_t timeout_ms);
 void pipeline_stop(struct pipeline *p, bool deliver);
 /* Cuts the delivering of a running pipeline_stop short. Any thread. */
 void pipeline_hurry(struct pipeline *p);
+/* Another configuration while it runs: all or nothing. 0: *fresh is ours, and in force. */
+int  pipeline_reload(struct pipeline *p, struct loaded *fresh, struct err *ret_err);
+void pipeline_forget_confs(struct pipeline *p, bool all);	/* that nothing needs any more */
 void pipeline_close(struct pipeline *p);
 
 #endif

@@ -1,7 +1,7 @@
-/* reload.c - see reload.h.
+/* reload.c - see reload.h; what follows once a configuration is good is in pipeline_reload.c, what differs in reload_compare.c.
  *
- * Why so little: brokers move and credentials end while an agent runs, and a restart for them would interrupt shipping. The
- * rest is compared with what runs, so that nobody believes a change is in force that is not.
+ * What cannot be changed while running is set back to what is in force before anything is compared or built: so whatever looks at
+ * the configuration later, `status` too, sees what is so.
  * Failure: whatever fails, the running configuration goes on.
  */
 #include "agent/reload.h"
@@ -10,10 +10,10 @@
 
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
-#include "conf/conf.h"
+#include "agent/reload_compare.h"
 
 #define PRINT_MAX (4u << 20)
-#define NAMES_MAX 4096
+#define NAMES_MAX 65536
 
 static void log_problems(struct buf *text)
 {
@@ -27,78 +27,64 @@ static void log_problems(struct buf *text)
 	}
 }
 
-/* What producer_reload takes over. */
-static bool taken_over(const char *name)
+static int refuse(const char *path, const char *why, int rc)
 {
-	return !strcmp(name, "bootstrap.servers") || !strcmp(name, "security.protocol") || !strncmp(name, "ssl.", 4) ||
-	       !strncmp(name, "sasl.", 5);
+	log_error("the configuration was not reloaded, the old one stays", KS("path", path), KS("reason", why));
+	return rc;
 }
 
-/* The names of the producer's keys that differ. producer_config_get's answer lives until its next call. */
-static void compare_producer(const struct loaded *a, const struct loaded *b, struct buf *names)
+/* Loads it; then it must fit what stays, too: a longest line within a memory that was not enlarged. */
+static int load(struct pipeline *p, const char *path, struct loaded *ret, struct buf *names, struct err *ret_err)
 {
-	const char *name;
-
-	for (size_t i = 0; (name = producer_config_name(i)); i++) {
-		const char *value = taken_over(name) ? NULL : producer_config_get(a->producer, name);
-		char *old = value ? mem_strdup(value) : NULL;
-		const char *new = old ? producer_config_get(b->producer, name) : NULL;
-
-		if (new && strcmp(old, new) != 0)
-			buf_printf(names, "%s%s", names->len ? ", " : "", name);
-		mem_free(old);
-	}
-}
-
-static bool same_rest(const struct loaded *a, const struct loaded *b)
-{
-	struct buf x, y;
-	bool same;
-
-	buf_init(&x, PRINT_MAX);
-	buf_init(&y, PRINT_MAX);
-	conf_print(a->conf, &x);
-	conf_print(b->conf, &y);
-	same = !x.failed && !y.failed && x.len == y.len && (!x.len || !memcmp(x.data, y.data, x.len));
-	buf_release(&x);
-	buf_release(&y);
-	return same;
-}
-
-static void say_what_needs_a_restart(const struct loaded *running, const struct loaded *fresh)
-{
-	struct buf names;
-
-	buf_init(&names, NAMES_MAX);
-	compare_producer(running, fresh, &names);
-	if (!same_rest(running, fresh))
-		buf_printf(&names, "%sother sections than producer", names.len ? ", " : "");
-	if (names.len)
-		log_warn("these changes need a restart, they are not in force", KS("what", names.data));
-	buf_release(&names);
-}
-
-void reload(const char *path, const struct loaded *running, struct producer *p)
-{
-	struct producer_error e;
-	struct loaded fresh = { 0 };
 	struct buf text;
 	int rc;
 
 	buf_init(&text, PRINT_MAX);
-	rc = load_conf(path, &fresh, &text);
+	rc = load_conf(path, ret, &text);
+	if (rc < 0)
+		err_set(ret_err, rc, "there are faults in it");
+	else if ((rc = reload_set_back(p->conf, ret, names, ret_err)) == 0 && names->len &&
+		 (rc = load_check(ret, &text)) < 0)
+		err_set(ret_err, rc, "it does not fit what needs a restart: %s", names->data);
 	log_problems(&text);
 	buf_release(&text);
-	if (rc < 0) {
-		log_error("the configuration was not reloaded, the old one stays", KS("path", path));
-		return;
+	return rc;
+}
+
+static void say_what_needs_a_restart(struct pipeline *p, const struct buf *names)
+{
+	mem_free(p->needs_restart);
+	p->needs_restart = names->len ? mem_printf("needs a restart: %s", names->data) : NULL;
+	if (names->len)
+		log_warn("these changes need a restart, they are not in force", KS("what", names->data));
+}
+
+int reload(struct pipeline *p, const char *path, int log_level)
+{
+	struct loaded *fresh = mem_new(struct loaded);
+	struct buf names;
+	struct err e = { 0 };
+	int rc;
+
+	if (p->once || !fresh) {
+		mem_free(fresh);
+		return refuse(path, p->once ? "with --once nothing is reloaded" : "out of memory", p->once ? ERR_BUSY : ERR_NOMEM);
 	}
-	rc = producer_reload(p, fresh.producer, &e);
-	if (rc < 0) {
-		log_error("the configuration was not reloaded, the old one stays", KS("path", path), KS("reason", e.text));
+	buf_init(&names, NAMES_MAX);
+	rc = load(p, path, fresh, &names, &e);
+	if (rc == 0)
+		rc = pipeline_reload(p, fresh, &e);
+	if (rc == 0) {
+		const struct conf *c = p->conf->conf;
+
+		log_setup(log_level >= 0 ? (enum log_level)log_level : (enum log_level)c->log.level, c->log.json);
+		log_info("reloaded", KS("path", path), KI("inputs", c->input_count));
+		say_what_needs_a_restart(p, &names);
 	} else {
-		log_info("reloaded: brokers and credentials are used for new connections", KS("path", path));
-		say_what_needs_a_restart(running, &fresh);
+		loaded_release(fresh);
+		mem_free(fresh);
+		refuse(path, e.text, rc);
 	}
-	loaded_release(&fresh);
+	buf_release(&names);
+	return rc;
 }

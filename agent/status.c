@@ -153,6 +153,7 @@ static void gather_reasons(struct pipeline *p, struct status *s)
 	add_reasons(s, intake_reasons(p->intake));
 	if (!books_balanced(&s->books))
 		add_reason(s, "the books do not balance; this is a bug of spillway, please report it");
+	add_reason(s, p->needs_restart);
 	state_trouble(p->state, trouble, sizeof trouble);
 	add_reason(s, trouble);
 }

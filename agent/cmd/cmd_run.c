@@ -162,8 +162,10 @@ static void on_signal(struct loop_fd *f, uint32_t events)
 	(void)events;
 	while (read(f->fd, &si, sizeof si) == sizeof si) {
 		if (si.ssi_signo == SIGHUP) {
+			if (r->stopping)
+				continue;
 			notify_reloading(r->notify);
-			reload(r->options->config, r->pipeline.conf, r->pipeline.producer);
+			reload(&r->pipeline, r->options->config, r->options->log_level);
 			notify_ready(r->notify);
 		} else if (r->stopping) {
 			log_info("second signal, delivering is cut short");

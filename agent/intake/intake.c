@@ -84,9 +84,14 @@ static void on_tick(struct loop_timer *t)
 {
 	struct intake *i = container_of(t, struct intake, tick);
 
-	for (size_t k = 0; k < i->count; k++)
-		if (i->inputs[k]->kind->tick && !i->inputs[k]->done)
-			i->inputs[k]->kind->tick(i->inputs[k]);
+	for (size_t k = 0; k < i->count; k++) {
+		struct intake_input *in = i->inputs[k];
+
+		if (in->kind->tick && in->begun && !in->closed && (!in->done || in->index == SIZE_MAX))
+			in->kind->tick(in);
+		if (in->done && in->begun && !in->closed && in->index == SIZE_MAX)
+			reload_left(in);
+	}
 	timer_set(&i->loop, t, i->loop.now_ms + TICK_MS, on_tick);
 }
 
@@ -117,6 +122,8 @@ static void take_turn(struct intake_input *in)
 	show_waiting(in);
 	if (in->done && atomic_load(&in->state) != INTAKE_FAILED)
 		intake_say(in, INTAKE_DONE, "%s", "");
+	if (in->done && in->index == SIZE_MAX)
+		reload_left(in);
 }
 
 static bool all_done(const struct intake *i)
@@ -152,6 +159,7 @@ static void begin_stop(struct intake *i)
 	for (size_t k = 0; k < i->count; k++) {
 		i->inputs[k]->last = true;
 		i->inputs[k]->dry = false;
+		i->inputs[k]->done |= !i->inputs[k]->begun;	/* it waits for another one to be through */
 		intake_ready(i->inputs[k]);
 	}
 }
@@ -182,10 +190,42 @@ static void on_round(void *arg)
 		loop_stop(&i->loop);
 }
 
+static void answer_call(struct intake *i)
+{
+	void (*fn)(struct intake *i, void *arg);
+
+	pthread_mutex_lock(&i->mu);
+	fn = i->call;
+	pthread_mutex_unlock(&i->mu);
+	if (!fn)
+		return;
+	fn(i, i->call_arg);
+	pthread_mutex_lock(&i->mu);
+	i->call = NULL;
+	pthread_cond_broadcast(&i->cond);
+	pthread_mutex_unlock(&i->mu);
+}
+
+void intake_do(struct intake *i, void (*fn)(struct intake *i, void *arg), void *arg)
+{
+	if (!i->started) {
+		fn(i, arg);
+		return;
+	}
+	pthread_mutex_lock(&i->mu);
+	i->call_arg = arg;
+	i->call = fn;
+	loop_wake(&i->loop);
+	while (i->call)
+		pthread_cond_wait(&i->cond, &i->mu);
+	pthread_mutex_unlock(&i->mu);
+}
+
 static void on_wake(void *arg)
 {
 	struct intake *i = arg;
 
+	answer_call(i);
 	if (atomic_exchange(&i->nudged, false))
 		retry_all(i, true);
 }
@@ -250,32 +290,52 @@ static const struct tail_known *find_known(const struct intake_conf *c, const st
 	return found;
 }
 
-static int open_input(struct intake *i, size_t index, struct err *ret_err)
+struct intake_input *intake_input_new(struct intake *i, size_t index)
 {
 	const struct conf_input *conf = &i->conf.conf->inputs[index];
 	const struct intake_kind *kind = kind_of(conf);
 	struct intake_input *in = kind ? mem_zalloc(kind->size) : NULL;
-	int rc;
 
-	if (!kind)
-		return 0;
 	if (!in)
-		return err_set(ret_err, ERR_NOMEM, "out of memory");
-	i->inputs[i->count++] = in;
+		return NULL;
 	in->owner = i;
 	in->conf = conf;
 	in->kind = kind;
 	in->index = index;
-	rc = intake_input_open(in, find_known(&i->conf, conf), ret_err);
-	return rc < 0 ? rc : kind->open(in, ret_err);
+	in->spec = i->conf.specs ? i->conf.specs[index] : "";
+	map_init(&in->lanes);
+	buf_init(&in->key, 65536);
+	return in;
 }
 
+static int open_input(struct intake *i, size_t index, struct err *ret_err)
+{
+	const struct conf_input *conf = &i->conf.conf->inputs[index];
+	const struct tail_known *known;
+	struct intake_input *in;
+	int rc;
+
+	if (!kind_of(conf))
+		return 0;
+	in = intake_input_new(i, index);
+	if (!in)
+		return err_set(ret_err, ERR_NOMEM, "out of memory");
+	i->inputs[i->count++] = in;
+	known = find_known(&i->conf, conf);
+	rc = intake_input_open(in, known, ret_err);
+	if (rc == 0 && intake_input_begin(in, known) < 0)
+		rc = err_set(ret_err, ERR_NOMEM, "out of memory");
+	in->begun = true;
+	return rc < 0 ? rc : in->kind->open(in, ret_err);
+}
+
+/* Batches of an earlier life may ask for its bytes, a reload may bring an input. */
 static bool is_wanted(const struct intake_conf *c)
 {
 	for (size_t k = 0; k < c->conf->input_count; k++)
 		if (c->conf->inputs[k].type != CONF_TYPE_FILE)
 			return true;
-	return c->known_count > 0;		/* batches of an earlier life may ask for its bytes */
+	return c->known_count > 0 || !c->once;
 }
 
 static int open_all(struct intake *i, struct err *ret_err)
@@ -288,6 +348,8 @@ static int open_all(struct intake *i, struct err *ret_err)
 		return err_set(ret_err, ERR_NOMEM, "out of memory");
 	for (size_t k = 0; k < i->conf.conf->input_count && rc >= 0; k++)
 		rc = open_input(i, k, ret_err);
+	if (rc == 0 && rows_keep(i, &i->conf) < 0)
+		rc = err_set(ret_err, ERR_NOMEM, "out of memory");
 	return rc < 0 ? rc : rereader_new(i, ret_err);
 }
 
@@ -305,6 +367,7 @@ int intake_open(const struct intake_conf *c, struct intake **ret, struct err *re
 	i->conf = *c;
 	i->hooks = &i->conf.hooks;
 	pthread_mutex_init(&i->mu, NULL);
+	pthread_cond_init(&i->cond, NULL);
 	map_init(&i->routes);
 	list_init(&i->waiter.node);
 	i->waiter.fn = nudge;
@@ -319,21 +382,24 @@ int intake_open(const struct intake_conf *c, struct intake **ret, struct err *re
 	return rc;
 }
 
-int intake_start(struct intake *i)
+int intake_run(struct intake *i)
 {
 	int rc;
 
-	if (!i || !i->count)
-		return 0;
 	rc = thread_start(&i->thread, "intake", run, i);
 	i->started = rc == 0;
 	return rc;
 }
 
+int intake_start(struct intake *i)
+{
+	return i && i->count ? intake_run(i) : 0;
+}
+
 /* Nobody will take it any more. */
 static void give_up_rest(struct intake_input *in)
 {
-	size_t n = in->kind->left ? in->kind->left(in) : 0;
+	size_t n = in->kind->left && in->begun && !in->closed ? in->kind->left(in) : 0;
 
 	if (!n)
 		return;
@@ -360,10 +426,22 @@ void intake_stop(struct intake *i, int64_t timeout_ms)
 void intake_settle(struct intake *i)
 {
 	for (size_t k = 0; i && k < i->count; k++) {
-		if (i->inputs[k]->kind->tick)
-			i->inputs[k]->kind->tick(i->inputs[k]);
-		intake_put_row(i->inputs[k]);
+		struct intake_input *in = i->inputs[k];
+
+		if (!in->begun || in->closed)
+			continue;
+		if (in->kind->tick)
+			in->kind->tick(in);
+		intake_put_row(in);
 	}
+}
+
+void intake_input_free(struct intake_input *in)
+{
+	if (!in->closed)
+		in->kind->close(in);
+	intake_input_close(in);
+	mem_free(in);
 }
 
 void intake_close(struct intake *i)
@@ -371,16 +449,15 @@ void intake_close(struct intake *i)
 	if (!i)
 		return;
 	intake_stop(i, 0);
-	for (size_t k = 0; k < i->count; k++) {
-		i->inputs[k]->kind->close(i->inputs[k]);
-		intake_input_close(i->inputs[k]);
-		mem_free(i->inputs[k]);
-	}
+	for (size_t k = 0; k < i->count; k++)
+		intake_input_free(i->inputs[k]);
 	mem_free(i->inputs);
+	rows_release(i);
 	rereader_release_routes(i);
 	rereader_free(i->rereader);
 	recipe_room_free(i->room);
 	loop_release(&i->loop);
+	pthread_cond_destroy(&i->cond);
 	pthread_mutex_destroy(&i->mu);
 	mem_free(i);
 }
@@ -390,7 +467,7 @@ size_t intake_descriptors(const struct intake *i)
 	size_t n = 0;
 
 	for (size_t k = 0; i && k < i->count; k++)
-		if (i->inputs[k]->kind == &intake_tcp)
+		if (i->inputs[k]->kind == &intake_tcp && !i->inputs[k]->closed)
 			n += intake_tcp_descriptors(i->inputs[k]);
 	return n;
 }
@@ -451,15 +528,19 @@ int intake_files(struct intake *i, struct tail_file_info **ret, size_t *ret_n)
 		return ERR_NOMEM;
 	for (size_t k = 0; i && k < i->count; k++) {
 		struct intake_input *in = i->inputs[k];
-		struct tail_file_info *f = &(*ret)[k];
+		struct tail_file_info *f = &(*ret)[*ret_n];
 		int64_t read = atomic_load(&in->read);
 		int is = atomic_load(&in->state);
 
+		pthread_mutex_lock(&i->mu);
+		if (in->closed || !in->begun) {
+			pthread_mutex_unlock(&i->mu);
+			continue;
+		}
 		*f = (struct tail_file_info){ .path = mem_strdup(in->shown), .input = in->index, .file_id = in->row.id,
 					      .size = read, .read = read, .waits = is == INTAKE_WAITING };
 		f->lag_ms = lag_age(&in->lag, safe_of(i, in), clock_mono_ms());
 		snprintf(f->state, sizeof f->state, "%s", names[is]);
-		pthread_mutex_lock(&i->mu);
 		memcpy(f->reason, in->reason, sizeof f->reason - 1);
 		pthread_mutex_unlock(&i->mu);
 		(*ret_n)++;
@@ -476,7 +557,7 @@ char *intake_reasons(struct intake *i)
 	buf_init(&b, 65536);
 	for (size_t k = 0; i && k < i->count; k++) {
 		pthread_mutex_lock(&i->mu);
-		if (i->inputs[k]->reason[0])
+		if (i->inputs[k]->reason[0] && !i->inputs[k]->closed)
 			buf_printf(&b, "%s: %s\n", i->inputs[k]->shown, i->inputs[k]->reason);
 		pthread_mutex_unlock(&i->mu);
 	}

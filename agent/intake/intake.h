@@ -33,12 +33,34 @@ struct intake_conf {
 	const char *key_serializer;
 };
 
-/* *ret NULL and 0: no input needs it, and none did. Sockets are bound here, so that a wrong address is an error at the start. */
+/* *ret NULL and 0: no input needs it, none did, and (once) none will. Sockets are bound here, so that a wrong
+ * address is an error at the start. */
 int  intake_open(const struct intake_conf *c, struct intake **ret, struct err *ret_err);
 /* All below take NULL for an agent without such inputs. */
 int  intake_start(struct intake *i);
 /* What was received is handed over, for so long at most if memory and spool are full; waits for the thread. */
 void intake_stop(struct intake *i, int64_t timeout_ms);
+/* Another configuration. Prepared, everything that may fail is done (addresses are bound, recipes and keys made) and nobody
+ * has seen anything of it; then it is taken over between two rounds, or dropped. An input that says the same keeps its socket and
+ * connections. One that is gone is read and closed as by a stop, however long that takes. One of the same address takes over the
+ * socket, with all that was received: at once, and with its connections, unless lines and messages are cut in another way; then
+ * when the one before is through (its connections are closed). Who had a name and address before goes on counting behind it.
+ * Calls: prepare, then switch or drop. The thread that opened it. */
+struct intake_change {
+	const struct conf *conf;
+	const char *const *specs;
+	const char *key_serializer;
+	const size_t *was;		/* as tail_change's */
+	int64_t next_file_id;		/* nobody has these and the 2 * (input_count + 1) behind them */
+	uint32_t next_route_id;
+};
+struct intake_plan;
+int  intake_reload_prepare(struct intake *i, const struct intake_change *c, struct intake_plan **ret, struct err *ret_err);
+void intake_reload_switch(struct intake_plan *p);
+void intake_reload_drop(struct intake_plan *p);		/* NULL is fine */
+size_t intake_plan_descriptors(const struct intake_plan *p);	/* as intake_descriptors, after the switch */
+/* Whether some input that leaves still needs this configuration. */
+bool intake_uses(struct intake *i, const struct conf *conf);
 /* The last word on every input, when nothing will be finished any more: behind producer_stop, before state_stop. */
 void intake_settle(struct intake *i);
 void intake_close(struct intake *i);

@@ -169,27 +169,49 @@ static int open_route(struct intake_input *in, const char *recipe)
 int intake_input_open(struct intake_input *in, const struct tail_known *known, struct err *ret_err)
 {
 	const struct intake_conf *c = &in->owner->conf;
-	const char *spec = c->specs ? c->specs[in->index] : "";
 	struct template_values v = { .path = "", .host = c->hostname, .input = in->conf->name, .offset = -1 };
 	int rc;
 
-	map_init(&in->lanes);
-	buf_init(&in->key, 65536);
 	if (in->conf->max_line < 1 || in->conf->max_line > INT32_MAX)
 		return err_set(ret_err, ERR_CONFIG, "input %s: max_line out of range", in->conf->name);
-	rc = recipe_new(spec, &in->recipe, ret_err);
+	rc = recipe_new(in->spec, &in->recipe, ret_err);
 	if (rc == ERR_NOMEM || (rc == 0 && open_row(in, known) < 0))
 		return err_set(ret_err, ERR_NOMEM, "out of memory");
 	if (rc == 0)
 		rc = expand_topic(in, &v, ret_err);
 	if (rc == 0)
 		rc = expand_key(in, &v, ret_err);
+	return rc;
+}
+
+int intake_input_begin(struct intake_input *in, const struct tail_known *known)
+{
+	int rc = open_route(in, in->spec);
+
 	if (rc < 0)
 		return rc;
-	if (open_route(in, spec) < 0)
-		return err_set(ret_err, ERR_NOMEM, "out of memory");
 	intake_put_row(in);
 	give_up_gaps(in, known);
+	return 0;
+}
+
+/* Of what can be read again everything up to there is passed over: it was read. */
+int intake_input_go_on(struct intake_input *in, struct intake_input *from)
+{
+	struct spool_file *row = &in->row;
+	char *cursor = mem_strdup(from->row.cursor);
+
+	if (!cursor)
+		return ERR_NOMEM;
+	mem_free((char *)row->cursor);
+	row->cursor = cursor;
+	row->cursor_at = from->row.cursor_at;
+	row->id = from->row.id;
+	row->generation = from->row.generation;
+	row->marker = from->marker;
+	row->safe = in->from = atomic_load(&from->read);
+	atomic_store(&in->read, in->from);
+	in->known = true;
 	return 0;
 }
 

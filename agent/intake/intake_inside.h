@@ -8,6 +8,7 @@
  *	intake_syslog.c		`listen`; datagrams; what syslog says of a message
  *	intake_tcp.c		connections
  *	intake_journald.c	entries of the journal
+ *	intake_reload.c		inputs come, change and go while others are read
  *	intake_reread.c		the same again, for batches that are built anew
  */
 #ifndef SPILLWAY_INTAKE_INSIDE_H
@@ -39,8 +40,11 @@ struct intake_kind {
 	bool (*turn)(struct intake_input *in);
 	void (*pause)(struct intake_input *in, bool on);	/* no events while it waits */
 	void (*tick)(struct intake_input *in);		/* about once a second; NULL: not needed */
+	/* `in`, opened with `heir` set, goes on where `old` listens. settled: old is done. Else whether all that old holds can be
+	 * moved as it is, and was. NULL: there is nothing to take over. */
+	bool (*take_over)(struct intake_input *in, struct intake_input *old, bool settled);
 	size_t (*left)(struct intake_input *in);	/* bytes it holds that are no records yet; NULL: none */
-	void (*close)(struct intake_input *in);		/* main, behind the thread's end; also of one that was not opened */
+	void (*close)(struct intake_input *in);		/* also of one that was not opened */
 };
 extern const struct intake_kind intake_stdin, intake_datagram, intake_tcp, intake_journald;
 
@@ -48,8 +52,10 @@ struct intake_input {
 	struct intake *owner;
 	const struct conf_input *conf;
 	const struct intake_kind *kind;
-	size_t   index;
+	size_t   index;			/* of this configuration; SIZE_MAX: it leaves */
+	const char *spec;		/* borrowed */
 	bool     known;			/* of an earlier life */
+	bool     heir;			/* it takes over what another one listens to */
 	/* Set by main before the thread runs. */
 	char    *shown;			/* what status calls it */
 	struct recipe *recipe;		/* NULL: messages as they are */
@@ -64,6 +70,10 @@ struct intake_input {
 	uint32_t filtered;		/* messages in there that a filter took */
 	uint64_t marker;		/* of what is taken next */
 	bool     ready, dry, last, done;
+	bool     kept, claimed, moved;	/* within a reload; moved: its heir has all that it had */
+	bool     begun, closed;		/* closed: conf, spec and what its kind had are no more */
+	struct intake_input *pred;	/* not begun: it waits for this one to be done, */
+	struct intake_input *old;	/* and goes on where this one, which had its name, stopped */
 	int      why;			/* it is dry, or has failed */
 	/* Thread: main (intake_sample). */
 	struct lag lag;
@@ -83,6 +93,12 @@ struct intake {
 	bool     started;
 	pthread_mutex_t mu;		/* reasons; leaf */
 	_Atomic bool nudged, stopping, all_read;
+	pthread_cond_t cond;
+	void   (*call)(struct intake *i, void *arg); void *call_arg;	/* lock: mu; done between two rounds */
+	/* Thread: main. */
+	int64_t  file_id;		/* reserved for a reload */
+	uint32_t route_id;
+	struct tail_known *rows; size_t row_count;	/* of earlier lives; copies */
 	int64_t  stop_ms;		/* how long the end may take; set before stopping */
 	/* Thread: intake. */
 	struct loop loop;
@@ -105,9 +121,25 @@ void intake_dry(struct intake_input *in, int rc);
 void intake_failed(struct intake_input *in, int rc);	/* it is read no more */
 void intake_say(struct intake_input *in, enum intake_state state, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+struct intake_input *intake_input_new(struct intake *i, size_t index);	/* NULL: out of memory, or of files */
+void intake_do(struct intake *i, void (*fn)(struct intake *i, void *arg), void *arg);	/* main: between two rounds, waits */
+void intake_input_free(struct intake_input *in);
+int  intake_run(struct intake *i);			/* starts the thread, also without an input */
+
+/* --- intake_reload.c --- */
+void reload_left(struct intake_input *in);	/* it leaves, and is done: who waits for it begins */
+int  rows_keep(struct intake *i, const struct intake_conf *c);	/* 0 or ERR_NOMEM */
+void rows_release(struct intake *i);
+
+void intake_show_as(struct intake_input *in, struct intake_input *old);	/* they exchange what they are called */
+
 /* --- intake_input.c --- */
-/* Everything but what its kind does. known: its row of an earlier life, or NULL. */
+/* Everything but what its kind does; others see nothing of it yet. known: its row of an earlier life, or NULL. */
 int  intake_input_open(struct intake_input *in, const struct tail_known *known, struct err *ret_err);
+/* Its row, its route, and what of its earlier life is lost. 0 or ERR_NOMEM. */
+int  intake_input_begin(struct intake_input *in, const struct tail_known *known);
+/* Instead of a row of an earlier life: behind what another struct of this one has read. 0 or ERR_NOMEM. */
+int  intake_input_go_on(struct intake_input *in, struct intake_input *from);
 /* "stdin", "journal", or what it listens to: with its name that is what it is known by in another life. */
 const char *intake_path(const struct conf_input *in);
 void intake_input_close(struct intake_input *in);
@@ -174,6 +206,7 @@ bool intake_cut_entry(struct journal_entry *e, size_t max, bool skip, size_t *re
 /* --- intake_reread.c --- */
 /* A route of this life; a copy. 0 or ERR_NOMEM. */
 int  rereader_keep(struct intake *i, const struct spool_route *r);
+int  rereader_add(struct intake_input *in);	/* ranges of it may be asked for. 0 or ERR_NOMEM */
 /* Entries of the input are read again from there. */
 void rereader_moved(struct intake_input *in);
 int  rereader_new(struct intake *i, struct err *ret_err);

@@ -27,7 +27,7 @@ void intake_lines_close(struct intake_lines *l)
 /* What the byte order mark says; the recipe is made anew then. */
 static int resolve(struct intake_input *in, const uint8_t *p, size_t n, size_t *ret_skip)
 {
-	const char *spec = in->owner->conf.specs[in->index], *encoding;
+	const char *spec = in->spec, *encoding;
 	struct recipe *r = NULL;
 	struct buf b;
 	struct err e;

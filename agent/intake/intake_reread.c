@@ -106,8 +106,10 @@ int rereader_keep(struct intake *i, const struct spool_route *row)
 	struct journal_route *r = mem_new(struct journal_route);
 	int rc = r ? route_read(r, row) : ERR_NOMEM;
 
+	pthread_mutex_lock(&i->mu);
 	if (rc == 0)
 		rc = map_put(&i->routes, &row->id, sizeof row->id, r);
+	pthread_mutex_unlock(&i->mu);
 	if (rc)
 		route_free(r);
 	return rc < 0 ? rc : 0;
@@ -141,22 +143,29 @@ static const char *dir_of(const struct intake *i, const char *name)
 
 static int add_origin(struct intake *i, const struct spool_file *f, const char *dir, bool journal)
 {
-	struct rereader *rr = reader(i);
-	struct origin *o = rr ? mem_grow(rr->origins, rr->origin_count, sizeof *o) : NULL;
-
-	if (!o)
-		return ERR_NOMEM;
-	rr->origins = o;
-	o += rr->origin_count;
-	*o = (struct origin){ .id = f->id, .at = f->cursor_at, .journal = journal, .cursor = mem_strdup(f->cursor),
+	struct origin new = { .id = f->id, .at = f->cursor_at, .journal = journal, .cursor = mem_strdup(f->cursor),
 			      .dir = dir ? mem_strdup(dir) : NULL };
-	if (!o->cursor || (dir && !o->dir)) {
-		mem_free(o->cursor);
-		mem_free(o->dir);
-		return ERR_NOMEM;
+	struct rereader *rr = reader(i);
+	struct origin *o = NULL;
+
+	pthread_mutex_lock(&i->mu);
+	if (rr && new.cursor && (!dir || new.dir))
+		o = mem_grow(rr->origins, rr->origin_count, sizeof *o);
+	if (o) {
+		rr->origins = o;
+		o[rr->origin_count++] = new;
 	}
-	rr->origin_count++;
-	return 0;
+	pthread_mutex_unlock(&i->mu);
+	if (o)
+		return 0;
+	mem_free(new.cursor);
+	mem_free(new.dir);
+	return ERR_NOMEM;
+}
+
+int rereader_add(struct intake_input *in)
+{
+	return add_origin(in->owner, &in->row, in->kind->keeps ? intake_journal_dir(in->conf) : NULL, in->kind->keeps);
 }
 
 void rereader_moved(struct intake_input *in)
@@ -192,8 +201,7 @@ int rereader_new(struct intake *i, struct err *ret_err)
 		rc = add_origin(i, f, journal ? dir_of(i, f->origin) : NULL, journal);
 	}
 	for (size_t k = 0; k < i->count && rc == 0; k++)
-		rc = add_origin(i, &i->inputs[k]->row, i->inputs[k]->kind->keeps ? intake_journal_dir(i->inputs[k]->conf) : NULL,
-				i->inputs[k]->kind->keeps);
+		rc = rereader_add(i->inputs[k]);
 	for (size_t k = 0; k < c->route_count && rc == 0; k++)
 		rc = rereader_keep(i, &c->routes[k]);
 	return rc < 0 ? err_set(ret_err, rc, "out of memory") : 0;
@@ -321,12 +329,15 @@ static int reread(struct rereader *rr, const struct origin *o, const struct sour
 int intake_reread(void *arg, const struct source_range *s, tail_put_fn *put, void *put_arg)
 {
 	struct intake *i = arg;
-	struct journal_route *r = map_get(&i->routes, &s->route, sizeof s->route);
+	struct journal_route *r;
 	struct origin o;
 	int rc = find_origin(i, s->file_id, &o);
 
 	if (rc < 0)
 		return rc;
+	pthread_mutex_lock(&i->mu);
+	r = map_get(&i->routes, &s->route, sizeof s->route);
+	pthread_mutex_unlock(&i->mu);
 	if (!i->rereader->room)
 		i->rereader->room = recipe_room_new();
 	if (!i->rereader->room)

@@ -145,6 +145,23 @@ static void pause_stdin(struct intake_input *in, bool on)
 		(void)loop_fd_add(&in->owner->loop, &s->fd, STDIN_FILENO, EPOLLIN, on_event);
 }
 
+/* The descriptor is everybody's: only what was read of it is to be moved. */
+static bool take_over(struct intake_input *in, struct intake_input *was, bool settled)
+{
+	struct from_stdin *s = (struct from_stdin *)in, *old = (struct from_stdin *)was;
+	uint8_t *buf = s->buf;
+
+	if (settled || s->lines.assembly || old->lines.assembly || s->rules.max != old->rules.max || s->rules.how != old->rules.how)
+		return settled;
+	loop_fd_del(&old->fd);
+	s->buf = old->buf;
+	s->n = old->n;
+	s->frames = old->frames;
+	old->buf = buf;
+	old->n = 0;
+	return true;
+}
+
 static size_t left(struct intake_input *in)
 {
 	return ((struct from_stdin *)in)->n;
@@ -164,5 +181,5 @@ static void close_stdin(struct intake_input *in)
 
 const struct intake_kind intake_stdin = {
 	.size = sizeof(struct from_stdin), .open = open_stdin, .start = start, .turn = turn, .pause = pause_stdin, .left = left,
-	.close = close_stdin,
+	.close = close_stdin, .take_over = take_over,
 };

@@ -228,6 +228,8 @@ static int open_datagrams(struct intake_input *in, struct err *ret_err)
 	d->buf = mem_alloc(DATAGRAM_MAX);
 	if (!d->buf)
 		return err_set(ret_err, ERR_NOMEM, "out of memory");
+	if (in->heir)
+		return 0;
 	d->sock = local ? bind_unix(d, ret_err) : intake_bind(in, SOCK_DGRAM, ret_err);
 	if (d->sock < 0) {
 		int rc = d->sock;
@@ -338,6 +340,29 @@ static void count_drops(struct intake_input *in)
 	intake_lost(in, SPOOL_LOSS_SOCKET, n, 0);
 }
 
+/* The datagram that waits is a message whatever it becomes. */
+static bool take_over(struct intake_input *in, struct intake_input *was, bool settled)
+{
+	struct datagrams *d = (struct datagrams *)in, *old = (struct datagrams *)was;
+	uint8_t *buf = d->buf;
+
+	if (!settled && old->at)
+		return false;		/* a part of it is out: it is split or cut as before */
+	loop_fd_del(&old->fd);
+	intake_show_as(in, was);
+	d->sock = old->sock;
+	d->bound = old->bound;
+	d->drops = old->drops;
+	d->buf = old->buf;
+	d->n = old->n;
+	d->behind = old->behind;
+	old->buf = buf;
+	old->sock = -1;
+	old->bound.inode = 0;
+	old->n = old->behind = 0;
+	return true;
+}
+
 static size_t left(struct intake_input *in)
 {
 	const struct datagrams *d = (const struct datagrams *)in;
@@ -362,5 +387,5 @@ static void close_datagrams(struct intake_input *in)
 
 const struct intake_kind intake_datagram = {
 	.size = sizeof(struct datagrams), .open = open_datagrams, .start = start, .turn = turn, .pause = pause_datagrams,
-	.tick = count_drops, .left = left, .close = close_datagrams,
+	.tick = count_drops, .left = left, .close = close_datagrams, .take_over = take_over,
 };

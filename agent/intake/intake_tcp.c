@@ -89,6 +89,8 @@ static int open_tcp(struct intake_input *in, struct err *ret_err)
 	t->scratch = mem_alloc(READ_BYTES);
 	if (!t->scratch)
 		return err_set(ret_err, ERR_NOMEM, "out of memory");
+	if (in->heir)
+		return 0;
 	t->sock = intake_bind(in, SOCK_STREAM, ret_err);
 	if (t->sock < 0)
 		return t->sock;
@@ -399,6 +401,33 @@ static void tick(struct intake_input *in)
 	}
 }
 
+static void move_conns(struct tcp *t, struct tcp *old)
+{
+	list_each(it, &old->conns)
+		list_entry(it, struct conn, node)->tcp = t;
+	list_splice_back(&t->conns, &old->conns);
+	list_splice_back(&t->ready, &old->ready);
+	t->count = old->count;
+	t->kept = old->kept;
+	t->full = old->full;
+	old->count = old->kept = 0;
+}
+
+static bool take_over(struct intake_input *in, struct intake_input *was, bool settled)
+{
+	struct tcp *t = (struct tcp *)in, *old = (struct tcp *)was;
+
+	if (!settled && (t->rules.max != old->rules.max || t->rules.how != old->rules.how))
+		return false;
+	loop_fd_del(&old->fd);
+	intake_show_as(in, was);
+	t->sock = old->sock;
+	old->sock = -1;
+	if (!settled)
+		move_conns(t, old);
+	return true;
+}
+
 static size_t left(struct intake_input *in)
 {
 	struct tcp *t = (struct tcp *)in;
@@ -427,5 +456,5 @@ static void close_tcp(struct intake_input *in)
 
 const struct intake_kind intake_tcp = {
 	.size = sizeof(struct tcp), .open = open_tcp, .start = start, .turn = turn, .pause = pause_tcp, .tick = tick, .left = left,
-	.close = close_tcp,
+	.close = close_tcp, .take_over = take_over,
 };

@@ -39,6 +39,7 @@ struct file *file_new(const char *path, const char *home)
 	list_init(&f->packed);
 	list_init(&f->heirs);
 	list_init(&f->heir);
+	list_init(&f->border);
 	list_init(&f->group);
 	list_init(&f->head_at);
 	list_init(&f->twin);
@@ -263,6 +264,7 @@ void file_restart(struct file *f, int64_t id)
 	f->offset = f->scanned = 0;
 	f->mark = f->scan_mark = 0;
 	f->skip_count = f->skip_next = 0;
+	f->border_at = 0;
 	f->was = 0;
 	f->shrunk = f->suspect = false;
 	memset(f->trail, 0, sizeof f->trail);

@@ -46,6 +46,7 @@ struct file {
 	bool     at_end;		/* the last turn saw the end */
 	bool     done;			/* --once: read to its end, no more turns */
 	bool     leading;		/* nothing but NULs so far */
+	bool     retired;		/* no input matches it any more (a reload): not read on, closed when finished */
 	bool     blocked;		/* a line that no request can hold; tried again at every reconcile */
 	bool     long_lines;		/* has had one: said once */
 	bool     flush;			/* the unfinished line is to be sent if the size is still `flush_size` */
@@ -53,6 +54,8 @@ struct file {
 	bool     grouped;		/* what is open at its end are whole lines: time ends them, successors wait for that */
 	bool     end_group;		/* it does now, if that one still ends at end_at */
 	bool     inside;		/* inside_at is in the rest of a line that was cut */
+	struct list border;		/* waits at a border, of itself or of one before it */
+	int64_t  border_at;		/* what is below is of another route, and finished first; 0: there is none */
 	struct list group;		/* of those that are grouped */
 	uint32_t round;			/* the last walk that saw it */
 	size_t   input;

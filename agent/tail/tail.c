@@ -186,36 +186,15 @@ static void *run(void *arg)
 
 /* --- opening --- */
 
-static int expand_inputs(struct tail *t, struct err *ret_err)
+static int open_inputs(struct tail *t, struct err *ret_err)
 {
-	const struct conf *conf = t->conf.conf;
 	size_t longest = WINDOW_BYTES;
+	int rc = inputs_new(t, t->conf.conf, &t->inputs, &longest, ret_err);
 
-	t->inputs = mem_array(struct tail_input, conf->input_count + 1);
-	if (!t->inputs)
-		return err_set(ret_err, ERR_NOMEM, "out of memory");
-	for (size_t i = 0; i < conf->input_count; i++) {
-		struct tail_input *in = &t->inputs[i];
-		int rc = 0;
-
-		in->conf = &conf->inputs[i];
-		if (in->conf->max_line < 1 || in->conf->max_line > INT32_MAX)
-			return err_set(ret_err, ERR_CONFIG, "input %s: max_line out of range", in->conf->name);
-		if (line_need((size_t)in->conf->max_line) > longest)
-			longest = line_need((size_t)in->conf->max_line);
-		for (size_t j = 0; j < in->conf->paths.n && rc == 0; j++)
-			rc = glob_expand(in->conf->paths.v[j], t->cwd, &in->paths);
-		for (size_t j = 0; j < in->conf->exclude.n && rc == 0; j++)
-			rc = glob_expand_exclude(in->conf->exclude.v[j], t->cwd, &in->exclude);
-		for (size_t j = 0; j < in->paths.n && rc == 0 && !t->conf.once; j++)
-			gates_add(t, in->paths.v[j]);
-		if (rc < 0)
-			return err_set(ret_err, rc, "input %s: %s", in->conf->name,
-				       rc == ERR_NOMEM ? "out of memory" : "a pattern is too long or has too many alternatives");
-	}
-	if (window_open(&t->window, longest) == 0)
-		return 0;
-	return err_set(ret_err, ERR_NOMEM, "out of memory");
+	if (rc < 0)
+		return rc;
+	inputs_gates(t);
+	return window_open(&t->window, longest) == 0 ? 0 : err_set(ret_err, ERR_NOMEM, "out of memory");
 }
 
 static int load_known(struct tail *t, const struct tail_conf *c, struct err *ret_err)
@@ -234,7 +213,8 @@ static int load_known(struct tail *t, const struct tail_conf *c, struct err *ret
 static void init_tables(struct tail *t)
 {
 	struct list *lists[] = { &t->files, &t->away, &t->ready, &t->dests, &t->known, &t->looks, &t->calls, &t->notes,
-				 &t->live, &t->packed, &t->put_off, &t->copies, &t->gates, &t->groups, &t->twins, &t->suspects };
+				 &t->live, &t->packed, &t->put_off, &t->copies, &t->gates, &t->groups, &t->twins, &t->suspects,
+				 &t->borders };
 	struct map *maps[] = { &t->by_path, &t->by_home, &t->by_inode, &t->by_id, &t->known_by_inode, &t->routes_by_id,
 			       &t->routes_by_text, &t->dests_by_name, &t->looks_by_path, &t->recipes,
 			       &t->hops, &t->lags };
@@ -275,6 +255,7 @@ int tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_er
 	t->retry_timer.fn = on_retry;
 	t->group_timer.fn = message_time;
 	t->twin_timer.fn = twin_tick;
+	t->border_timer.fn = reload_border_time;
 	t->watch_fd.fd = -1;
 	list_init(&t->waiter.node);
 	t->waiter.fn = nudge;
@@ -288,7 +269,7 @@ int tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_er
 		err_set(ret_err, rc, "%s", err_text(rc));
 	else if ((rc = watch_open(&t->watch)) < 0)
 		err_set(ret_err, rc, "out of memory");
-	else if ((rc = expand_inputs(t, ret_err)) == 0)
+	else if ((rc = open_inputs(t, ret_err)) == 0)
 		rc = load_known(t, c, ret_err);
 	if (rc < 0) {
 		tail_close(t);
@@ -358,11 +339,7 @@ void tail_close(struct tail *t)
 	recipe_release(t);
 	lag_release(t);
 	assembly_free(t->assembly);
-	for (size_t i = 0; t->inputs && i < t->conf.conf->input_count; i++) {
-		glob_strings_release(&t->inputs[i].paths);
-		glob_strings_release(&t->inputs[i].exclude);
-	}
-	mem_free(t->inputs);
+	inputs_free(t->inputs, t->conf.conf->input_count);
 	window_close(&t->window);
 	watch_close(t->watch);
 	queue_release(&t->rebuilds);

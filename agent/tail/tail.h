@@ -139,6 +139,26 @@ struct tail_forgotten {
 int  tail_forget(struct tail *t, const char *path, struct tail_forgotten *ret);
 /* Bytes that were handed over since the start; read again, they count again. Any thread. */
 uint64_t tail_read_bytes(const struct tail *t);
+/* Another configuration. */
+struct tail_change {
+	const struct conf *conf;
+	const char *const *specs;
+	const char *key_serializer;
+	const size_t *was;		/* of each input: the one of before that says the same in all, or SIZE_MAX */
+	tail_reread_fn *reread; void *reread_arg;
+	size_t  others_open;
+	/* What else may fail: called when nothing else can, on the tail thread. A failure of it is one of the whole. */
+	int   (*last)(void *arg, struct err *ret_err); void *last_arg;
+};
+/* Takes it over between two rounds, all or nothing: on failure nothing is different, and words say why. Else what was handed
+ * over is what it was, and everything behind that goes by the new one. Files whose input says the same are not touched, those of
+ * others are read on by it where they are; what no input matches any more is not read on, closed when it is finished, and goes on
+ * there when one does again. Files of a new input begin as they do at a start that is not the first.
+ * The old conf and specs are not used any more when this returns 0, nor are the new ones otherwise. ERR_BAD_DATA, ERR_CONFIG,
+ * ERR_LANES: a followed file would have no topic, key or lane. Any thread but the tail's. */
+int  tail_reload(struct tail *t, const struct tail_change *c, struct err *ret_err);
+/* Ids that nobody has, for others. Any thread but the tail's. */
+void tail_take_ids(struct tail *t, size_t n, int64_t *ret_file_id, uint32_t *ret_route_id);
 /* Why nothing is read where something should be: unreadable files, globs without a match. One line each; mem_free. */
 char *tail_reasons(struct tail *t);
 /* After tail_stop: whether a file of this id is gone from every matched path (rotated out or deleted). */

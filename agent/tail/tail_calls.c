@@ -123,7 +123,7 @@ bool tail_file_vanishing(struct tail *t, int64_t file_id)
 {
 	const struct file *f = files_by_id(t, file_id);
 
-	return !f || f->state == FILE_ROTATED || f->state == FILE_DELETED;
+	return !f || f->retired || f->state == FILE_ROTATED || f->state == FILE_DELETED;
 }
 
 uint64_t tail_split_lines(const struct tail *t)

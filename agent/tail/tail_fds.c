@@ -26,12 +26,17 @@
 #define LEAST 8
 #define SCAN_MAX 64
 
-void fds_init(struct tail *t)
+void fds_resize(struct tail *t)
 {
 	size_t most = descriptors_most(), others = OTHERS + t->conf.others_open;
 
-	list_init(&t->used);
 	t->max_open = most == SIZE_MAX ? SIZE_MAX : most > others + LEAST ? most - others : LEAST;
+}
+
+void fds_init(struct tail *t)
+{
+	list_init(&t->used);
+	fds_resize(t);
 }
 
 void fds_opened(struct tail *t, struct file *f)

@@ -61,14 +61,19 @@ void files_put(struct tail *t, struct file *f, int64_t gone_ms)
 
 /* --- turns --- */
 
-static void away_begin(struct tail *t, struct file *f, enum file_state state)
+void files_look_away(struct tail *t, struct file *f)
 {
-	f->state = state;
-	f->away_ms = clock_mono_ms();
 	if (list_empty(&f->away))
 		list_push_back(&t->away, &f->away);
 	if (!timer_armed(&t->away_timer))
 		timer_set(&t->loop, &t->away_timer, t->loop.now_ms + t->pace.away, t->away_timer.fn);
+}
+
+static void away_begin(struct tail *t, struct file *f, enum file_state state)
+{
+	f->state = state;
+	f->away_ms = clock_mono_ms();
+	files_look_away(t, f);
 }
 
 /* Renamed, and still matched: it was rotated if another file has its first name. */
@@ -94,7 +99,7 @@ void files_ready(struct tail *t, struct file *f)
 {
 	bool live;
 
-	if (!file_followed(f))
+	if (!file_followed(f) || f->retired)
 		return;
 	lag_look(t, f);
 	files_watch_end(t, f);
@@ -152,6 +157,7 @@ void files_drop(struct tail *t, struct file *f)
 	twin_unindex(t, f);
 	list_remove(&f->packed);
 	list_remove(&f->group);
+	list_remove(&f->border);
 	if (f->pred)
 		order_none(f);
 	fds_close(t, f);
@@ -203,7 +209,8 @@ void files_attach(struct tail *t, struct file *f, const char *path)
 		return;			/* no memory: found again by the next walk */
 	if (matched && file_followed(f)) {
 		f->state = FILE_ACTIVE;
-		list_remove(&f->away);		/* files_ready puts it there again if its end is waited for */
+		if (!f->retired)
+			list_remove(&f->away);	/* files_ready puts it there again if its end is waited for */
 		file_set_path(f, &f->home, path);
 		map_put(&t->by_home, path, strlen(path), f);
 	} else if (f->state == FILE_ACTIVE) {
@@ -386,6 +393,10 @@ void files_away(struct tail *t)
 	list_each_safe(it, &t->away) {
 		struct file *f = list_entry(it, struct file, away);
 
+		if (f->retired) {
+			reload_end(t, f);
+			continue;
+		}
 		if (f->remote && !gates_pass(t, f->path))
 			continue;
 		if (f->parked && !file_is_at(f, f->path))

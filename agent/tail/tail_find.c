@@ -130,6 +130,8 @@ static enum sight look(struct tail *t, const char *path, const char *home, struc
 		files_attach(t, g, path);
 	*ret_file = g;
 	if (g) {
+		if (g->retired)
+			reload_revive(t, g);
 		touch(t, g, &st);
 		return sight;
 	}
@@ -365,7 +367,7 @@ static void on_file(void *arg, const char *path)
 		t->inputs[input].links += sight == SIGHT_LINK;
 		t->inputs[input].matched += sight == SIGHT_FILE;
 	}
-	if (f && &t->inputs[f->input] != t->walking)
+	if (f && !f->retired && &t->inputs[f->input] != t->walking)
 		notes_shared(t, path, f->input);
 }
 

@@ -1,6 +1,7 @@
 /* tail_inside.h - what the files of the tail thread share. Nobody else includes this (but its tests).
  *
  *	tail.c		 the thread: start, stop, timers
+ *	tail_reload.c	 another configuration, between two rounds
  *	tail_calls.c	 questions and orders from other threads
  *	tail_orders.c	 positions that people set, files that they have forgotten
  *	tail_find.c	 names: events and walks
@@ -156,7 +157,8 @@ struct tail {
 	struct tail_input *walking;	/* within a walk */
 	uint32_t round;
 	int64_t  walk_ms, walked_ms;	/* how long the last walk took; when it ended */
-	bool     first_walk;		/* during the first one */
+	bool     first_walk;		/* during the first one, and that of a reload */
+	bool     reloading;		/* during the latter */
 	bool     rewalk;
 	bool     renamed;		/* the last events had a rename */
 	bool     blind;			/* events were lost since the last walk */
@@ -190,6 +192,9 @@ struct tail {
 	struct assembly *assembly;	/* from the first file with messages on */
 	struct list groups;		/* files with an open group at their end */
 	struct loop_timer group_timer;
+	struct list borders;		/* files that wait at one */
+	struct loop_timer border_timer;
+	int64_t rescued_ms;
 	struct log_seldom step_failures, refusals;	/* of lines */
 
 	/* Where records go. */
@@ -214,6 +219,17 @@ void tail_work(struct tail *t);			/* a round of turns will follow, now */
 /* Runs fn between two rounds of the thread and waits for it, or here when the thread does not run. */
 void calls_do(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret);
 void calls_answer(struct tail *t);
+
+/* --- tail_reload.c --- */
+/* Inputs with their patterns expanded. *longest: room for the longest line, at least what it was. 0, or an error with words. */
+int  inputs_new(const struct tail *t, const struct conf *conf, struct tail_input **ret, size_t *longest, struct err *ret_err);
+void inputs_free(struct tail_input *inputs, size_t n);		/* NULL is fine */
+void inputs_gates(struct tail *t);
+void reload_end(struct tail *t, struct file *f);	/* f (retired) is followed no longer if all of it is finished */
+void reload_border_time(struct loop_timer *timer);
+/* f is at a border, or behind one that is: it has no turn until what lies before it is finished. */
+bool reload_holds(struct tail *t, struct file *f);
+void reload_revive(struct tail *t, struct file *f);	/* f (retired) is read on if an input matches it again */
 
 /* --- tail_find.c --- */
 void find_walk(struct tail *t);
@@ -253,6 +269,7 @@ void notes_release(struct tail *t);
 
 /* --- tail_fds.c --- */
 void fds_init(struct tail *t);
+void fds_resize(struct tail *t);		/* others need another number of descriptors */
 int  fds_open(struct tail *t, struct file *f);		/* file_open, after making room */
 void fds_opened(struct tail *t, struct file *f);	/* it is one of the open ones from now on */
 void fds_close(struct tail *t, struct file *f);
@@ -292,6 +309,7 @@ void files_table(struct tail *t, struct file *f);		/* f stands in the tables, by
 void files_drop(struct tail *t, struct file *f);		/* follows it no longer, and frees it */
 void files_failed(struct tail *t, struct file *f, int rc, const char *what);
 void files_ready(struct tail *t, struct file *f);
+void files_look_away(struct tail *t, struct file *f);	/* looked at with the rotated and deleted ones */
 void files_pass(struct tail *t, struct file *f);		/* it was read on, or closed: may its successors go? */
 void files_put(struct tail *t, struct file *f, int64_t gone_ms);
 void files_away(struct tail *t);		/* rotated and deleted ones: changed, to be flushed, to be closed? */
@@ -352,6 +370,8 @@ int  known_load(struct tail *t, const struct tail_known *k);
 bool known_resume(struct tail *t, struct file *f);
 /* A file is closed, or got a new generation: its row stays for a while. match: it may come back. */
 void known_keep(struct tail *t, const struct file *f, bool match, int64_t gone_ms);
+/* No input matches f any more, and all that was handed over is finished: it goes on there when one does. 0 or ERR_NOMEM. */
+int  known_let_go(struct tail *t, const struct file *f);
 struct known *known_by_id(const struct tail *t, int64_t id);
 void known_take(struct tail *t, struct file *f, struct known *k);	/* f goes on where this row says; k is no more */
 void known_gone(struct tail *t, struct known *k);		/* nothing can go on here, in no later life either */

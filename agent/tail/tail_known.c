@@ -391,6 +391,24 @@ void known_keep(struct tail *t, const struct file *f, bool match, int64_t gone_m
 		known_free(k);
 }
 
+int known_let_go(struct tail *t, const struct file *f)
+{
+	struct spool_file row;
+	struct known *k;
+
+	file_row(f, &row);
+	k = known_new(&row, f->skips + f->skip_next, f->skip_count - f->skip_next);
+	if (!k)
+		return ERR_NOMEM;
+	k->match = true;
+	if (known_add(t, k) < 0) {
+		known_free(k);
+		return ERR_NOMEM;
+	}
+	t->hooks->file_put(t->hooks->arg, &row);
+	return 0;
+}
+
 /* A clock that jumps, forwards or back, must not end a row before its time: the same file would be read again. */
 static int64_t steady_wall_ms(const struct tail *t)
 {

@@ -160,8 +160,10 @@ static int64_t born_ns(int fd)
 
 static bool is_excluded(const struct tail *t, size_t input, const char *path)
 {
-	const struct tail_input *in = &t->inputs[input];
+	const struct tail_input *in = input != SIZE_MAX ? &t->inputs[input] : NULL;	/* of a retired file */
 
+	if (!in)
+		return true;
 	for (size_t i = 0; i < in->exclude.n; i++)
 		if (glob_excludes(in->exclude.v[i], path))
 			return true;

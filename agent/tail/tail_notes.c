@@ -156,6 +156,4 @@ void notes_release(struct tail *t)
 
 	while ((n = list_first(&t->notes, struct note, node)))
 		drop(n);
-	for (size_t i = 0; t->inputs && i < t->conf.conf->input_count; i++)
-		mem_free(t->inputs[i].shared_path);
 }

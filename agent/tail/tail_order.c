@@ -13,7 +13,7 @@
 
 bool order_passed(const struct file *f, int64_t size)
 {
-	return f->state == FILE_FAILED || (!f->pred && file_passed(f, size));
+	return f->state == FILE_FAILED || f->retired || (!f->pred && file_passed(f, size));
 }
 
 void order_none(struct file *f)

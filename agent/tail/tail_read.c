@@ -457,6 +457,8 @@ static void take_turn(struct tail *t, struct file *f)
 		list_push_back(&d->waiting, &f->turn);
 		return;
 	}
+	if (reload_holds(t, f))
+		return;
 	if (!fds_wake(t, f)) {
 		f->at_end = false;		/* the next walk tries again */
 		return;

@@ -9,7 +9,7 @@
 
 static bool finished(const struct tail *t, const struct file *f)
 {
-	return f->at_end && (!f->offset || t->hooks->safe(t->hooks->arg, f->id) >= f->offset);
+	return (f->at_end || f->retired) && (!f->offset || t->hooks->safe(t->hooks->arg, f->id) >= f->offset);
 }
 
 /* Only we have it: the next turn is its own. */
@@ -28,7 +28,7 @@ void rescue_away(struct tail *t)
 	list_each(it, &t->away) {
 		struct file *f = list_entry(it, struct file, away);
 
-		if (f->fd < 0 || f->state == FILE_ACTIVE || finished(t, f))
+		if (f->fd < 0 || (f->state == FILE_ACTIVE && !f->retired) || finished(t, f))
 			continue;
 		hurry(t, f);
 		starving |= tight && f->dest && f->dest->dry && !f->dest->held && !list_empty(&f->turn);

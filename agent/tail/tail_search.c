@@ -110,8 +110,9 @@ void known_search(struct tail *t)
 	while ((k = next_missing(t, id))) {
 		id = k->row.id;
 		if (find_input(t, k->row.path) == SIZE_MAX) {
-			log_warn("file of an earlier run is matched by no input any more, it waits", KS("path", k->row.path),
-				 KI("finished", k->row.safe), KI("last_size", k->row.size));
+			if (!t->reloading)
+				log_warn("file of an earlier run is matched by no input any more, it waits",
+					 KS("path", k->row.path), KI("finished", k->row.safe), KI("last_size", k->row.size));
 			continue;
 		}
 		if (!gates_pass(t, k->row.path) || not_open_yet(t, k) || is_ignored(t, k))
