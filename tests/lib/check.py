@@ -25,7 +25,7 @@ import time
 import xml.etree.ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-UNIT_TIMEOUT = 180
+UNIT_TIMEOUT = 360
 SCENARIO_RUNNER = "tests/scenario/run.py"
 FUZZ_RUNNER = "tests/fuzz/run.py"
 PACKAGES_RUNNER = "tests/packaging/run.py"
