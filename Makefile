@@ -250,6 +250,8 @@ install-data:
 	$(call install_all,packaging/completions/_spillway,$(ZSHDIR))
 	$(call install_all,packaging/completions/*.fish,$(PREFIX)/share/fish/vendor_completions.d)
 	$(call install_all,packaging/monitoring/*.json packaging/monitoring/alerts.yaml,$(PREFIX)/share/spillway/monitoring)
+	install -d '$(DESTDIR)$(PREFIX)/share/spillway'
+	$(O)/spillway schema >'$(DESTDIR)$(PREFIX)/share/spillway/spillway.schema.json'
 	$(call install_all,packaging/guide.md,$(PREFIX)/share/doc/spillway)
 	$(call install_all,conf/spillway.yaml conf/examples/*.yaml,$(PREFIX)/share/doc/spillway/examples)
 	$(call install_all,packaging/kubernetes/*.yaml,$(PREFIX)/share/doc/spillway/examples/kubernetes)

@@ -79,7 +79,7 @@ static void set_back_numbers(const struct conf *a, struct conf *b, struct buf *n
 {
 	const struct { const char *name; bool differs; } table[] = {
 		{ "delivery", a->delivery != b->delivery },
-		{ "compress_threads", a->compress_threads != b->compress_threads },
+		{ "threads.compress", a->compress_threads != b->compress_threads },
 		{ "spool.max_size", a->spool.max_size != b->spool.max_size },
 		{ "spool.min_free", a->spool.min_free != b->spool.min_free },
 		{ "spool.when_full", a->spool.when_full != b->spool.when_full },

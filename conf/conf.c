@@ -207,7 +207,7 @@ static void load_producer(struct loader *l, struct yaml_node *at, const struct y
 		load_problem(l, map, "\"producer\" must be a section of keys");
 		return;
 	}
-	if (!yaml_get(map, "preset") && set_producer_text(l, "preset", "balanced", &err))
+	if (!yaml_get(map, "preset") && set_producer_text(l, "preset", CONF_PRESET, &err))
 		load_problem(l, at, "%s", err.text);
 	set_producer_keys(l, map, true);
 	set_producer_keys(l, map, false);

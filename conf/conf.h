@@ -6,12 +6,14 @@
  * comes with the nearest known name. Nothing is half-applied: with one problem there is no struct conf.
  * Calling sequence: conf_load, use (read-only, any thread), conf_free.
  * The keys under `producer:` are not known here, but for `bootstrap.servers` (required) and `preset` (handed over as
- * balanced when absent; max-reliability also changes the default of spool.sync): each is handed to hooks->producer_set
+ * CONF_PRESET when absent; max-reliability also changes the default of spool.sync): each is handed to hooks->producer_set
  * as its text, units included; lists and sections as JSON.
  * Ownership: struct conf owns every string it points to.
  */
 #ifndef SPILLWAY_CONF_H
 #define SPILLWAY_CONF_H
+
+#define CONF_PRESET "balanced"		/* where none is named */
 
 #include <stdbool.h>
 #include <stddef.h>

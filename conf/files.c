@@ -7,7 +7,7 @@
  *	files: a pattern's are sorted by name, patterns come in the order of the list.
  *  (2) What is merged keeps its owner: trees stay on the loader's list until the end.
  *  (3) Who may write an included file may have any file shipped anywhere that the agent can read: only root and the owner of
- *	the configuration may.
+ *	the configuration may. Nor may others write its directory: a link in it would have some other file of root's read.
  * Failure  problems, at the file that is wrong; the others are read in any case.
  */
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "agent/base/mem.h"
@@ -84,6 +85,27 @@ static void append(struct loader *l, struct yaml_node *into, const struct yaml_p
 	pairs[into->count++] = *p;
 }
 
+/* A section with an anchor may stand under another key too, and must not grow there. */
+static struct yaml_node *make_own(struct loader *l, struct yaml_pair *at)
+{
+	const struct yaml_node *shared = at->value;
+	struct yaml_node *own;
+
+	if (!shared->anchor)
+		return at->value;
+	own = mem_new(struct yaml_node);
+	if (!own) {
+		l->nomem = true;
+		return at->value;
+	}
+	*own = (struct yaml_node){ .kind = shared->kind, .path = shared->path, .line = shared->line, .column = shared->column,
+				   .weight = shared->weight, .next = l->trees->all };
+	l->trees->all = own;
+	for (size_t i = 0; i < shared->count; i++)
+		append(l, own, &shared->pairs[i]);
+	return at->value = own;
+}
+
 static void merge_list(struct loader *l, struct yaml_node *into, const struct yaml_node *list)
 {
 	for (size_t i = 0; i < list->count; i++)
@@ -101,9 +123,9 @@ static void merge_map(struct loader *l, struct yaml_node *into, const struct yam
 		if (!here)
 			append(l, into, p);
 		else if (is_top && same && p->value->kind == YAML_MAP)
-			merge_map(l, here->value, p->value, false);
+			merge_map(l, make_own(l, here), p->value, false);
 		else if (is_top && same && p->value->kind == YAML_LIST && !strcmp(p->key->text, "inputs"))
-			merge_list(l, here->value, p->value);
+			merge_list(l, make_own(l, here), p->value);
 		else if (yaml_is_null(here->value))	/* a section or list of comments only */
 			*here = *p;
 		else if (!yaml_is_null(p->value) || !is_top)
@@ -148,22 +170,39 @@ static void file_problem(struct loader *l, const char *path, const char *words)
 		l->nomem = true;
 }
 
-static bool may_be_trusted(struct loader *l, const char *path, const struct stat *st)
+/* `what` is the file, or its directory. */
+static bool may_be_trusted(struct loader *l, const char *path, const char *what, const struct stat *st)
 {
 	struct stat own;
 	uid_t owner = stat(l->path, &own) == 0 ? own.st_uid : 0;
-	char words[200];
+	char words[240];
 
-	if (st->st_mode & S_IWOTH) {
-		file_problem(l, path, "everybody may write this file, so it is not read; take the right away: chmod o-w");
-		return false;
-	}
-	if (!st->st_uid || st->st_uid == owner)
+	if (st->st_mode & S_IWOTH)
+		snprintf(words, sizeof words, "everybody may write %s, so it is not read; take the right away: chmod o-w", what);
+	else if (st->st_uid && st->st_uid != owner)
+		snprintf(words, sizeof words, "%s belongs to user %lu, neither to root nor to the owner of the file that includes "
+			 "it, so it is not read; change that: chown root", what, (unsigned long)st->st_uid);
+	else
 		return true;
-	snprintf(words, sizeof words, "it belongs to user %lu, neither to root nor to the owner of the file that includes it, so "
-		 "it is not read; change that: chown root", (unsigned long)st->st_uid);
 	file_problem(l, path, words);
 	return false;
+}
+
+/* A volume that is mounted read-only (Kubernetes' ConfigMaps are 0777) is nobody's to write. */
+static bool directory_may_be_trusted(struct loader *l, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir = slash ? mem_printf("%.*s", (int)(slash - path) + 1, path) : mem_strdup(".");
+	struct statvfs fs;
+	struct stat st;
+	bool good;
+
+	if (!dir)
+		l->nomem = true;
+	good = dir && ((statvfs(dir, &fs) == 0 && fs.f_flag & ST_RDONLY) ||
+		       (stat(dir, &st) == 0 && may_be_trusted(l, path, "its directory", &st)));
+	mem_free(dir);
+	return good;
 }
 
 static void parse(struct loader *l, struct yaml_node *root, const char *path, const struct buf *text)
@@ -189,7 +228,7 @@ static int read_trusted(struct loader *l, struct yaml_node *root, const char *pa
 	if (rc < 0 || is_known(l, &st))
 		return rc;
 	path = load_add(l, &l->conf->files, path);
-	if (!path || !may_be_trusted(l, path, &st))
+	if (!path || !may_be_trusted(l, path, "this file", &st) || !directory_may_be_trusted(l, path))
 		return 0;
 	buf_init(&text, 2 * FILE_MAX);
 	rc = read_fd(fd, &text);
@@ -197,6 +236,14 @@ static int read_trusted(struct loader *l, struct yaml_node *root, const char *pa
 		parse(l, root, path, &text);
 	buf_release(&text);
 	return rc;
+}
+
+/* Whoever takes drop-ins away while they are looked for must not keep the agent from starting. A link to nowhere is there. */
+static bool has_vanished(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) < 0 && errno == ENOENT;
 }
 
 static void include_file(struct loader *l, struct yaml_node *root, const char *path)
@@ -209,7 +256,7 @@ static void include_file(struct loader *l, struct yaml_node *root, const char *p
 		close(fd);
 	if (rc == ERR_NOMEM)
 		l->nomem = true;
-	if (rc == 0 || rc == ERR_NOMEM)
+	if (rc == 0 || rc == ERR_NOMEM || (rc == -ENOENT && has_vanished(path)))
 		return;
 	snprintf(words, sizeof words, "cannot be read, and \"include\" names it: %s",
 		 rc == -EINVAL ? "it is no file" : err_text(rc));

@@ -87,7 +87,7 @@ static json_t *alternatives(json_t *what, bool *failed)
 static void put_description(json_t *o, const char *doc, const char *def, const char *example, bool *failed)
 {
 	put(o, "description", json_string(doc), failed);
-	if (def)
+	if (def && *def)
 		put(o, "default", bare(def), failed);
 	if (example)
 		put(o, "examples", json_pack("[o]", bare(example)), failed);

@@ -88,6 +88,8 @@ struct producer_config_description {
 	const char *value;			/* of a class: JSON Schema; else NULL */
 };
 bool producer_config_describe(size_t i, struct producer_config_description *ret);	/* false: there are no more */
+/* What a preset makes the default of a key, as text; NULL: it leaves the key alone. */
+const char *producer_config_preset_default(const char *preset, const char *name);
 /* Whether a key takes a list or more (as JSON), not only one single value. */
 bool producer_config_takes_json(const char *name);
 

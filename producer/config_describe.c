@@ -85,3 +85,12 @@ bool producer_config_describe(size_t i, struct producer_config_description *ret)
 	}
 	return true;
 }
+
+const char *producer_config_preset_default(const char *preset, const char *name)
+{
+	for (const struct producer_preset *p = config_presets; p->name; p++)
+		for (size_t i = 0; !strcmp(p->name, preset) && i < PRESET_KEYS_MAX && p->set[i].key; i++)
+			if (!strcmp(p->set[i].key, name))
+				return p->set[i].value;
+	return NULL;
+}

@@ -250,7 +250,8 @@ static void check_secrets(struct check *c)
 {
 	const struct producer_config *k = c->conf->producer;
 
-	check_conf_text(c, c->conf->conf->path);
+	for (size_t i = 0; i < c->conf->conf->files.n; i++)
+		check_conf_text(c, c->conf->conf->files.v[i]);
 	check_secret_file(c, "ssl.key.location", k->ssl_key_location);
 	check_secret_file(c, "ssl.keystore.location", k->ssl_keystore_location);
 	check_secret_file(c, "sasl.oauthbearer.token.file", k->oauth_token_file);

@@ -1,4 +1,4 @@
-/* check_user.c - files, directories and certificates, with the rights that the service has.
+/* check_user.c - the configuration, files, directories and certificates, with the rights that the service has.
  *
  * Why a child with the user's rights and not arithmetic with modes: ACLs, groups and every directory on the way count, and only
  * the kernel adds them up. Whoever is not root looks with the rights it has.
@@ -143,6 +143,25 @@ void check_as_user(struct check *c, void (*fn)(struct check *c))
 
 /* --- with its rights --- */
 
+/* Root could read the file, what it includes and its ${file:}; `run` reads them with other rights. A pipe cannot be read again. */
+static void check_configuration(struct check *c)
+{
+	const char *path = c->conf->conf->path;
+	struct loaded again = { 0 };
+	struct buf text;
+	struct stat st;
+
+	if (stat(path, &st) == 0 ? !S_ISREG(st.st_mode) : errno == ENOENT)
+		return;
+	buf_init(&text, 1 << 20);
+	if (load_conf(path, &again, &text) < 0)
+		for (char *at = text.data, *line; (line = strsep(&at, "\n"));)
+			if (*line)
+				check_error(c, EXIT_CONFIG, "configuration", "%s", line);
+	loaded_release(&again);
+	buf_release(&text);
+}
+
 static void state_dir_missing(struct check *c, const char *dir)
 {
 	char *parent = mem_strdup(dir), *slash = parent ? strrchr(parent, '/') : NULL;
@@ -253,6 +272,7 @@ static void check_security(struct check *c)
 
 void check_files(struct check *c)
 {
+	check_configuration(c);
 	check_inputs(c);
 	check_state_dir(c);
 	check_security(c);

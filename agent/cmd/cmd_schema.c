@@ -1,9 +1,19 @@
 /* cmd_schema.c - `spillway schema`: conf's schema with the producer's keys in it. */
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/cmd/cli.h"
+#include "conf/conf.h"
 #include "conf/schema.h"
 #include "producer/config.h"
+
+/* A configuration that names no preset has one all the same. */
+static const char *default_of(const struct producer_config_description *d)
+{
+	const char *by_preset = producer_config_preset_default(CONF_PRESET, d->name);
+
+	return !strcmp(d->name, "preset") ? CONF_PRESET : by_preset ? by_preset : d->def;
+}
 
 /* The two folders do not know each other. */
 static bool producer_key(size_t i, struct schema_producer_key *ret)
@@ -13,7 +23,7 @@ static bool producer_key(size_t i, struct schema_producer_key *ret)
 	if (!producer_config_describe(i, &d))
 		return false;
 	*ret = (struct schema_producer_key){
-		.name = d.name, .other_of = d.other_of, .type = d.type, .def = d.def, .choices = d.choices, .min = d.min,
+		.name = d.name, .other_of = d.other_of, .type = d.type, .def = default_of(&d), .choices = d.choices, .min = d.min,
 		.max = d.max, .doc = d.doc, .value = d.value,
 	};
 	return true;

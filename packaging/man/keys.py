@@ -17,8 +17,6 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 BEGIN, END = ".\\\" BEGIN KEYS\n", ".\\\" END KEYS\n"
 WIDTH = 79
-# What every preset sets has no default of its own.
-BY_PRESET = ("linger.ms", "batch.size", "compression.type")
 ALIAS = re.compile(r"Another name of ([\w.]+)")
 TITLES = {"": "Top of the file", "inputs": "inputs: a list, each with", "multiline": "inputs: multiline",
           "event_time": "inputs: event_time"}
@@ -31,7 +29,7 @@ def escaped(text):
 def text_lines(text):
     """Words as mdoc text: a sentence begins a line, no line is long or begins with what roff takes for a request."""
     out = []
-    for sentence in re.split(r"(?<=[.:;]) (?=[A-Z`{]|\w+:)", text.replace("`spillway losses`", "spillway losses")):
+    for sentence in re.split(r"(?<=[.:;]) (?=[A-Z{]|\w+:)", text.replace("`", "")):
         line = ""
         for word in escaped(sentence).split():
             if line and len(line) + 1 + len(word) > WIDTH:
@@ -78,9 +76,7 @@ def size(value):
     return str(value)
 
 
-def default(name, node):
-    if name in BY_PRESET:
-        return "by the preset"
+def default(node):
     value = node.get("default")
     if value in (None, ""):
         return None
@@ -93,7 +89,7 @@ def default(name, node):
 
 def item(name, node):
     """One key."""
-    value = default(name, node)
+    value = default(node)
     yield f".It Ic {name}" + (f" Pq {escaped(value)}" if value else "")
     yield from text_lines(node["description"])
     words, of = choices(node), bounds(node)

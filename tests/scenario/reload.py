@@ -260,6 +260,45 @@ def a_fault_anywhere_leaves_the_old_configuration_whole(t):
 
 
 @scenario()
+def drop_ins_come_and_go(t):
+    """A file in conf.d brings an input by HUP; one with a mistake, or that everybody may write, changes nothing; gone, its input is."""
+    kafka = t.kafka()
+    one, two = t.topic(kafka), t.topic(kafka)
+    a, b = t.writer("a"), t.writer("b")
+    os.mkdir(t.path("conf.d"), 0o755)
+    agent = t.agent(kafka.address, one, include=["conf.d/*.yaml"])
+    inputs_of(agent, of(a.path, one))
+    agent.start()
+
+    def drop_in(text, mode=0o644):
+        with open(t.path("conf.d", "b.yaml"), "w") as f:
+            f.write(text)
+        os.chmod(t.path("conf.d", "b.yaml"), mode)
+
+    good = f"inputs:\n  - paths: [{b.path}]\n    topic: {two}\n"
+    b.write(100)
+    for text, mode, words in ((good + "    topc: x\n", 0o644, "conf.d/b.yaml:4:5: unknown key"),
+                              (good, 0o666, "conf.d/b.yaml: everybody may write this file")):
+        drop_in(text, mode)
+        hup(agent, REFUSED)
+        assert words in agent.log_text(), agent.tail()
+    drop_in(good)
+    hup(agent)
+    a.write(100)
+    agent.until_acked(200)
+    os.remove(t.path("conf.d", "b.yaml"))
+    hup(agent)
+    b.write(50)
+    a.write(100)
+    agent.until_acked(300)
+    drop_in(good)
+    hup(agent)
+    agent.until_acked(350)
+    agent.stop()
+    expect(t, kafka, one, two)
+
+
+@scenario()
 def what_needs_a_restart_is_said_until_it_agrees_again(t):
     """The spool's size, batch.size and state_dir change with the topic: that alone is in force, log and reasons name the others."""
     kafka = t.kafka()
@@ -269,12 +308,13 @@ def what_needs_a_restart_is_said_until_it_agrees_again(t):
     good = dict(agent.settings)
     control = os.path.join(agent.state_dir, "control.sock")
     inputs_of(agent, dict(agent.settings["inputs"][0], topic=two))
-    agent.settings.update(spool={"max_size": "128MiB"}, state_dir=t.path("elsewhere"), control=control)
+    agent.settings.update(spool={"max_size": "128MiB"}, state_dir=t.path("elsewhere"), control=control,
+                          threads={"compress": 3})
     agent.settings["producer"] = {**agent.settings["producer"], "batch.size": "32KiB"}
     hup(agent)
     s = agent.until(lambda s: any("needs a restart" in r for r in s["reasons"]), 20, "a reason says so")
     reason, = [r for r in s["reasons"] if "needs a restart" in r]
-    for key in ("state_dir", "spool.max_size", "batch.size"):
+    for key in ("state_dir", "threads.compress", "spool.max_size", "batch.size"):
         assert key in reason and key in agent.log_text(), reason
     assert not os.path.exists(t.path("elsewhere"))
     a.write(100)

@@ -161,3 +161,42 @@ def every_key_has_words_in_the_schema(t):
     for name, key in keys:
         words = key.get("description", "")
         assert len(words) > 10 and (words.endswith(".") or words.startswith("Another name of ")), f"{name}: {words!r}"
+
+
+def in_bytes(value):
+    """A size as a number, whatever unit it is written in; other values as texts."""
+    m = re.fullmatch(r"(\d+)(KiB|MiB|GiB)", str(value))
+    if m:
+        return str(int(m[1]) << {"KiB": 10, "MiB": 20, "GiB": 30}[m[2]])
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def other_defaults(properties, printed, at=""):
+    """(key, default in the schema, value in force) where they differ, and how many were compared."""
+    found, n = [], 0
+    for name, node in properties.items():
+        value = printed.get(name)
+        if "properties" in node or "properties" in node.get("items", {}):
+            inside = node.get("properties") or node["items"]["properties"]
+            more, k = other_defaults(inside, (value[0] if isinstance(value, list) else value) or {}, f"{at}{name}.")
+            found, n = found + more, n + k
+        elif "default" in node and value is not None:
+            n += 1
+            if in_bytes(node["default"]) != in_bytes(value):
+                found.append((at + name, node["default"], value))
+    return found, n
+
+
+@scenario()
+def the_defaults_of_the_schema_are_those_in_force(t):
+    """A configuration of five lines, printed with every value: each default that the schema names, those by the preset too."""
+    v = schema(t)
+    path = t.path("min.yaml")
+    with open(path, "w") as f:
+        f.write(INPUT + PRODUCER)
+    rc, out, err = procs.run([t.shared.binary, "check", "--print", "-c", path])
+    assert rc == 0, err
+    found, n = other_defaults(v.schema["properties"], read(out.decode()))
+    assert not found and n > 60, (n, found)
+    found, _ = other_defaults(v.schema["properties"], read(out.decode().replace("linger.ms: 50", "linger.ms: 0")))
+    assert len(found) == 1, "another default passes"

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 
 import procs
 import transcript
@@ -244,6 +245,41 @@ def what_the_guide_quotes_is_what_the_program_says(t):
     code = words.literals("agent", "spool", "producer")
     missing = [q for q in quoted if q not in code]
     assert not missing, f"nobody says: {missing}"
+
+
+@scenario()
+def what_the_documents_point_to_is_installed(t):
+    """Each path below share/spillway and share/doc/spillway that a document, manual page, unit or configuration names is there."""
+    command = ["make", "-s", "-C", procs.ROOT, "B=release", "install", f"DESTDIR={t.path('root')}", "PREFIX=/usr"]
+    words.output(command, timeout=300)
+    named = set()
+    for pattern in ("README.md", "conf/**/*.yaml", "packaging/*.md", "packaging/*.yaml", "packaging/man/*.[0-9]", "packaging/systemd/**/*"):
+        for path in glob.glob(pattern, root_dir=procs.ROOT, recursive=True):
+            if os.path.isfile(os.path.join(procs.ROOT, path)):
+                named.update(re.findall(r"\bshare/(?:doc/)?spillway/[\w./-]*\w", words.read(path)))
+    assert len(named) >= 5, named
+    missing = sorted(n for n in named if not os.path.exists(t.path("root", "usr", *n.split("/"))))
+    assert not missing, f"not installed: {missing}"
+    with open(t.path("root", "usr", "share", "spillway", "spillway.schema.json")) as f:
+        assert json.load(f)["title"] == "spillway.yaml"
+
+
+@scenario()
+def the_metrics_that_the_documents_name_are_in_a_real_scrape(t):
+    """Guide, README and manual pages: each whole name of a metric is one that a running agent has."""
+    kafka = t.kafka()
+    port = procs.free_port()
+    t.writer("app").write(10)
+    agent = t.agent(kafka.address, t.topic(kafka), metrics={"listen": f"127.0.0.1:{port}"}).start()
+    agent.until_acked(10)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20 * procs.SLOWNESS) as r:
+        has = set(re.findall(r"^# TYPE (\w+) ", r.read().decode(), re.M))
+    agent.stop()
+    text = "".join(words.read(*path) for path in (("packaging", "guide.md"), ("README.md",), ("packaging", "man", "spillway.8"),
+                                                  ("packaging", "man", "spillway.1"), ("packaging", "README.md")))
+    named = set(re.findall(r"\b((?:spillway|kafka_producer)_\w*[a-z])\b(?!\*)", text))
+    same("metrics of the documents that are there, and all that they name", named & has, named)
+    assert len(named) > 5, named
 
 
 @scenario()

@@ -188,6 +188,10 @@ static void secrets_that_others_read_are_warnings(void **state)
 		"state_dir: @/state\nspool: {max_size: 1MiB, min_free: 0}\ninputs: [{topic: t, paths: [@/x]}]\n"
 		"producer:\n  bootstrap.servers: h:1\n  security.protocol: SASL_PLAINTEXT\n  sasl.mechanism: PLAIN\n"
 		"  sasl.username: u\n  sasl.password: secret\n";
+	static const char included[] =
+		"state_dir: @/state\nspool: {max_size: 1MiB, min_free: 0}\ninputs: [{topic: t, paths: [@/x]}]\ninclude: more.yaml\n"
+		"producer:\n  bootstrap.servers: h:1\n  security.protocol: SASL_PLAINTEXT\n  sasl.mechanism: PLAIN\n"
+		"  sasl.username: u\n";
 	struct loaded l = { 0 };
 
 	(void)state;
@@ -198,6 +202,10 @@ static void secrets_that_others_read_are_warnings(void **state)
 	assert_int_equal(chmod(at("/password"), 0600), 0);
 	assert_int_equal(checked(mentioned, &l, check_place).warnings, 0);
 	assert_int_equal(checked(inlined, &l, check_place).warnings, 1);
+	write_file("/more.yaml", "producer:\n  sasl.password: secret\n");
+	assert_int_equal(checked(included, &l, check_place).warnings, 1);
+	assert_int_equal(chmod(at("/more.yaml"), 0600), 0);
+	assert_int_equal(checked(included, &l, check_place).warnings, 0);
 }
 
 static const char *listen_on;

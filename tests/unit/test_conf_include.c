@@ -1,13 +1,19 @@
 /* test_conf_include.c - a configuration in several files: what drop-ins may add, and where their problems are. */
-#include <ftw.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/base/mem.h"
 #include "tests/lib/conf.h"
+#include "tests/lib/tree.h"
 
 /* Lines 1 to 6. */
 #define MAIN BASE "include: [conf.d/*.yaml]\n"
 #define MORE "inputs: [{ paths: [/b.log], topic: u }]\n"
+
+enum { FILE_BYTES = (1 << 20) + 1 };	/* one too many */
 
 static char dir[40];
 
@@ -38,16 +44,10 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st, (void)flag, (void)ftw;
-	return remove(path);
-}
-
 static int tear_down(void **state)
 {
 	(void)state;
-	return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return tree_remove(dir);
 }
 
 static int load_main(struct conf **c, struct conf_problems *p)
@@ -206,6 +206,20 @@ static void problems_say_which_file_they_are_in_and_the_first_file_comes_first(v
 		"@/conf.d/d.yaml:2:1: \"include\" cannot stand in a file that is included itself, only in @/main.yaml");
 }
 
+static void what_an_alias_shares_grows_under_one_key_only(void **state)
+{
+	struct conf *c;
+
+	(void)state;
+	put("main.yaml", MAIN "spool: &empty {}\nmetrics: *empty\n");
+	put("conf.d/a.yaml", "spool: { sync: full }\n");
+	put("conf.d/b.yaml", "metrics: { listen: off }\nspool: { min_free: 2GiB }\n");
+	c = load_good();
+	assert_int_equal(c->spool.sync, CONF_SYNC_FULL);
+	assert_int_equal(c->spool.min_free, (int64_t)2 << 30);
+	conf_free(c);
+}
+
 static void a_name_without_a_pattern_must_be_there(void **state)
 {
 	(void)state;
@@ -236,8 +250,113 @@ static void a_file_of_another_user_is_refused(void **state)
 	put("conf.d/a.yaml", MORE);
 	snprintf(path, sizeof path, "%s/conf.d/a.yaml", dir);
 	assert_int_equal(chown(path, 65534, 65534), 0);
-	REFUSED("@/conf.d/a.yaml: it belongs to user 65534, neither to root nor to the owner of the file that includes it, so it "
-		"is not read; change that: chown root");
+	REFUSED("@/conf.d/a.yaml: this file belongs to user 65534, neither to root nor to the owner of the file that includes it, "
+		"so it is not read; change that: chown root");
+}
+
+static void a_directory_that_others_may_write_is_refused(void **state)
+{
+	char path[80];
+
+	(void)state;
+	put("conf.d/a.yaml", MORE);
+	snprintf(path, sizeof path, "%s/conf.d", dir);
+	assert_int_equal(chmod(path, 01777), 0);
+	REFUSED("@/conf.d/a.yaml: everybody may write its directory, so it is not read; take the right away: chmod o-w");
+	assert_int_equal(chmod(path, 0755), 0);
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chown(path, 65534, 65534), 0);
+	REFUSED("@/conf.d/a.yaml: its directory belongs to user 65534, neither to root nor to the owner of the file that includes "
+		"it, so it is not read; change that: chown root");
+}
+
+static void a_link_is_read_once_and_one_to_nowhere_is_said(void **state)
+{
+	char path[80];
+	struct conf *c;
+
+	(void)state;
+	put("conf.d/a.yaml", MORE);
+	snprintf(path, sizeof path, "%s/conf.d/b.yaml", dir);
+	assert_int_equal(symlink("a.yaml", path), 0);
+	c = load_good();
+	assert_int_equal(c->files.n, 2);
+	conf_free(c);
+	snprintf(path, sizeof path, "%s/conf.d/c.yaml", dir);
+	assert_int_equal(symlink("nowhere.yaml", path), 0);
+	REFUSED("@/conf.d/c.yaml: cannot be read, and \"include\" names it: No such file or directory");
+}
+
+static void what_is_no_yaml_or_too_much_is_said_at_its_file(void **state)
+{
+	char *zeros = mem_alloc(FILE_BYTES + 1), path[80];
+	FILE *f;
+
+	(void)state;
+	memset(zeros, '#', FILE_BYTES);
+	zeros[FILE_BYTES] = 0;
+	put("conf.d/a.yaml", zeros);
+	mem_free(zeros);
+	snprintf(path, sizeof path, "%s/conf.d/b.yaml", dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite("\x7f" "ELF\0\0\1", 1, 7, f), 7);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(chmod(path, 0644), 0);
+	snprintf(path, sizeof path, "%s/conf.d/c.yaml", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	REFUSED("@/conf.d/a.yaml:1:1: larger than 1MiB", "@/conf.d/b.yaml:1:1: not YAML: control characters are not allowed",
+		"@/conf.d/c.yaml: cannot be read, and \"include\" names it: it is no file");
+}
+
+static void put_many(int n)
+{
+	char name[40];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "conf.d/%03d.yaml", i);
+		put(name, "# words\n");
+	}
+}
+
+static void no_more_than_256_files_are_included(void **state)
+{
+	(void)state;
+	put_many(256);
+	conf_free(load_good());
+	put("conf.d/more.yaml", "");
+	REFUSED("@/main.yaml:6:11: \"include\" must not bring more than 256 files");
+}
+
+static atomic_bool enough;
+
+static void *make_and_remove(void *path)
+{
+	while (!enough) {
+		int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+
+		assert_true(fd >= 0);
+		close(fd);
+		unlink(path);
+	}
+	return NULL;
+}
+
+static void drop_ins_that_vanish_while_they_are_looked_for_are_no_fault(void **state)
+{
+	static char path[80];		/* of the other thread, too: it outlives a failure here */
+	pthread_t thread;
+
+	(void)state;
+	put_many(200);		/* between the list of names and the last of them */
+	snprintf(path, sizeof path, "%s/conf.d/last.yaml", dir);
+	enough = false;
+	assert_int_equal(pthread_create(&thread, NULL, make_and_remove, path), 0);
+	for (int i = 0; i < 20; i++)		/* whatever the other thread does when */
+		conf_free(load_good());
+	enough = true;
+	assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
 static void a_secret_in_a_drop_in_stays_one(void **state)
@@ -291,9 +410,15 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup_teardown(the_file_itself_and_one_that_two_patterns_match_are_read_once, set_up, tear_down),
 	cmocka_unit_test_setup_teardown(a_key_that_is_set_twice_names_both_places, set_up, tear_down),
 	cmocka_unit_test_setup_teardown(problems_say_which_file_they_are_in_and_the_first_file_comes_first, set_up, tear_down),
+	cmocka_unit_test_setup_teardown(what_an_alias_shares_grows_under_one_key_only, set_up, tear_down),
 	cmocka_unit_test_setup_teardown(a_name_without_a_pattern_must_be_there, set_up, tear_down),
 	cmocka_unit_test_setup_teardown(a_file_that_anybody_may_write_is_refused, set_up, tear_down),
 	cmocka_unit_test_setup_teardown(a_file_of_another_user_is_refused, set_up, tear_down),
+	cmocka_unit_test_setup_teardown(a_directory_that_others_may_write_is_refused, set_up, tear_down),
+	cmocka_unit_test_setup_teardown(a_link_is_read_once_and_one_to_nowhere_is_said, set_up, tear_down),
+	cmocka_unit_test_setup_teardown(what_is_no_yaml_or_too_much_is_said_at_its_file, set_up, tear_down),
+	cmocka_unit_test_setup_teardown(no_more_than_256_files_are_included, set_up, tear_down),
+	cmocka_unit_test_setup_teardown(drop_ins_that_vanish_while_they_are_looked_for_are_no_fault, set_up, tear_down),
 	cmocka_unit_test_setup_teardown(a_secret_in_a_drop_in_stays_one, set_up, tear_down),
 	cmocka_unit_test_setup_teardown(text_in_memory_includes_nothing, set_up, tear_down),
 	cmocka_unit_test_setup_teardown(short_memory_leaves_nothing_behind, set_up, tear_down),
