@@ -37,7 +37,7 @@ static void between(const struct history_sample *a, const struct history_sample 
 	};
 }
 
-void history_rates(const struct history *h, struct history_rates *ret)
+static void over(const struct history *h, int64_t window_ms, struct history_rates *ret)
 {
 	uint32_t i = 0;
 
@@ -45,9 +45,19 @@ void history_rates(const struct history *h, struct history_rates *ret)
 	if (h->count < 2)
 		return;
 	/* A late sample must not make the window longer by itself. */
-	while (i + 2 < h->count && history_at(h, h->count - 1)->ms - history_at(h, i)->ms > HISTORY_WINDOW_MS)
+	while (i + 2 < h->count && history_at(h, h->count - 1)->ms - history_at(h, i)->ms > window_ms)
 		i++;
 	between(history_at(h, i), history_at(h, h->count - 1), ret);
+}
+
+void history_rates(const struct history *h, struct history_rates *ret)
+{
+	over(h, HISTORY_WINDOW_MS, ret);
+}
+
+void history_ahead(const struct history *h, struct history_rates *ret)
+{
+	over(h, HISTORY_AHEAD_MS, ret);
 }
 
 void history_step(const struct history *h, uint32_t i, struct history_rates *ret)

@@ -10,6 +10,7 @@
 #define HISTORY_SAMPLES   301
 #define HISTORY_EVERY_MS  1000
 #define HISTORY_WINDOW_MS 60000	/* rates are those of the last minute */
+#define HISTORY_AHEAD_MS  15000	/* what was before an outage, or in it, says nothing about how it goes on */
 
 struct history_sample {
 	int64_t  ms;			/* CLOCK_MONOTONIC */
@@ -26,6 +27,8 @@ void history_add(struct history *h, const struct history_sample *s);
 /* i counts from the oldest. */
 const struct history_sample *history_at(const struct history *h, uint32_t i);
 void history_rates(const struct history *h, struct history_rates *ret);
+/* Those to look ahead by. */
+void history_ahead(const struct history *h, struct history_rates *ret);
 /* Between sample i - 1 and i, i from 1. */
 void history_step(const struct history *h, uint32_t i, struct history_rates *ret);
 

@@ -161,13 +161,15 @@ static void gather_reasons(struct pipeline *p, struct status *s)
 static void look_ahead(const struct pipeline *p, struct status *s)
 {
 	const struct spool_totals *t = &s->books.totals;
+	struct history_rates ahead;
 	int64_t left = t->max_size - (int64_t)(t->bytes + t->rejected_bytes);
 
 	s->room = left < s->room ? left : s->room;
 	s->room = s->room > 0 && !t->full ? s->room : 0;
 	history_rates(&p->history, &s->rates);
-	s->full_in_s = t->rows ? history_full_in(&s->rates, s->room) : -1;
-	s->drained_in_s = history_drained_in(&s->rates, t->bytes);
+	history_ahead(&p->history, &ahead);
+	s->full_in_s = t->rows ? history_full_in(&ahead, s->room) : -1;
+	s->drained_in_s = history_drained_in(&ahead, t->bytes);
 }
 
 int status_online(struct pipeline *p, enum status_what what, struct status *ret)

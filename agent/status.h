@@ -42,7 +42,7 @@ struct status {
 	const struct history *history;	/* the pipeline's; NULL: no agent runs */
 	struct history_rates rates;
 	int64_t  room;			/* bytes that the spool may still grow by */
-	double   full_in_s, drained_in_s;	/* at the rate of the last minute; -1: it does not come to that */
+	double   full_in_s, drained_in_s;	/* at the rate of the last 15 s; -1: it does not come to that */
 	int      rc;			/* of the gathering of lanes */
 };
 

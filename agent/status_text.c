@@ -314,6 +314,32 @@ static void lane_cells(const struct out *t, struct words_table *table, const str
 	words_cell(table, "", r->topic);
 }
 
+static bool held_alike(const struct lane_row *a, const struct lane_row *b)
+{
+	return a->live && a->live->held && !strcmp(a->topic, b->topic) && !strcmp(a->live->reason, b->live->reason);
+}
+
+/* Why, below the table: the partitions of a topic have one reason. */
+static void put_held(const struct out *t, const struct lane_row *v, size_t n)
+{
+	for (size_t i = 0; i < n && i < LANES_SHOWN; i++) {
+		struct buf b;
+		size_t j = 0;
+
+		if (!v[i].live || !v[i].live->held)
+			continue;
+		while (!held_alike(&v[j], &v[i]))
+			j++;
+		if (j < i)
+			continue;
+		buf_init(&b, 4096);
+		buf_printf(&b, "%s: %s", v[i].topic, v[i].live->reason);
+		buf_printf(t->o, "  %s!%s ", color(t, BAD), plain(t));
+		words_wrap(t->o, b.len ? b.data : "", t->view->width, 4, 4);
+		buf_release(&b);
+	}
+}
+
 static void put_lanes(const struct out *t)
 {
 	static const char *const names[] = { "STATE", "IN MEMORY", "SPOOLED", "PARTITION", "TOPIC" };
@@ -332,6 +358,7 @@ static void put_lanes(const struct out *t)
 	words_table_put(&table, t->view->width, t->o);
 	if (shown < n)
 		buf_printf(t->o, "  and %zu more\n", n - shown);
+	put_held(t, v, shown);
 out:
 	mem_free(v);
 }
@@ -364,7 +391,8 @@ static void file_cells(const struct out *t, struct words_table *table, const str
 	words_cell(table, color(t, of_state(f->state)), f->state);
 	words_cell(table, "", words_size(text, (double)f->size));
 	words_cell(table, "", lag ? words_size(text, (double)lag) : "-");
-	words_cell(table, color(t, lag && f->lag_s >= 60 ? WARN : PLAIN), lag ? words_time(text, f->lag_s) : "-");
+	/* Without an agent, and of a last line without its end, it is not known. */
+	words_cell(table, color(t, lag && f->lag_s >= 60 ? WARN : PLAIN), lag && f->lag_s > 0 ? words_time(text, f->lag_s) : "-");
 	words_cell(table, "", f->path);
 }
 

@@ -328,9 +328,12 @@ static const char *hung_up(const struct conn *c)
 static int read_some(struct conn *c, size_t *ret_n, struct err *ret_err)
 {
 	ssize_t n;
+	int rc;
 
-	if (c->tls)
-		return tls_read(c->tls, c->in + c->in_len, c->in_cap - c->in_len, ret_n, ret_err);
+	if (c->tls) {
+		rc = tls_read(c->tls, c->in + c->in_len, c->in_cap - c->in_len, ret_n, ret_err);
+		return rc == ERR_CLOSED ? err_set(ret_err, rc, "%s", hung_up(c)) : rc;
+	}
 	n = recv(c->sock, c->in + c->in_len, c->in_cap - c->in_len, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
 		return 0;

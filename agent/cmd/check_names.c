@@ -108,7 +108,8 @@ static void of_lines(struct naming *x)
 	for (size_t i = 0; i < allowed->n; i++)
 		if (template_topic_legal(allowed->v[i]))
 			add(x, allowed->v[i]);
-	snprintf(words, sizeof words, "topic %.200s is made of the lines: which ones there will be cannot be known", x->in->topic);
+	snprintf(words, sizeof words, "topic %.200s is made of the lines: which ones there will be cannot be known",
+	x->in->topic);
 	x->fn(x->arg, x->in, words);
 }
 

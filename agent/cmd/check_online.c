@@ -61,17 +61,28 @@ static bool check_broker(struct check *c, struct admin *a, const char *host, int
 
 /* --- all of them --- */
 
-static bool take_cluster(struct check *c, struct admin *a, struct api_metadata *cluster)
+/* A broker that wants more of us than was configured lets us connect, and hangs up at the first question. */
+static void take_cluster(struct check *c, struct admin *a, const char *host, int port, struct api_metadata *cluster)
 {
 	struct api_metadata m;
+	char where[300];
 	struct err e;
 
-	if (cluster->broker_count || admin_metadata(a, NULL, 0, &m, &e) < 0)
-		return cluster->broker_count > 0;
+	if (cluster->broker_count)
+		return;
+	snprintf(where, sizeof where, "broker %s:%d", host, port);
+	if (admin_metadata(a, NULL, 0, &m, &e) < 0) {
+		check_error(c, EXIT_UNAVAILABLE, where, "%s", e.text);
+		return;
+	}
+	if (!m.broker_count) {
+		check_error(c, EXIT_UNAVAILABLE, where, "it names no broker of its cluster");
+		api_metadata_release(&m);
+		return;
+	}
 	*cluster = m;
 	check_ok(c, "cluster", "%s, %zu broker%s", m.cluster_id ? m.cluster_id : "(no id)", m.broker_count,
 		 m.broker_count == 1 ? "" : "s");
-	return true;
 }
 
 static bool same_address(const struct api_broker *b, const char *host, int port)
@@ -87,7 +98,7 @@ static void check_bootstrap(struct check *c, struct admin *a, struct api_metadat
 
 	for (size_t i = 0; admin_bootstrap(a, i, host, &port); i++)
 		if (check_broker(c, a, host, port))
-			take_cluster(c, a, cluster);
+			take_cluster(c, a, host, port, cluster);
 }
 
 static bool was_bootstrap(const struct admin *a, const struct api_broker *b)

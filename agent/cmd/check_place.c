@@ -16,21 +16,11 @@
 #include "agent/cmd/check.h"
 #include "agent/record/glob.h"
 #include "agent/tail/remote.h"
+#include "agent/words.h"
 #include "producer/config.h"
 
 #define LINE_BYTES 8192
 #define OTHER_DESCRIPTORS 64	/* brokers, state database, sockets */
-
-static char *size_text(char buf[32], double bytes)
-{
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	size_t i = 0;
-
-	for (; bytes >= 1024 && i < 4; i++)
-		bytes /= 1024;
-	snprintf(buf, 32, "%.3g%s", bytes, units[i]);
-	return buf;
-}
 
 /* --- the state directory --- */
 
@@ -49,7 +39,7 @@ static void check_space(struct check *c, const char *dir)
 {
 	const struct conf *k = c->conf->conf;
 	double size = (double)k->spool.max_size, rest = (double)k->spool.min_free, there, used = 0;
-	char path[GLOB_PATH_MAX + 16], has[32], max[32], min[32];
+	char path[GLOB_PATH_MAX + 16], has[WORDS_MAX], max[WORDS_MAX], min[WORDS_MAX], full[WORDS_MAX];
 	struct statvfs fs;
 	struct stat st;
 
@@ -59,17 +49,16 @@ static void check_space(struct check *c, const char *dir)
 	if (stat(path, &st) == 0)
 		used = (double)st.st_blocks * 512;
 	there = (double)fs.f_bavail * (double)fs.f_frsize;
-	size_text(has, there);
-	size_text(max, size);
-	size_text(min, rest);
+	words_size(has, there);
+	words_size(max, size);
+	words_size(min, rest);
+	words_size(full, there + used - rest);
 	if (there <= rest)
-		check_warn(c, "spool", "%s has %s free, no more than min_free (%s): nothing can be spooled; make room, "
-			   "or lower min_free",
-			   dir, has, min);
+		check_warn(c, "spool", "%s has %s free, no more than min_free (%s): nothing can be spooled; make room, or "
+			   "lower min_free", dir, has, min);
 	else if (there + used < size + rest)
-		check_warn(c, "spool", "%s has %s free, max_size (%s) and min_free (%s) need more: the spool is full at "
-			   "%s; make room, or "
-			   "lower max_size", dir, has, max, min, size_text((char[32]){ 0 }, there + used - rest));
+		check_warn(c, "spool", "%s has %s free, max_size (%s) and min_free (%s) need more: the spool is full at %s; "
+			   "make room, or lower max_size", dir, has, max, min, full);
 }
 
 /* Somebody listens: an agent runs. */
@@ -95,14 +84,12 @@ static void check_state_place(struct check *c)
 	struct stat st;
 
 	if (stat(k->state_dir, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 077))
-		check_warn(c, "state_dir", "%s has mode %04o, and spooled lines and positions are in it: chmod 700 "
-			   "%s", k->state_dir,
-			   st.st_mode & 07777, k->state_dir);
+		check_warn(c, "state_dir", "%s has mode %04o, and spooled lines and positions are in it: chmod 700 %s",
+			   k->state_dir, st.st_mode & 07777, k->state_dir);
 	existing(k->state_dir, dir);
 	if (remote_path(dir))
-		check_warn(c, "state_dir", "%s is on a network file system, whose locks and fsync cannot be relied on: "
-			   "use a local disk",
-			   k->state_dir);
+		check_warn(c, "state_dir", "%s is on a network file system, whose locks and fsync cannot be relied on: use a "
+			   "local disk", k->state_dir);
 	check_space(c, dir);
 	if (agent_runs(k->control))
 		check_ok(c, "state_dir", "an agent runs with %s; a second one would end with %d", k->state_dir, EXIT_TRY_AGAIN);
@@ -176,13 +163,12 @@ static void check_limits(struct check *c)
 	count_files(c->conf->conf, &n);
 	map_release(&n.seen);
 	if (n.files + OTHER_DESCRIPTORS > most)
-		check_warn(c, "limits", "%zu files match, and %zu may be open at once: they are read in turns, and one "
-			   "that is deleted before "
-			   "its turn is lost; raise LimitNOFILE in a drop-in of the unit (ulimit -n)", n.files, most);
+		check_warn(c, "limits", "%zu files match, and %zu may be open at once: they are read in turns, and one that "
+			   "is deleted before its turn is lost; raise LimitNOFILE in a drop-in of the unit (ulimit -n)",
+			   n.files, most);
 	if (n.dirs > watches)
-		check_warn(c, "limits", "%zu directories are to be watched, fs.inotify.max_user_watches is %zu: the "
-			   "rest is looked at every "
-			   "second; raise it by sysctl", n.dirs, watches);
+		check_warn(c, "limits", "%zu directories are to be watched, fs.inotify.max_user_watches is %zu: the rest is "
+			   "looked at every second; raise it by sysctl", n.dirs, watches);
 }
 
 /* --- secrets --- */
@@ -194,25 +180,29 @@ static void check_secret_file(struct check *c, const char *key, const char *path
 	if (!path || !*path || stat(path, &st) < 0 || !S_ISREG(st.st_mode))
 		return;
 	if (st.st_mode & 07)
-		check_warn(c, key, "%s holds a secret, and everybody may read it (mode %04o): chmod o-rwx "
-			   "%s", path, st.st_mode & 07777, path);
+		check_warn(c, key, "%s holds a secret, and everybody may read it (mode %04o): chmod o-rwx %s", path,
+			   st.st_mode & 07777, path);
 	else if (st.st_mode & 070 && st.st_uid == c->uid)
-		check_warn(c, key, "%s holds a secret, and its group may read it (mode %04o): chmod g-rwx "
-			   "%s", path, st.st_mode & 07777, path);
+		check_warn(c, key, "%s holds a secret, and its group may read it (mode %04o): chmod g-rwx %s", path,
+			   st.st_mode & 07777, path);
 }
 
-/* A line such as "sasl.password: text", and not one that only says where the text is. */
+/* "sasl.password: text" anywhere in it, and not one that only says where the text is. */
 static bool is_secret_line(const char *line)
 {
 	static const char *const ends[] = { "password", "secret", "jaas.config", "keystore.key" };
-	size_t begin = strspn(line, " \t-\"'"), n = strcspn(line + begin, ":\"'#");
-	const char *value = strchr(line, ':');
 
-	if (!value || !value[1 + strspn(value + 1, " \t")] || strstr(value, "${"))
-		return false;
 	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-		if (n >= strlen(ends[i]) && !strncmp(line + begin + n - strlen(ends[i]), ends[i], strlen(ends[i])))
-			return true;
+		for (const char *p = line; (p = strstr(p, ends[i])); p++) {
+			const char *value = p + strlen(ends[i]);
+
+			value += strspn(value, " \t\"'");
+			if (*value != ':')
+				continue;
+			value += 1 + strspn(value + 1, " \t\"'");
+			if (*value && *value != '#' && !strstr(value, "${"))
+				return true;
+		}
 	return false;
 }
 
@@ -261,14 +251,11 @@ static void check_secrets(struct check *c)
 
 static void check_metrics(struct check *c)
 {
-	const char *listen = c->conf->conf->metrics_listen;
+	const struct conf *k = c->conf->conf;
 
-	if (!listen || !strncmp(listen, "unix:", 5) || !strncmp(listen, "127.", 4) || !strncmp(listen, "[::1]", 5) ||
-	    !strncmp(listen, "localhost:", 10))
-		return;
-	check_warn(c, "metrics.listen", "%s: whoever reaches this address reads names of files and topics, without a "
-		   "password: listen on "
-		   "127.0.0.1 or unix:, or let a firewall decide", listen);
+	if (conf_metrics_public(k))
+		check_warn(c, "metrics.listen", "%s: whoever reaches this address reads names of files and topics, without a "
+			   "password: listen on 127.0.0.1 or unix:, or let a firewall decide", k->metrics_listen);
 }
 
 void check_place(struct check *c)

@@ -44,9 +44,8 @@ static void check_copytruncate(struct check *c, const char *where, const char *p
 {
 	bool copy = copy_is_read(c->conf->conf, path);
 
-	check_warn(c, where, "copytruncate: what is written to %s between the copy and the truncation is lost%s; rotate "
-		   "it with create "
-		   "instead, and let the program open its file anew (postrotate)", path, copy ? "" :
+	check_warn(c, where, "copytruncate: what is written to %s between the copy and the truncation is lost%s; rotate it "
+		   "with create instead, and let the program open its file anew (postrotate)", path, copy ? "" :
 		   ", and so is what was not read yet, as no input matches the copy (add its name to paths, such as .1)");
 }
 
@@ -80,13 +79,11 @@ static void on_rule(void *arg, const struct logrotate_rule *r)
 	if (r->copytruncate)
 		check_copytruncate(c, where, path);
 	else if (r->olddir[0] && other_device(path, r->olddir))
-		check_warn(c, where, "olddir %s is on another file system than %s: the file is copied there and "
-			   "removed, and what was not "
-			   "read yet must be read from the open file; keep olddir on the same one", r->olddir, path);
+		check_warn(c, where, "olddir %s is on another file system than %s: the file is copied there and removed, and "
+			   "what was not read yet must be read from the open file; keep olddir on the same one", r->olddir, path);
 	else if (r->compress && !r->delaycompress)
 		check_ok(c, where, "%s is compressed as soon as it is rotated: followed as long as the agent runs; "
-			 "delaycompress also "
-			 "keeps the rest for one that is started later", path);
+			 "delaycompress also keeps the rest for one that is started later", path);
 }
 
 void check_rotation(struct check *c, const char *conf)

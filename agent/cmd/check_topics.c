@@ -75,8 +75,8 @@ void check_broker_settings(struct check *c, struct admin *a, int32_t id, struct 
 	ret->auto_create = !strcmp(s.v[AUTO_CREATE], "true");
 	theirs = number(&s, ID_EXPIRATION, number(&s, TXN_EXPIRATION, -1));
 	if (theirs >= 0 && theirs < ours)
-		check_warn(c, "cluster", "brokers forget an idle producer after %s, but producer.id.expiration.ms is "
-			   "%s: set it to %s, else lines may arrive twice after an outage", units_print_time(is, sizeof is, theirs),
+		check_warn(c, "cluster", "brokers forget an idle producer after %s, but producer.id.expiration.ms is %s: set "
+			   "it to %s, else lines may arrive twice after an outage", units_print_time(is, sizeof is, theirs),
 			   units_print_time(set, sizeof set, ours), is);
 }
 
@@ -94,14 +94,14 @@ struct topic_check {
 static void check_missing(const struct topic_check *x)
 {
 	if (!x->broker->known)
-		check_warn(x->c, x->where, "does not exist, and whether brokers create it (auto.create.topics.enable) "
-			   "cannot be seen");
+		check_warn(x->c, x->where, "does not exist, and whether brokers create it (auto.create.topics.enable) cannot "
+			   "be seen");
 	else if (x->broker->auto_create)
-		check_warn(x->c, x->where, "does not exist: the first line creates it with the brokers' defaults (num.partitions, "
-			   "default.replication.factor)");
+		check_warn(x->c, x->where, "does not exist: the first line creates it with the brokers' defaults "
+			   "(num.partitions, default.replication.factor)");
 	else
-		check_error(x->c, EXIT_UNAVAILABLE, x->where, "the topic cannot be written: %s: create it, the brokers do not "
-			    "(auto.create.topics.enable is false)", api_error(UNKNOWN_TOPIC)->name);
+		check_error(x->c, EXIT_UNAVAILABLE, x->where, "the topic cannot be written: %s: create it, the brokers do "
+			    "not (auto.create.topics.enable is false)", api_error(UNKNOWN_TOPIC)->name);
 }
 
 /* True: it is there. */
@@ -114,8 +114,8 @@ static bool check_there(const struct topic_check *x)
 		check_missing(x);
 	else if (code)
 		check_error(x->c, code == TOPIC_DENIED ? EXIT_PERMISSION : code == INVALID_TOPIC ? EXIT_CONFIG : EXIT_UNAVAILABLE,
-			    x->where, "the topic cannot be written: %s%s%s", e->name, e->words ? ": "
-	"" : "", e->words ? e->words : "");
+			    x->where, "the topic cannot be written: %s%s%s",
+			    e->name, e->words ? ": " : "", e->words ? e->words : "");
 	return code == 0;
 }
 
@@ -129,9 +129,9 @@ static void check_rights(const struct topic_check *x)
 		check_error(x->c, EXIT_PERMISSION, x->where, "the topic cannot be written: %s: %s", api_error(TOPIC_DENIED)->name,
 			    api_error(TOPIC_DENIED)->words);
 	if (!(may & 1 << API_MAY_READ) && x->c->conf->conf->delivery == CONF_EXACTLY_ONCE)
-		check_warn(x->c, x->where, "the right to look at what arrived is missing (ACL: READ): what was sent "
-			   "without an answer "
-			   "and is older than producer.id.expiration.ms is sent again, perhaps twice (counted as uncertain)");
+		check_warn(x->c, x->where, "the right to look at what arrived is missing (ACL: READ): what was sent without "
+			   "an answer and is older than producer.id.expiration.ms is sent again, perhaps twice (counted as "
+			   "uncertain)");
 }
 
 static void check_partitions(const struct topic_check *x)
@@ -163,9 +163,8 @@ static void check_replicas(const struct topic_check *x)
 	if (x->c->conf->producer->acks != -1 || replicas == SIZE_MAX)
 		return;
 	if ((int64_t)replicas < least)
-		check_error(x->c, EXIT_UNAVAILABLE, x->where, "every line is refused: min.insync.replicas is %lld, but "
-			    "there are only "
-			    "%zu replicas", (long long)least, replicas);
+		check_error(x->c, EXIT_UNAVAILABLE, x->where, "every line is refused: min.insync.replicas is %lld, but there "
+			    "are only %zu replicas", (long long)least, replicas);
 	else if ((int64_t)isr < least)
 		check_warn(x->c, x->where, "some lines are refused now: min.insync.replicas is %lld, a partition has %zu in sync",
 			   (long long)least, isr);
@@ -179,14 +178,12 @@ static void check_message_size(const struct topic_check *x)
 
 	units_print_size(is, sizeof is, max);
 	if (x->in->max_line + RECORD_OVERHEAD > max)
-		check_warn(x->c, x->where, "max.message.bytes is %s, max_line of input %s is %s: longer lines are "
-			   "rejected unless they "
-			   "shrink by compression; lower max_line or raise max.message.bytes", is, x->in->name,
+		check_warn(x->c, x->where, "max.message.bytes is %s, max_line of input %s is %s: longer lines are rejected "
+			   "unless they shrink by compression; lower max_line or raise max.message.bytes", is, x->in->name,
 			   units_print_size(line, sizeof line, x->in->max_line));
 	if (k->batch_size > max)
 		check_warn(x->c, x->where, "max.message.bytes is %s, batch.size is %s: batches that compress badly are "
-			   "refused and cut; "
-			   "lower batch.size", is, units_print_size(batch, sizeof batch, k->batch_size));
+			   "refused and cut; lower batch.size", is, units_print_size(batch, sizeof batch, k->batch_size));
 }
 
 static void check_age(const struct topic_check *x)
@@ -197,13 +194,13 @@ static void check_age(const struct topic_check *x)
 	if (!strcmp(x->s.v[TIME_TYPE], "LogAppendTime"))
 		return;			/* an old line is as new as any */
 	if (ms >= 0 && ms < DAY_MS)
-		check_warn(x->c, x->where, "retention.ms is %s: lines that an outage delays for longer vanish as soon "
-			   "as they arrive; "
-			   "raise it, or set message.timestamp.type=LogAppendTime", units_print_time(is, sizeof is, ms));
+		check_warn(x->c, x->where, "retention.ms is %s: lines that an outage delays for longer vanish as soon as "
+			   "they arrive; raise it, or set message.timestamp.type=LogAppendTime",
+			   units_print_time(is, sizeof is, ms));
 	if (before < DAY_MS)
-		check_warn(x->c, x->where, "message.timestamp.before.max.ms is %s: lines that an outage delays for "
-			   "longer are refused "
-			   "(INVALID_TIMESTAMP) and stand in `spool ls --rejected`", units_print_time(is, sizeof is, before));
+		check_warn(x->c, x->where, "message.timestamp.before.max.ms is %s: lines that an outage delays for longer "
+			   "are refused (INVALID_TIMESTAMP) and stand in `spool ls --rejected`",
+			   units_print_time(is, sizeof is, before));
 }
 
 static void check_room(const struct topic_check *x)
@@ -213,8 +210,8 @@ static void check_room(const struct topic_check *x)
 
 	if (bytes < 0 || __builtin_mul_overflow(bytes, (int64_t)x->t->partition_count, &all) || all >= spool)
 		return;
-	check_warn(x->c, x->where, "retention.bytes keeps %s in all partitions, the spool up to %s: after a long outage the oldest "
-		   "lines vanish as the newer ones arrive", units_print_size(is, sizeof is, all),
+	check_warn(x->c, x->where, "retention.bytes keeps %s in all partitions, the spool up to %s: after a long outage the "
+		   "oldest lines vanish as the newer ones arrive", units_print_size(is, sizeof is, all),
 		   units_print_size(max, sizeof max, spool));
 }
 
@@ -223,9 +220,8 @@ static void check_cleanup(const struct topic_check *x)
 	if (!strstr(x->s.v[CLEANUP], "compact"))
 		return;
 	if (!x->in->key || !*x->in->key)
-		check_error(x->c, EXIT_CONFIG, x->where, "every line is refused (INVALID_RECORD): cleanup.policy is %s, "
-			    "and input %s sets "
-			    "no key; set key, or cleanup.policy=delete", x->s.v[CLEANUP], x->in->name);
+		check_error(x->c, EXIT_CONFIG, x->where, "every line is refused (INVALID_RECORD): cleanup.policy is %s, and "
+			    "input %s sets no key; set key, or cleanup.policy=delete", x->s.v[CLEANUP], x->in->name);
 	else
 		check_warn(x->c, x->where, "cleanup.policy is %s: of all lines with the same key only the last is kept",
 			   x->s.v[CLEANUP]);

@@ -174,8 +174,7 @@ static void state_dir_missing(struct check *c, const char *dir)
 	} else if (slash && access(slash == parent ? "/" : parent, W_OK | X_OK) < 0) {
 		if (errno == EACCES || errno == EPERM)
 			check_error(c, EXIT_PERMISSION, "state_dir", "cannot create %s: %s; StateDirectory= in the unit "
-				    "makes it, or "
-				    "install -d -m 0700 -o USER %s", dir, strerror(errno), dir);
+				    "makes it, or install -d -m 0700 -o USER %s", dir, strerror(errno), dir);
 		else
 			check_error(c, EXIT_CANNOT_CREATE, "state_dir", "cannot create %s: %s", dir, strerror(errno));
 	} else {

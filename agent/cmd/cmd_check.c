@@ -1,6 +1,7 @@
 /* cmd_check.c - `spillway check`: the loader of `run`, then a look at what the configuration points to. Changes nothing. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/cmd/check.h"
 #include "agent/cmd/sample.h"
@@ -39,10 +40,25 @@ static void count(const char *what, unsigned n)
 		printf("%s%u %s%s", what[0] == 'e' ? ": " : ", ", n, what, n == 1 ? "" : "s");
 }
 
+/* With drop-ins, which of them were taken is the first thing to know. */
+static void say_files(struct check *c)
+{
+	const struct conf *k = c->conf->conf;
+
+	for (size_t i = 0; i < k->files.n; i++) {
+		size_t n = 0;
+
+		for (size_t j = 0; j < k->input_count; j++)
+			n += !strcmp(k->inputs[j].path, k->files.v[i]);
+		check_ok(c, k->files.v[i], "%s, %zu %s", i ? "included" : "read", n, n == 1 ? "input" : "inputs");
+	}
+}
+
 static int check_all(const struct options *o, const struct loaded *conf)
 {
 	struct check c = { .conf = conf };
 
+	say_files(&c);
 	check_as_user(&c, check_files);
 	check_rotation(&c, LOGROTATE_CONF);
 	check_place(&c);

@@ -1,16 +1,18 @@
 /* logrotate.c - see logrotate.h. Format: logrotate(8).
  *
  *	directive [argument]		global: a default for the rules behind it
- *	path "path with blanks" {	a rule; paths may also stand on several lines, "{" on one of its own
+ *	path "path with blanks" {	a rule; paths may also stand on several lines, "{" on one of its own, all of it on one
  *		directive
  *		postrotate		a script, up to "endscript": not looked into
  *	}
  *	include file-or-directory
+ *	tabooext, taboopat [+]	names that are passed over in a directory
  *
  * Threads: any. What is being read is not included again, so a circle ends.
  */
 #include "agent/cmd/logrotate.h"
 
+#include <ctype.h>
 #include <fnmatch.h>
 #include <glob.h>
 #include <stdio.h>
@@ -22,9 +24,13 @@
 #define INCLUDE_MAX 4
 #define LINE_BYTES 8192
 
-/* logrotate passes over these in a directory (its taboo list). */
-static const char *const taboo[] = { "*,v", "*~", "*.bak", "*.cfsaved", "*.disabled", "*.dpkg-*", "*.rpmnew", "*.rpmorig",
-				     "*.rpmsave", "*.swp", "*.ucf-*", ".*", NULL };
+#define TABOO_BYTES 1024
+
+/* logrotate passes over these in a directory (its taboo list), until it is told otherwise. */
+static const char *const taboo[] = {
+	"*,v", "*~", "*.bak", "*.cfsaved", "*.disabled", "*.dpkg-*", "*.new", "*.old", "*.orig", "*.pacnew", "*.pacorig",
+	"*.pacsave", "*.rhn-cfg-tmp-*", "*.rpmnew", "*.rpmorig", "*.rpmsave", "*.swp", "*.ucf-*", NULL
+};
 
 struct parse {
 	logrotate_fn *fn;
@@ -35,31 +41,35 @@ struct parse {
 	struct logrotate_rule defaults;	/* what stands before the rules; goes on behind an include */
 	struct logrotate_rule rule;
 	bool  in_rule, in_script;
+	bool  own_taboo;		/* instead of the list above; else beside it */
+	char  taboo[TABOO_BYTES];	/* patterns, each with a NUL */
+	size_t taboo_len;
 };
 
 static void read_conf(struct parse *p, const char *path);
 
 /* --- words --- */
 
-/* The next word of *at, quotes taken off; NULL: none is left. Changes the line. */
-static char *next_word(char **at)
+#define BLANKS    " \t\r\n"
+#define ARGUMENTS BLANKS "="		/* "olddir=/x", too */
+
+/* The next word of *at, quotes and backslashes taken off; NULL: none is left. Changes the line. */
+static char *next_word(char **at, const char *stops)
 {
-	char *w = *at + strspn(*at, " \t\r\n=,"), *end;
+	char *from = *at + strspn(*at, stops), *w = from, *to = from, quote = '\0';
 
-	if (!*w || *w == '#')
+	if (!*from || *from == '#')
 		return NULL;
-	if (*w == '"' || *w == '\'') {
-		char quote = *w++;
-
-		end = strchr(w, quote);
-	} else {
-		end = w + strcspn(w, " \t\r\n=,");
-		if (!*end)
-			end = NULL;
+	for (; *from && (quote || !strchr(stops, *from)); from++) {
+		if (quote && *from == quote)
+			quote = '\0';
+		else if (!quote && (*from == '"' || *from == '\''))
+			quote = *from;
+		else
+			*to++ = *from == '\\' && from[1] && quote != '\'' ? *++from : *from;
 	}
-	*at = end ? end + 1 : w + strlen(w);
-	if (end)
-		*end = '\0';
+	*at = from + (*from != '\0');
+	*to = '\0';
 	return w;
 }
 
@@ -79,7 +89,24 @@ static bool begins_script(const char *w)
 	       !strcmp(w, "preremove");
 }
 
-static void take_directive(struct parse *p, const char *w, char *rest)
+/* "+" first: beside those that are there. as: "*%s" of endings, "%s" of patterns. */
+static void take_taboo(struct parse *p, char *rest, bool endings)
+{
+	char *w = next_word(&rest, ARGUMENTS ",");
+
+	if (w && strcmp(w, "+") != 0) {
+		p->own_taboo = true;
+		p->taboo_len = 0;
+	} else if (w) {
+		w = next_word(&rest, ARGUMENTS ",");
+	}
+	for (; w && p->taboo_len + strlen(w) + 2 < sizeof p->taboo; w = next_word(&rest, ARGUMENTS ","))
+		p->taboo_len += (size_t)snprintf(p->taboo + p->taboo_len, sizeof p->taboo - p->taboo_len, "%s%s",
+						 endings ? "*" : "", w) + 1;
+}
+
+/* Takes what it needs of the line's rest; *rest "": all of it. */
+static void take_directive(struct parse *p, const char *w, char **rest)
 {
 	struct logrotate_rule *r = p->in_rule ? &p->rule : &p->defaults;
 	char *argument;
@@ -87,15 +114,19 @@ static void take_directive(struct parse *p, const char *w, char *rest)
 	for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
 		if (!strcmp(flags[i].name, w))
 			*(bool *)(void *)((char *)r + flags[i].offset) = flags[i].value;
-	if (!strcmp(w, "noolddir"))
+	if (!strcmp(w, "noolddir")) {
 		r->olddir[0] = '\0';
-	argument = !strcmp(w, "olddir") || (!p->in_rule && !strcmp(w, "include")) ? next_word(&rest) : NULL;
-	if (argument && w[0] == 'o')
+	} else if (!strcmp(w, "olddir") && (argument = next_word(rest, ARGUMENTS))) {
 		snprintf(r->olddir, sizeof r->olddir, "%s", argument);
-	else if (argument)
+	} else if (!strcmp(w, "include") && !p->in_rule && (argument = next_word(rest, ARGUMENTS))) {
 		read_conf(p, argument);
-	else if (begins_script(w))
+	} else if (!strcmp(w, "tabooext") || !strcmp(w, "taboopat")) {
+		take_taboo(p, *rest, w[5] == 'e');
+		*rest += strlen(*rest);
+	} else if (begins_script(w)) {
 		p->in_script = true;
+		*rest += strlen(*rest);
+	}
 }
 
 /* --- rules --- */
@@ -138,45 +169,47 @@ static void end_rule(struct parse *p)
 	p->in_rule = false;
 }
 
-/* Outside of rules: paths begin with "/" (or are quoted), all else is a directive. */
-static void take_outside(struct parse *p, char *line)
+/* Directives may share a line, also with the "}" behind them. An argument is no name of a directive that matters here. */
+static void take_directives(struct parse *p, char *at)
 {
-	char *at = line, *w = next_word(&at);
+	char *w;
 
-	if (w && w[0] != '/' && w[0] != '{') {
-		take_directive(p, w, at);
-		return;
+	while ((w = next_word(&at, ARGUMENTS))) {
+		if (w[0] == '}') {
+			end_rule(p);
+			return;
+		}
+		take_directive(p, w, &at);
 	}
-	for (; w; w = next_word(&at)) {
-		size_t n = strlen(w);
-		bool opens = n && w[n - 1] == '{';
+}
 
-		if (opens)
-			w[n - 1] = '\0';
-		if (*w)
-			add_path(p, w);
-		if (opens)
-			begin_rule(p);
+/* Whatever is quoted: the first "{" ends the paths. */
+static void take_paths(struct parse *p, char *at)
+{
+	char *rule = strchr(at, '{'), *w;
+
+	if (rule)
+		*rule = '\0';
+	while ((w = next_word(&at, BLANKS)))
+		add_path(p, w);
+	if (rule) {
+		begin_rule(p);
+		take_directives(p, rule + 1);
 	}
 }
 
 static void take_line(struct parse *p, char *line)
 {
-	char *at = line, *w;
+	char *at = line + strspn(line, BLANKS);
 
-	if (!p->in_rule && !p->in_script) {
-		take_outside(p, line);
-		return;
-	}
-	w = next_word(&at);
-	if (!w)
+	if (*at == '#' || !*at)
 		return;
 	if (p->in_script)
-		p->in_script = strcmp(w, "endscript") != 0;
-	else if (w[0] == '}')
-		end_rule(p);
+		p->in_script = strncmp(at, "endscript", 9) != 0 || isalpha((unsigned char)at[9]);
+	else if (!p->in_rule && (p->rule.path_count || strchr("/~\"'{", *at)))
+		take_paths(p, at);
 	else
-		take_directive(p, w, at);
+		take_directives(p, at);
 }
 
 /* --- files --- */
@@ -203,12 +236,15 @@ static void read_file(struct parse *p, const char *path)
 	p->line = outer_line;
 }
 
-static bool is_taboo(const char *path)
+static bool is_taboo(const struct parse *p, const char *path)
 {
 	const char *name = strrchr(path, '/') + 1;
 
-	for (int i = 0; taboo[i]; i++)
+	for (int i = 0; taboo[i] && !p->own_taboo; i++)
 		if (fnmatch(taboo[i], name, 0) == 0)
+			return true;
+	for (size_t i = 0; i < p->taboo_len; i += strlen(p->taboo + i) + 1)
+		if (fnmatch(p->taboo + i, name, 0) == 0)
 			return true;
 	return false;
 }
@@ -226,7 +262,7 @@ static void read_directory(struct parse *p, const char *dir)
 	for (size_t i = 0; i < g.gl_pathc; i++) {
 		struct logrotate_rule before = p->defaults;
 
-		if (!is_taboo(g.gl_pathv[i]) && stat(g.gl_pathv[i], &st) == 0 && S_ISREG(st.st_mode))
+		if (!is_taboo(p, g.gl_pathv[i]) && stat(g.gl_pathv[i], &st) == 0 && S_ISREG(st.st_mode))
 			read_file(p, g.gl_pathv[i]);
 		p->defaults = before;	/* of one file of a directory only */
 	}
@@ -251,7 +287,7 @@ static void read_conf(struct parse *p, const char *path)
 		p->inside[p->depth++].ino = st.st_ino;
 		if (S_ISDIR(st.st_mode))
 			read_directory(p, copy);
-		else
+		else if (S_ISREG(st.st_mode))		/* a FIFO would keep us waiting */
 			read_file(p, copy);
 		p->depth--;
 	}

@@ -5,6 +5,7 @@
  * Threads: main, the only one.
  * Failure: while no agent answers, that is said, and for how long; whatever waiting does not mend (a forbidden socket) ends it.
  */
+#define _GNU_SOURCE	/* ppoll */
 #include "agent/cmd/view.h"
 
 #include <errno.h>
@@ -22,6 +23,9 @@
 #include "agent/words.h"
 
 #define EVERY_MS 1000
+/* The cursor would jump about, and lines longer than the screen would move what is below. */
+#define ENTER "\033[?25l\033[?7l\033[2J"
+#define LEAVE "\033[?7h\033[?25h\n"
 
 static bool screen;		/* drawn upon; set before signals are caught */
 
@@ -76,7 +80,7 @@ int view_ask(const char *control, const char *question, struct buf *out, struct 
 /* Ends it wherever it is, also while an agent that hangs is waited for. There is nothing to clean but the terminal. */
 static void on_end(int number)
 {
-	static const char cursor[] = "\033[?25h\n";
+	static const char cursor[] = LEAVE;
 
 	(void)number;
 	if (screen)
@@ -89,15 +93,20 @@ static void on_resize(int number)
 	(void)number;			/* only cuts the waiting short */
 }
 
+/* A resize is only taken while waiting: an agent that is being asked is not to be cut short. */
 static void catch_signals(void)
 {
 	struct sigaction end = { .sa_handler = on_end }, resize = { .sa_handler = on_resize };
+	sigset_t held;
 
 	sigemptyset(&end.sa_mask);
 	sigemptyset(&resize.sa_mask);
 	sigaction(SIGINT, &end, NULL);
 	sigaction(SIGTERM, &end, NULL);
 	sigaction(SIGWINCH, &resize, NULL);
+	sigemptyset(&held);
+	sigaddset(&held, SIGWINCH);
+	sigprocmask(SIG_BLOCK, &held, NULL);
 }
 
 /* What does not fit is left out, and that is said in the last line. */
@@ -157,12 +166,17 @@ static void say_away(struct buf *out, const struct err *e, int64_t away_ms, bool
 		show(out);
 }
 
-static void wait_until(int64_t ms)
+/* Returns when to be here again: a second later, or than the resize that cut it short. */
+static int64_t wait_until(int64_t ms)
 {
-	int64_t left = ms - clock_mono_ms();
+	int64_t now = clock_mono_ms(), left = ms - now;
+	struct timespec t = { .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
+	sigset_t none;
 
-	if (left > 0)
-		(void)poll(NULL, 0, (int)left);
+	if (left <= 0)
+		return now + EVERY_MS;
+	sigemptyset(&none);
+	return ppoll(NULL, 0, &t, &none) < 0 ? clock_mono_ms() + EVERY_MS : ms + EVERY_MS;
 }
 
 static bool is_passing(int rc)
@@ -174,7 +188,7 @@ static bool is_passing(int rc)
 static int watch(const char *control, bool json, bool all, struct buf *out, struct err *e)
 {
 	char question[VIEW_QUESTION_MAX] = "status json";
-	int64_t away_ms = 0, next = clock_mono_ms();
+	int64_t away_ms = 0, next = clock_mono_ms() + EVERY_MS;
 	int rc;
 
 	for (;;) {
@@ -195,9 +209,7 @@ static int watch(const char *control, bool json, bool all, struct buf *out, stru
 		}
 		if (ferror(stdout))
 			return err_set(e, ERR_IO, "cannot write to stdout");
-		next += EVERY_MS;
-		next = next < clock_mono_ms() ? clock_mono_ms() : next;
-		wait_until(next);
+		next = wait_until(next);
 	}
 }
 
@@ -210,12 +222,12 @@ int view_watch(const char *control, bool json, bool all)
 	screen = is_screen() && !json;
 	catch_signals();
 	if (screen)
-		fputs("\033[?25l\033[2J", stdout);	/* the cursor would jump about */
+		fputs(ENTER, stdout);
 	buf_init(&out, 256u << 20);
 	rc = watch(control, json, all, &out, &e);
 	buf_release(&out);
 	if (screen)
-		fputs("\033[?25h\n", stdout);
+		fputs(LEAVE, stdout);
 	fprintf(stderr, "spillway: %s\n", e.text);
 	return cli_exit_code(rc);
 }

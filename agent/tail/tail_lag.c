@@ -5,6 +5,7 @@
  *
  * The first mark of a file takes its modification time: of a backlog that nobody read, and after a restart, this is the best that
  * is known (the last byte is as old, so the oldest one is no younger). Later marks are of the moment at which growth was seen.
+ * A last line without its end is not read yet, by nobody's fault: when it is all that is left, nothing is behind.
  * Threads: tail. Failure: no memory for a mark: that file's lag in seconds is not known, and shows as 0.
  */
 #include <string.h>
@@ -30,11 +31,17 @@ static int64_t safe_of(const struct tail *t, int64_t id)
 	return safe > 0 ? safe : 0;
 }
 
+static bool waits_for_its_end(const struct file *f, int64_t safe)
+{
+	return f->scanned >= f->size && !f->grouped && safe >= f->offset;
+}
+
 static struct lag *begin(struct tail *t, const struct file *f)
 {
+	int64_t safe = safe_of(t, f->id);
 	struct lag *l;
 
-	if (f->size <= safe_of(t, f->id))
+	if (f->size <= safe || waits_for_its_end(f, safe))
 		return NULL;
 	l = mem_new(struct lag);
 	if (!l || map_put(&t->lags, &f->id, sizeof f->id, l) < 0) {
@@ -50,6 +57,9 @@ void lag_look(struct tail *t, const struct file *f)
 {
 	struct lag *l = map_get(&t->lags, &f->id, sizeof f->id);
 
+	/* Before two marks are joined: of a busy file, most are finished since the timer looked. */
+	if (l && l->count == LAG_MARKS)
+		lag_finished(l, safe_of(t, f->id));
 	if (l && l->count)
 		lag_seen(l, f->size, t->loop.now_ms);
 	else if (l || (l = begin(t, f)))
@@ -60,7 +70,15 @@ int64_t lag_of(struct tail *t, const struct file *f, int64_t safe)
 {
 	const struct lag *l = map_get(&t->lags, &f->id, sizeof f->id);
 
-	return l && f->size > safe ? lag_age(l, safe, clock_mono_ms()) : 0;
+	return l && f->size > safe && !waits_for_its_end(f, safe) ? lag_age(l, safe, clock_mono_ms()) : 0;
+}
+
+static bool is_behind(struct tail *t, struct lag *l, int64_t id)
+{
+	const struct file *f = map_get(&t->by_id, &id, sizeof id);
+	int64_t safe = safe_of(t, id);
+
+	return f && !waits_for_its_end(f, safe) && lag_finished(l, safe);
 }
 
 /* What is finished, and files that nobody follows any more. */
@@ -75,7 +93,7 @@ void lag_prune(struct loop_timer *timer)
 		int64_t id;
 
 		memcpy(&id, map_key(s), sizeof id);
-		if (map_get(&t->by_id, &id, sizeof id) && lag_finished(l, safe_of(t, id)))
+		if (is_behind(t, l, id))
 			continue;
 		map_del(&t->lags, &id, sizeof id);
 		mem_free(l);

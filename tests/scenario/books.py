@@ -79,7 +79,7 @@ def status_has_every_field_that_is_promised(t):
         "version": str, "pid": int, "uptime_s": (int, float), "state": str, "reasons": list,
         "records": {k: int for k in ("read", "acked", "spooled", "in_memory", "rejected", "dropped", "filtered")},
         "inputs": [{"name": str, "files": [{"path": str, "dev": int, "inode": int, "size": int, "read": int, "safe": int,
-                                            "lag_bytes": int, "state": str}]}],
+                                            "lag_bytes": int, "lag_s": (int, float), "state": str}]}],
         "producer": {"producer_id": int, "producer_epoch": int, "buffer_total": int, "buffer_used": int, "in_flight_batches": int,
                      "brokers": [{"id": int, "host": str, "port": int, "state": str, "error": (str, type(None))}],
                      "partitions": [{"topic": str, "partition": int, "leader": int, "records": int, "bytes": int,
@@ -111,7 +111,7 @@ def status_has_every_field_that_is_promised(t):
     assert (partition["topic"], partition["partition"], partition["last_offset"], partition["records"]) == (topic, 0, 99, 100), partition
     assert s["pid"] == agent.pid
     row, = agent.json("positions", "ls")
-    assert set(row) >= {"path", "dev", "inode", "size", "read", "safe", "lag_bytes", "state"}, row
+    assert set(row) >= {"path", "dev", "inode", "size", "read", "safe", "lag_bytes", "lag_s", "state"}, row
     assert isinstance(agent.json("spool", "ls"), list)
     agent.stop()
 

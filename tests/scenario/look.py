@@ -104,6 +104,23 @@ def a_watched_status_outlives_a_restart_of_the_agent(t):
 
 
 @scenario()
+def a_watched_status_goes_on_while_its_terminal_is_resized(t):
+    """However often: the next picture is a second away, of the new width, and never wraps."""
+    agent = away(t).start()
+    seen = Terminal([agent.binary, "status", "--watch", "-c", agent.config], width=100, height=12)
+    seen.until(rf"pid {agent.pid}\b")
+    assert "\033[?7l" in seen.text, seen.text
+    for i in range(120):
+        fcntl.ioctl(seen.master, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 90 - i % 70, 0, 0))
+        seen.process.send_signal(signal.SIGWINCH)
+        seen.read(0.02)
+    at = len(seen.text)
+    seen.until("spillway.*spillway.*spillway", after=at)
+    seen.process.send_signal(signal.SIGTERM)
+    assert seen.end() == 0 and "\033[?7h" in seen.text, seen.text
+
+
+@scenario()
 def a_watched_status_in_a_pipe_appends(t):
     """In a pipe one picture follows the other, without escape sequences; --json gives one object a line; TERM ends both with 0."""
     agent = away(t).start()

@@ -100,7 +100,7 @@ def check_compares_the_spool_with_the_disk(t):
     small = t.tmpfs("small", "8m")
     t.file("app.log", b"line\n")
     agent = t.agent(HERE, "web", state_dir=os.path.join(small, "state"), spool={"max_size": "100MiB", "min_free": "1MiB"})
-    says(checked(agent, GOOD), "warning", "spool", "8MiB free", "the spool is full at 7MiB")
+    says(checked(agent, GOOD), "warning", "spool", "8.0 MiB free", "the spool is full at 7.0 MiB")
     agent = t.agent(HERE, "web", state_dir=os.path.join(small, "state"), name="full", spool={"max_size": "1MiB", "min_free": "9MiB"})
     says(checked(agent, GOOD), "warning", "spool", "nothing can be spooled")
 

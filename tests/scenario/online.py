@@ -78,6 +78,21 @@ def online_a_wrong_password_is_77_with_the_words_of_the_agent(t):
 
 
 @scenario()
+def online_a_port_that_wants_sasl_is_said(t):
+    """Such a broker lets everybody connect, and hangs up at the first question: also there the words are the agent's."""
+    broker = t.secure_kafka()
+    topic = t.topic(broker)
+    t.file("app.log", b"line\n")
+    for name, protocol in (("SASLSSL", "SSL"), ("SASL", "PLAINTEXT")):
+        agent = t.agent(broker.at(name), topic, name=f"agent-{name}", producer={
+            "security.protocol": protocol, "ssl.truststore.location": broker.ca.path, "ssl.truststore.type": "PEM"})
+        said = line_of(online(agent, UNAVAILABLE), "error", "does this port want SASL? (security.protocol)").split(None, 1)[1]
+        agent.start()
+        agent.until(lambda s: said in s["reasons"], 20, f"a reason is {said!r}")
+        agent.kill()
+
+
+@scenario()
 def online_certificates_that_are_not_believed_are_77(t):
     """One that expired, one for another host, one of another CA, a missing client certificate."""
     broker = t.secure_kafka()

@@ -102,6 +102,44 @@ static void directories_are_included_and_their_defaults_stay_in_them(void **stat
 	says("2 /a copytruncate compress;1 /b compress;3 /z compress;");
 }
 
+static void a_rule_may_stand_on_one_line_and_directives_share_one(void **state)
+{
+	(void)state;
+	write_file("/logrotate.conf", "/a.log { copytruncate }\n/b.log{ compress delaycompress\n}\n"
+		   "/c.log {\n\tweekly copytruncate # nocopytruncate\n\tcompress }\n/d=1,2.log\n# {\n{\n}\n");
+	says("1 /a.log copytruncate;2 /b.log compress delay;4 /c.log copytruncate compress;7 /d=1,2.log;");
+}
+
+static void blanks_in_paths_may_be_escaped(void **state)
+{
+	(void)state;
+	write_file("/logrotate.conf", "/a\\ b '/c \"d\"' \"/e\\\"f\" /x\" y\"z {\n}\n");
+	says("1 /a b /c \"d\" /e\"f /x yz;");
+}
+
+static void the_taboo_list_can_be_added_to_and_replaced(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir(at("/d"), 0755), 0);
+	write_file("/d/a.mine", "/mine {\n}\n");
+	write_file("/d/b.off", "/off {\n}\n");
+	write_file("/d/c.bak", "/bak {\n}\n");
+	write_file("/logrotate.conf", "include @/d\n");
+	says("1 /mine;1 /off;");
+	write_file("/logrotate.conf", "tabooext + .mine, .off\ninclude @/d\n");
+	says("");
+	write_file("/logrotate.conf", "taboopat a.* *.off\ninclude @/d\n");
+	says("1 /bak;");
+}
+
+static void a_fifo_is_not_waited_for(void **state)
+{
+	(void)state;
+	assert_int_equal(mkfifo(at("/fifo"), 0600), 0);
+	write_file("/logrotate.conf", "include @/fifo\n/a {\n}\n");
+	says("2 /a;");
+}
+
 static void what_is_not_there_says_nothing(void **state)
 {
 	(void)state;
@@ -208,30 +246,39 @@ static void secrets_that_others_read_are_warnings(void **state)
 	assert_int_equal(checked(included, &l, check_place).warnings, 0);
 }
 
-static const char *listen_on;
-
-static void look_at_listener(struct check *c)
+static void secrets_in_files_that_are_included_are_warnings_too(void **state)
 {
-	struct conf *conf = c->conf->conf;
-	char *was = conf->metrics_listen;
+	static const char main_[] = "state_dir: @/state\nspool: {max_size: 1MiB, min_free: 0}\ninclude: 'd/*.yaml'\n"
+		"producer: {bootstrap.servers: 'h:1', security.protocol: SASL_PLAINTEXT, sasl.mechanism: PLAIN, "
+		"sasl.username: u}\n";
+	struct loaded l = { 0 };
 
-	conf->metrics_listen = (char *)(uintptr_t)listen_on;
-	check_place(c);
-	conf->metrics_listen = was;
+	(void)state;
+	umask(022);
+	assert_int_equal(mkdir(at("/d"), 0755), 0);
+	write_file("/password", "secret\n");
+	write_file("/d/a.yaml", "inputs: [{topic: t, paths: [@/x]}]\n");
+	write_file("/d/b.yaml", "producer: {client.id: x, 'sasl.password': 'secret'}\n");
+	assert_int_equal(checked(main_, &l, check_place).warnings, 1);
+	assert_int_equal(chmod(at("/d/b.yaml"), 0600), 0);
+	assert_int_equal(checked(main_, &l, check_place).warnings, 0);
+	write_file("/d/b.yaml", "producer: {sasl.password: '${file:@/password}'}\n");
+	assert_int_equal(checked(main_, &l, check_place).warnings, 1);
 }
 
 static void metrics_for_everybody_are_a_warning(void **state)
 {
 	static const struct { const char *listen; unsigned warnings; } rows[] = {
-		{ "127.0.0.1:9845", 0 }, { "[::1]:9845", 0 }, { "localhost:1", 0 }, { "unix:/run/x", 0 }, { NULL, 0 },
-		{ "0.0.0.0:9845", 1 }, { "[::]:9845", 1 }, { "10.1.2.3:9845", 1 },
+		{ "127.0.0.1:9845", 0 }, { "'[::1]:9845'", 0 }, { "unix:/run/x", 0 }, { "'off'", 0 },
+		{ "0.0.0.0:9845", 1 }, { "'[::]:9845'", 1 }, { "10.1.2.3:9845", 1 },
 	};
 	struct loaded l = { 0 };
+	char text[500];
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		listen_on = rows[i].listen;
-		assert_int_equal(checked(CONF("@/x"), &l, look_at_listener).warnings, rows[i].warnings);
+		snprintf(text, sizeof text, CONF("@/x") "metrics: {listen: %s}\n", rows[i].listen);
+		assert_int_equal(checked(text, &l, check_place).warnings, rows[i].warnings);
 	}
 }
 
@@ -258,12 +305,17 @@ int main(int argc, char **argv)
 		IN_TREE(rules_have_their_paths_and_the_defaults_before_them),
 		IN_TREE(scripts_are_not_taken_for_directives),
 		IN_TREE(directories_are_included_and_their_defaults_stay_in_them),
+		IN_TREE(a_rule_may_stand_on_one_line_and_directives_share_one),
+		IN_TREE(blanks_in_paths_may_be_escaped),
+		IN_TREE(the_taboo_list_can_be_added_to_and_replaced),
+		IN_TREE(a_fifo_is_not_waited_for),
 		IN_TREE(what_is_not_there_says_nothing),
 		IN_TREE(copytruncate_of_a_file_that_is_read_is_a_warning),
 		IN_TREE(a_path_without_a_file_yet_counts_too),
 		IN_TREE(good_place_has_no_warning_and_an_open_state_directory_has_one),
 		IN_TREE(more_spool_than_there_is_room_for_is_a_warning),
 		IN_TREE(secrets_that_others_read_are_warnings),
+		IN_TREE(secrets_in_files_that_are_included_are_warnings_too),
 		IN_TREE(metrics_for_everybody_are_a_warning),
 		cmocka_unit_test(lines_of_one_kind_are_counted_and_the_first_error_decides),
 	};

@@ -98,6 +98,25 @@ static void a_shrinking_spool_is_drained_at_this_rate(void **state)
 	assert_true(history_full_in(&r, 1000) == -1);
 }
 
+static void what_was_before_an_outage_or_in_it_is_not_looked_ahead_by(void **state)
+{
+	struct history_rates r;
+	uint64_t bytes = 0;
+
+	(void)state;
+	for (int64_t s = 0; s < 40; s++)
+		add(s, 0, 0, 0);
+	for (int64_t s = 40; s < 60; s++)
+		add(s, 0, 0, bytes += 1000);
+	history_ahead(&h, &r);
+	assert_true(history_full_in(&r, 30000) == 30);
+	for (int64_t s = 60; s < 76; s++)		/* it is still larger than a minute ago */
+		add(s, 0, 0, bytes -= 500);
+	history_ahead(&h, &r);
+	assert_true(history_full_in(&r, 30000) == -1);
+	assert_true(history_drained_in(&r, bytes) == (double)bytes / 500);
+}
+
 static void a_few_seconds_are_no_reason_to_foretell_anything(void **state)
 {
 	struct history_rates r;
@@ -116,6 +135,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup(lines_that_are_to_be_read_again_make_no_negative_rate, empty),
 	cmocka_unit_test_setup(a_growing_spool_lasts_as_long_as_its_room, empty),
 	cmocka_unit_test_setup(a_shrinking_spool_is_drained_at_this_rate, empty),
+	cmocka_unit_test_setup(what_was_before_an_outage_or_in_it_is_not_looked_ahead_by, empty),
 	cmocka_unit_test_setup(a_few_seconds_are_no_reason_to_foretell_anything, empty),
 };
 

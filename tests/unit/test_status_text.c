@@ -190,6 +190,31 @@ static void without_an_agent_that_is_said(void **state)
 	assert_golden(f, "stopped", &(struct status_view){ .width = 100 });
 }
 
+static void since_when_is_not_said_of_what_is_not_known(void **state)
+{
+	struct fixture *f = *state;
+
+	f->s.pid = 0;
+	a_file(f, 0, "/x.log", "waiting", 10, 0, 0);
+	f->s.file_count = 1;
+	status_write_text(&f->s, &(struct status_view){ .width = 100 }, &f->out);
+	assert_non_null(strstr(f->out.data, "10 B    -  /x.log"));
+}
+
+static void a_reason_stands_once_for_all_partitions_of_its_topic(void **state)
+{
+	struct fixture *f = *state;
+	char *first;
+
+	in_an_outage(f);
+	f->lanes[0] = f->lanes[1];
+	f->lanes[0].partition = 7;
+	status_write_text(&f->s, &(struct status_view){ .width = 100 }, &f->out);
+	first = strstr(f->out.data, "! audit: TOPIC_AUTHORIZATION_FAILED\n");
+	assert_non_null(first);
+	assert_null(strstr(first + 1, "! audit: "));
+}
+
 static void every_line_fits_the_width_and_no_escape_is_there_without_colors(void **state)
 {
 	struct fixture *f = *state;
@@ -331,6 +356,8 @@ static const struct CMUnitTest tests[] = {
 	T(of_many_files_the_most_lagging_are_shown),
 	T(all_files_are_shown_when_asked_for),
 	T(without_an_agent_that_is_said),
+	T(since_when_is_not_said_of_what_is_not_known),
+	T(a_reason_stands_once_for_all_partitions_of_its_topic),
 	T(every_line_fits_the_width_and_no_escape_is_there_without_colors),
 	T(the_end_of_a_path_is_kept_when_it_is_cut),
 	T(programs_get_lag_rates_and_what_is_to_come),

@@ -122,6 +122,64 @@ static void a_file_that_is_followed_no_more_leaves_no_mark(void **state)
 	assert_int_equal(marked(f), 0);
 }
 
+static void a_last_line_without_its_end_is_not_behind(void **state)
+{
+	struct fixture *f = *state;
+
+	f->p->safe_is_read = false;
+	append(f, "a.log", "one\ntw");
+	age(f, "a.log", 3000);
+	start(f);
+	expect(f, "<one>");
+	assert_true(lag_ms(f, "a.log") >= 2999000);
+	finish(f, 1, 4);
+	assert_int_equal(lag_ms(f, "a.log"), 0);
+	calls_do(f->t, prune, NULL);
+	assert_int_equal(marked(f), 0);
+	append(f, "a.log", "o\n");
+	expect(f, "<one><two>");
+	/* As old as its end, not as its beginning. */
+	assert_int_equal(marked(f), 1);
+	assert_in_range(lag_ms(f, "a.log"), 0, 900000);
+}
+
+/* Looks of a busy file, each of which finds more, and most of it finished. */
+static void look_often(struct tail *t, void *ret)
+{
+	int64_t id = 1;
+	struct file *x = map_get(&t->by_id, &id, sizeof id);
+	int64_t safe = x->size, now = t->loop.now_ms;
+	int n;
+
+	(void)ret;
+	for (n = 0; n < 100; n++) {
+		x->size += 10;
+		t->loop.now_ms += LAG_STEP_MS;
+		lag_look(t, x);
+	}
+	x->size = safe;
+	t->loop.now_ms = now;
+}
+
+/* The timer's round is seconds away: without it, joined marks would make finished bytes the oldest. */
+static void marks_of_what_is_finished_are_not_joined_with_others(void **state)
+{
+	struct fixture *f = *state;
+
+	f->p->safe_is_read = false;
+	append(f, "a.log", "one\n");
+	start(f);
+	expect(f, "<one>");
+	finish(f, 1, 4 + 90 * 10);
+	calls_do(f->t, look_often, NULL);
+	{
+		int64_t id = 1;
+		const struct lag *l = map_get(&f->t->lags, &id, sizeof id);
+
+		assert_int_equal(l->marks[0].to, 4 + 91 * 10);
+	}
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -130,6 +188,8 @@ static const struct CMUnitTest tests[] = {
 	T(files_that_are_finished_have_no_marks),
 	T(marks_end_with_what_is_finished_and_begin_again),
 	T(a_file_that_is_followed_no_more_leaves_no_mark),
+	T(a_last_line_without_its_end_is_not_behind),
+	T(marks_of_what_is_finished_are_not_joined_with_others),
 };
 
 int main(int argc, char **argv) { return test_main(argc, argv, tests, COUNT(tests)); }
