@@ -1,7 +1,8 @@
 /* notify.c - see notify.h.
  *
  * Invariants
- *  (1) WATCHDOG=1 is sent by notify_look alone, and only right after every thread was found to make progress.
+ *  (1) WATCHDOG=1 is sent by notify_look alone, never before READY=1 (the first one is what starts systemd's clock, also during
+ *      the start), and only right after every thread was found to make progress.
  *  (2) while threads hang or are held up, STATUS= says so, whatever main has to say; afterwards its last line is back.
  *  (3) the same trouble is logged once: lines that differ in nothing but digits are the same.
  * Threads: any; lock: mu, held while sending, so that what is said last is said last. The log is written without it.
@@ -32,6 +33,12 @@
 #define SEND_MS      1000
 #define LOOK_MS      10000	/* at least so often, also without a watchdog */
 #define LIMIT_MS     30000	/* without one: so long a thread may be silent */
+#define STOP_LOOK_MS 2000	/* while stopping */
+#define LATE_MS      1000	/* a look may be late by this before that counts as a pause */
+#define START_EXTEND_MS 60000
+#define STOP_EXTEND_MS  15000
+
+enum phase { STARTING, RUNNING, STOPPING };
 
 struct notify {
 	/* Set at open. */
@@ -46,6 +53,9 @@ struct notify {
 	pthread_mutex_t mu;		/* protects all below */
 	pthread_cond_t  cond;		/* CLOCK_MONOTONIC */
 	bool closing;
+	enum phase phase;
+	int64_t stop_until_ms;		/* more time is not asked for */
+	int64_t looked_ms;
 	bool ready_owed;		/* READY=1 was not taken */
 	char status[STATUS_BYTES];	/* main's last */
 	char trouble[STATUS_BYTES];	/* in its place; empty: none */
@@ -69,6 +79,21 @@ static void tell_status(struct notify *n)
 
 	snprintf(text, sizeof text, "STATUS=%s", n->trouble[0] ? n->trouble : n->status);
 	(void)tell(n, text);
+}
+
+/* mu held. */
+static void tell_extend(struct notify *n, const char *also, int64_t ms)
+{
+	char text[80];
+
+	snprintf(text, sizeof text, "%sEXTEND_TIMEOUT_USEC=%lld", also, (long long)ms * 1000);
+	(void)tell(n, text);
+}
+
+/* mu held. How often its thread looks. */
+static int64_t pace(const struct notify *n)
+{
+	return n->phase == STOPPING && n->look_ms > STOP_LOOK_MS ? STOP_LOOK_MS : n->look_ms;
 }
 
 /* --- the watchdog --- */
@@ -105,6 +130,32 @@ static const char *text_of(const struct buf *b)
 	return b->data ? b->data : "";
 }
 
+/* A stopped process, a paused machine: this thread did not run, so the others could not either. */
+static void pardon_pause(struct notify *n, int64_t now_ms)
+{
+	int64_t late;
+
+	pthread_mutex_lock(&n->mu);
+	late = now_ms - n->looked_ms - pace(n);
+	n->looked_ms = now_ms;
+	pthread_mutex_unlock(&n->mu);
+	if (late > LATE_MS)
+		beat_pardon(now_ms, late);
+}
+
+/* mu held. Every thread makes progress. */
+static void tell_good(struct notify *n, int64_t now_ms)
+{
+	if (n->phase == STARTING) {
+		tell_extend(n, "", START_EXTEND_MS);
+		return;
+	}
+	if (n->watchdog_ms)
+		(void)tell(n, "WATCHDOG=1");
+	if (n->phase == STOPPING && now_ms < n->stop_until_ms)
+		tell_extend(n, "STOPPING=1\n", STOP_EXTEND_MS);
+}
+
 void notify_look(struct notify *n, int64_t now_ms)
 {
 	struct buf hung, slow;
@@ -113,16 +164,17 @@ void notify_look(struct notify *n, int64_t now_ms)
 
 	buf_init(&hung, STATUS_BYTES / 2);
 	buf_init(&slow, STATUS_BYTES / 2);
+	pardon_pause(n, now_ms);
 	good = beat_all(now_ms, n->limit_ms, &hung, &slow);
 	if (!good)
 		snprintf(trouble, sizeof trouble, "hangs: %s", text_of(&hung));
 	else if (slow.len)
 		snprintf(trouble, sizeof trouble, "held up: %s", text_of(&slow));
 	pthread_mutex_lock(&n->mu);
-	if (good && n->watchdog_ms)
-		(void)tell(n, "WATCHDOG=1");
 	if (n->ready_owed)
 		n->ready_owed = !tell(n, "READY=1");
+	if (good)
+		tell_good(n, now_ms);
 	news = !same_but_digits(trouble, n->trouble);
 	if (strcmp(trouble, n->trouble) != 0) {
 		memcpy(n->trouble, trouble, sizeof trouble);
@@ -141,7 +193,7 @@ static void *run(void *arg)
 
 	pthread_mutex_lock(&n->mu);
 	while (!n->closing) {
-		int64_t at = clock_mono_ms() + n->look_ms;
+		int64_t at = clock_mono_ms() + pace(n);
 		struct timespec ts = { .tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000 };
 
 		if (pthread_cond_timedwait(&n->cond, &n->mu, &ts) != ETIMEDOUT)
@@ -220,6 +272,7 @@ static int begin(struct notify *n)
 		return -errno;
 	setsockopt(n->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	read_watchdog(n);
+	n->looked_ms = clock_mono_ms();
 	rc = thread_start(&n->thread, "notify", run, n);
 	n->started = rc == 0;
 	return rc;
@@ -290,6 +343,8 @@ void notify_ready(struct notify *n)
 		return;
 	pthread_mutex_lock(&n->mu);
 	n->ready_owed = !tell(n, "READY=1");
+	if (n->phase == STARTING)
+		n->phase = RUNNING;
 	pthread_mutex_unlock(&n->mu);
 }
 
@@ -301,12 +356,17 @@ void notify_reloading(struct notify *n)
 	tell_locked(n, text);
 }
 
-void notify_stopping(struct notify *n, int64_t extend_ms)
+void notify_stopping(struct notify *n, int64_t now_ms, int64_t most_ms)
 {
-	char text[80];
-
-	snprintf(text, sizeof text, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld", (long long)extend_ms * 1000);
-	tell_locked(n, text);
+	if (!n)
+		return;
+	pthread_mutex_lock(&n->mu);
+	n->phase = STOPPING;
+	n->stop_until_ms = now_ms + most_ms;
+	n->looked_ms = now_ms;		/* another pace from here on */
+	tell_extend(n, "STOPPING=1\n", STOP_EXTEND_MS);
+	pthread_cond_signal(&n->cond);
+	pthread_mutex_unlock(&n->mu);
 }
 
 /* One line: the protocol's separator is the line feed. */

@@ -3,6 +3,7 @@
  * Invariants
  *  (1) who reads `in` before `at_ms` and finds no excuse has a time at which there was none: both are stored in the other order.
  *  (2) the list holds only beats of threads that have not called beat_close: it waits for a beat_all under way.
+ *  (3) after a fork the child's list is empty: its entries lay on stacks of threads that are not there, whose memory is used again.
  * Threads: any. Lock: mu, leaf; never taken by a thread that only beats.
  */
 #include "agent/base/beat.h"
@@ -17,6 +18,29 @@ const char BEAT_WAIT[] = "wait";
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static struct beat *all;			/* lock: mu */
 static _Thread_local struct beat *own;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&mu);
+}
+
+static void in_parent(void)
+{
+	pthread_mutex_unlock(&mu);
+}
+
+static void in_child(void)
+{
+	all = NULL;
+	own = NULL;
+	pthread_mutex_unlock(&mu);
+}
+
+static void watch_forks(void)
+{
+	(void)pthread_atfork(before_fork, in_parent, in_child);
+}
 
 static void store(struct beat *b, const char *in)
 {
@@ -26,6 +50,7 @@ static void store(struct beat *b, const char *in)
 
 void beat_open(struct beat *b, const char *thread)
 {
+	(void)pthread_once(&fork_once, watch_forks);
 	b->thread = thread;
 	store(b, NULL);
 	own = b;
@@ -94,4 +119,16 @@ bool beat_all(int64_t now_ms, int64_t limit_ms, struct buf *ret_hung, struct buf
 	}
 	pthread_mutex_unlock(&mu);
 	return good;
+}
+
+void beat_pardon(int64_t now_ms, int64_t ms)
+{
+	pthread_mutex_lock(&mu);
+	for (struct beat *b = all; b; b = b->next) {
+		int64_t at = atomic_load_explicit(&b->at_ms, memory_order_relaxed);
+
+		/* Else it has beaten meanwhile. */
+		(void)atomic_compare_exchange_strong(&b->at_ms, &at, at + ms < now_ms ? at + ms : now_ms);
+	}
+	pthread_mutex_unlock(&mu);
 }

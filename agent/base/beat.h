@@ -6,7 +6,8 @@
  *
  * beat, beat_into and beat_out are about the calling thread's own beat, so that the place that makes a slow call need not know
  * on which thread it runs; on a thread without one (an embedder's) they do nothing.
- * Threads: beat_all any. No locks in beat, beat_into and beat_out: two stores each.
+ * Threads: beat_all and beat_pardon any. No locks in beat, beat_into and beat_out: two stores each.
+ * A child that was forked has none of its parent's threads, and none of their beats.
  */
 #ifndef SPILLWAY_BEAT_H
 #define SPILLWAY_BEAT_H
@@ -38,5 +39,7 @@ void beat_out(void);
  * 40 s". `ret_slow` gets words about threads that have been inside something but BEAT_WAIT for longer than limit_ms: "state: fsync
  * for 40 s". Both may be NULL, and are appended to; several are parted by "; ". */
 bool beat_all(int64_t now_ms, int64_t limit_ms, struct buf *ret_hung, struct buf *ret_slow);
+/* The whole process stood still for so long (stopped, the machine paused): nobody could beat, and it does not count. */
+void beat_pardon(int64_t now_ms, int64_t ms);
 
 #endif

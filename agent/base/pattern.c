@@ -14,6 +14,7 @@
 #include <pcre2.h>
 #include <string.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/mem.h"
 
 #define STEPS_TOTAL 50000000u		/* of one pattern over one value, about */
@@ -155,6 +156,7 @@ static void take_group(const struct pattern *p, const struct pattern_room *room,
 /* Which code is asked about n bytes, and with which limits. */
 static const pcre2_code *begin(const struct pattern *p, struct pattern_room *room, size_t n)
 {
+	beat();		/* some hundred nasty lines, each just within its limits, take minutes */
 	pcre2_set_match_limit(room->context, n > WORK_FREE ? STEPS_COUNTED : match_steps(n));
 	room->at = 0;
 	room->work = 0;

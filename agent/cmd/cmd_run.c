@@ -2,7 +2,7 @@
  *
  * States: RUNNING -> STOPPING [signal, --once has delivered or its time is over, the state database is damaged] -> the
  * stopper thread ends the pipeline in order (pipeline.h), while signals and the control socket are still answered -> the
- * loop stops.
+ * loop stops. run_manager.c tells the service manager, run_once.c is --once.
  */
 #include <errno.h>
 #include <signal.h>
@@ -14,120 +14,20 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/killpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
 #include "agent/base/thread.h"
-#include "agent/cmd/cli.h"
-#include "agent/control.h"
-#include "agent/notify.h"
+#include "agent/cmd/run.h"
 #include "agent/order.h"
 #include "agent/page.h"
-#include "agent/pipeline.h"
-#include "agent/reload.h"
 #include "agent/status.h"
-#include "agent/web/endpoints.h"
 
-#define DELIVER_SLICE_MS 10
-#define PROGRESS_MS      500
-#define STATUS_EVERY_MS  10000		/* the line that the service manager shows */
-#define EXTEND_EVERY_MS  2000		/* while stopping the manager is asked for more time so often, */
-#define EXTEND_MS        15000		/* for so much, */
-#define EXTEND_SPARE_MS  30000		/* and so long behind shutdown_timeout for commits and the spool */
-#define STATUS_LINE_MAX  1000
-#define QUICK_MS         1000
+#define READ_ONLY "the unit lets the service write to /var/lib/spillway and /run/spillway alone: ReadWritePaths= (state-dir.conf)"
 #define HELD_EVERY_MS    60000		/* what was held back of the log is said, also when nothing else is */
 #define GIVE_BACK_SOON_MS  10000		/* what starting took: 100 bytes for each of 10,000 files */
 #define GIVE_BACK_EVERY_MS 600000		/* what a backlog, or files that are gone by now, took */
-
-struct run {
-	struct loop       loop;
-	struct loop_fd    signals;
-	struct loop_timer once_timer, timeout_timer, progress_timer, give_back_timer, sample_timer, held_timer, status_timer,
-			  extend_timer;
-	struct pipeline   pipeline;
-	struct control   *control;
-	struct endpoints  endpoints;
-	struct http      *http;			/* NULL: metrics.listen is off */
-	struct notify    *notify;		/* NULL: no service manager */
-	struct beat       beat;
-	int64_t           extend_until_ms;
-	const struct options *options;
-	pthread_t         stopper;
-	bool              stopping, deliver, progress;
-	_Atomic bool      all_read, damaged;
-	int               exit_code;
-	int64_t           progress_bytes;
-};
-
-/* --- the service manager --- */
-
-/* Who asks a thread that is held up waits with it, and nobody would answer signals. */
-static bool all_quick(void)
-{
-	struct buf slow;
-	bool good;
-
-	buf_init(&slow, STATUS_LINE_MAX);
-	good = beat_all(clock_mono_ms(), QUICK_MS, NULL, &slow) && !slow.len;
-	buf_release(&slow);
-	return good;
-}
-
-/* Waits for the tail thread, the first time until it has looked at all files. */
-static void tell_status(struct run *r)
-{
-	struct buf line;
-	struct status s;
-
-	if (!r->notify || status_online(&r->pipeline, STATUS_ALL, &s) < 0)
-		return;
-	buf_init(&line, STATUS_LINE_MAX);
-	notify_line(&s, &line);
-	if (line.data)
-		notify_status(r->notify, line.data);
-	buf_release(&line);
-	status_release(&s);
-}
-
-static void on_status(struct loop_timer *t)
-{
-	struct run *r = container_of(t, struct run, status_timer);
-
-	if (all_quick())
-		tell_status(r);
-	timer_set(&r->loop, t, clock_mono_ms() + STATUS_EVERY_MS, on_status);
-}
-
-static void on_extend(struct loop_timer *t)
-{
-	struct run *r = container_of(t, struct run, extend_timer);
-
-	notify_stopping(r->notify, EXTEND_MS);
-	if (r->loop.now_ms < r->extend_until_ms)
-		timer_set(&r->loop, t, r->loop.now_ms + EXTEND_EVERY_MS, on_extend);
-}
-
-static void tell_stopping(struct run *r, bool deliver)
-{
-	if (!r->notify)
-		return;
-	r->extend_until_ms = r->loop.now_ms + EXTEND_SPARE_MS + (deliver ? r->pipeline.conf->conf->shutdown_timeout_ms : 0);
-	notify_status(r->notify, deliver ? "stopping: delivering what is in memory" : "stopping");
-	timer_cancel(&r->loop, &r->status_timer);
-	on_extend(&r->extend_timer);
-}
-
-static void tell_started(struct run *r)
-{
-	if (!r->notify)
-		return;
-	tell_status(r);
-	notify_ready(r->notify);
-	timer_set(&r->loop, &r->status_timer, clock_mono_ms() + STATUS_EVERY_MS, on_status);
-}
 
 /* --- the end --- */
 
@@ -140,13 +40,13 @@ static void *stopper_main(void *arg)
 	return NULL;
 }
 
-static void begin_stop(struct run *r, bool deliver)
+void run_stop(struct run *r, bool deliver)
 {
 	if (r->stopping)
 		return;
 	r->stopping = true;
 	r->deliver = deliver;
-	tell_stopping(r, deliver);
+	run_tell_stopping(r, deliver);
 	if (thread_start(&r->stopper, "stop", stopper_main, r) < 0) {
 		pipeline_stop(&r->pipeline, deliver);
 		loop_stop(&r->loop);
@@ -164,9 +64,7 @@ static void on_signal(struct loop_fd *f, uint32_t events)
 		if (si.ssi_signo == SIGHUP) {
 			if (r->stopping)
 				continue;
-			notify_reloading(r->notify);
-			reload(&r->pipeline, r->options->config, r->options->log_level);
-			notify_ready(r->notify);
+			run_tell_reload(r);
 		} else if (r->stopping) {
 			log_info("second signal, delivering is cut short");
 			pipeline_hurry(&r->pipeline);
@@ -174,52 +72,12 @@ static void on_signal(struct loop_fd *f, uint32_t events)
 			log_info("stopping", KS("signal", si.ssi_signo == SIGTERM ? "TERM" : "INT"));
 			if (r->options->once)
 				r->exit_code = EXIT_TRY_AGAIN;
-			begin_stop(r, true);
+			run_stop(r, true);
 		}
 	}
 }
 
-/* --- --once --- */
-
-static void on_all_read(void *arg)		/* tail thread */
-{
-	struct run *r = arg;
-
-	atomic_store(&r->all_read, true);
-	loop_wake(&r->loop);
-}
-
-/* Good only if every file was read: one that could not be opened is no end to be glad of. */
-static int once_exit_code(struct run *r)
-{
-	int code = EXIT_GOOD;
-	struct status s;
-
-	if (status_online(&r->pipeline, STATUS_POSITIONS, &s) < 0)
-		return EXIT_INTERNAL;
-	for (size_t i = 0; i < s.file_count; i++) {
-		if (strcmp(s.files[i].state, "failed") != 0)
-			continue;
-		code = EXIT_IO;
-		log_error("file was not read, its lines are not delivered", KS("path", s.files[i].path));
-	}
-	status_release(&s);
-	return code;
-}
-
-static void on_once(struct loop_timer *t)
-{
-	struct run *r = container_of(t, struct run, once_timer);
-
-	if (r->stopping)
-		return;
-	if (pipeline_delivered(&r->pipeline, DELIVER_SLICE_MS)) {
-		r->exit_code = once_exit_code(r);
-		begin_stop(r, false);
-	} else {
-		timer_set(&r->loop, t, clock_mono_ms() + 1, on_once);
-	}
-}
+/* --- what other threads report --- */
 
 static void on_damaged(void *arg)		/* state thread */
 {
@@ -235,66 +93,14 @@ static void on_wake(void *arg)
 
 	if (atomic_exchange(&r->damaged, false)) {
 		r->exit_code = EXIT_IO;
-		begin_stop(r, false);
+		run_stop(r, false);
 		pipeline_hurry(&r->pipeline);
 	}
 	if (atomic_exchange(&r->all_read, false))
-		timer_set(&r->loop, &r->once_timer, r->loop.now_ms, on_once);
+		run_once_deliver(r);
 }
 
-/* Why it took too long: brokers that fail, lanes that are held, files that cannot be read, a full spool. */
-static void log_reasons(struct run *r)
-{
-	struct status s;
-
-	if (status_online(&r->pipeline, STATUS_ALL, &s) < 0)
-		return;
-	for (size_t at = 0; at < s.reasons.len; at += strlen(s.reasons.data + at) + 1)
-		log_warn("not everything was delivered", KS("reason", s.reasons.data + at));
-	for (size_t i = 0; i < s.producer.broker_count; i++) {
-		const struct producer_broker_stat *b = &s.producer.brokers[i];
-		char address[300];
-
-		snprintf(address, sizeof address, "%s:%d", b->host, b->port);
-		if (!b->error[0] && strcmp(b->state, "up") != 0)
-			log_warn("broker has not answered yet", KS("broker", address), KS("state", b->state));
-	}
-	status_release(&s);
-}
-
-static void on_timeout(struct loop_timer *t)
-{
-	struct run *r = container_of(t, struct run, timeout_timer);
-
-	if (r->stopping)
-		return;
-	log_warn("time is over before everything was delivered; the rest stays in its files or in the spool");
-	log_reasons(r);
-	r->exit_code = EXIT_TRY_AGAIN;
-	begin_stop(r, false);
-}
-
-static void on_progress(struct loop_timer *t)
-{
-	struct run *r = container_of(t, struct run, progress_timer);
-	int64_t now = clock_mono_ms(), size = 0, done = 0, left;
-	double rate;
-	struct status s;
-
-	if (status_online(&r->pipeline, STATUS_POSITIONS, &s) < 0)
-		return;
-	for (size_t i = 0; i < s.file_count; i++) {
-		size += s.files[i].size;
-		done += s.files[i].safe;
-	}
-	status_release(&s);
-	rate = (double)done / (double)(now - r->pipeline.started_ms + 1) * 1000;
-	left = rate > 0 ? (int64_t)((double)(size - done) / rate) : 0;
-	fprintf(stderr, "\r%.1f of %.1f MB delivered, %.1f MB/s, %lld s left ", (double)done / 1e6, (double)size / 1e6,
-		rate / 1e6, (long long)left);
-	if (!r->stopping)
-		timer_set(&r->loop, t, now + PROGRESS_MS, on_progress);
-}
+/* --- timers --- */
 
 static void on_give_back(struct loop_timer *t)
 {
@@ -358,7 +164,7 @@ static int open_all(struct run *r, const struct loaded *conf, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	r->pipeline.all_read = on_all_read;
+	r->pipeline.all_read = run_once_all_read;
 	r->pipeline.all_read_arg = r;
 	r->pipeline.damaged = on_damaged;
 	r->pipeline.damaged_arg = r;
@@ -378,13 +184,6 @@ static int open_all(struct run *r, const struct loaded *conf, struct err *e)
 
 static void set_timers(struct run *r)
 {
-	const struct options *o = r->options;
-
-	if (o->once && o->timeout_ms >= 0)
-		timer_set(&r->loop, &r->timeout_timer, clock_mono_ms() + o->timeout_ms, on_timeout);
-	r->progress = o->once && isatty(STDERR_FILENO);
-	if (r->progress)
-		timer_set(&r->loop, &r->progress_timer, clock_mono_ms() + PROGRESS_MS, on_progress);
 	timer_set(&r->loop, &r->sample_timer, clock_mono_ms(), on_sample);
 	timer_set(&r->loop, &r->give_back_timer, clock_mono_ms() + GIVE_BACK_SOON_MS, on_give_back);
 	timer_set(&r->loop, &r->held_timer, clock_mono_ms() + HELD_EVERY_MS, on_held);
@@ -459,13 +258,17 @@ int cmd_run(const struct options *o)
 	beat_open(&r->beat, "main");
 	rc = open_all(r, &conf, &e);
 	if (rc < 0) {
-		log_error("cannot start", KS("reason", e.text));
+		if (rc == -EROFS)
+			log_error("cannot start", KS("reason", e.text), KS("hint", READ_ONLY));
+		else
+			log_error("cannot start", KS("reason", e.text));
 		rc = cli_exit_code(rc);
 		goto out_loop;
 	}
 	log_info("started", KS("version", SPILLWAY_VERSION), KS("state_dir", conf.conf->state_dir));
+	run_once_begin(r);
 	set_timers(r);
-	tell_started(r);
+	run_tell_started(r);
 	loop_run(&r->loop);
 	if (r->stopper)
 		pthread_join(r->stopper, NULL);

@@ -22,6 +22,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
@@ -86,7 +87,9 @@ static int look_up(struct intake_input *in, int type, struct addrinfo **ret, str
 		return err_set(ret_err, ERR_CONFIG, "input %s: listen: \"%s\" is no ADDRESS:PORT", in->conf->name,
 			       in->conf->listen);
 	snprintf(host, sizeof host, "%.*s", n, text);
+	beat_into("name lookup");
 	rc = getaddrinfo(n && strcmp(host, "*") != 0 ? host : NULL, colon + 1, &hints, ret);
+	beat_out();
 	return rc ? err_set(ret_err, ERR_CONFIG, "input %s: listen: %s: %s", in->conf->name, in->conf->listen,
 			    gai_strerror(rc)) : 0;
 }
@@ -95,7 +98,7 @@ static int refused(struct intake_input *in, int rc, struct err *ret_err)
 {
 	return err_set(ret_err, rc, "input %s: cannot listen on %s: %s%s", in->conf->name, in->conf->listen, err_text(rc),
 		       rc == -EACCES && in->conf->listen[0] != '/' ? " (ports below 1024 need the capability "
-		       "CAP_NET_BIND_SERVICE: AmbientCapabilities= in its unit)" : "");
+		       "CAP_NET_BIND_SERVICE: the drop-in syslog-514.conf of the unit)" : "");
 }
 
 /* Port 0 means any: status says which it became. */

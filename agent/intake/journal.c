@@ -11,6 +11,7 @@
 #include <string.h>
 #include <systemd/sd-journal.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/buf.h"
 #include "agent/base/mem.h"
 #include "agent/intake/syslog.h"
@@ -39,6 +40,8 @@ static void load(void)
 	FUNCTIONS
 #undef X
 }
+
+static const char READING[] = "read of the journal";	/* its files are mapped: a dead disk holds the thread up in it */
 
 struct journal {
 	sd_journal *sd;
@@ -82,10 +85,12 @@ int journal_fd(struct journal *j)
 
 void journal_changed(struct journal *j)
 {
+	beat_into(READING);
 	(void)library.process(j->sd);
+	beat_out();
 }
 
-int journal_seek(struct journal *j, const char *cursor)
+static int seek(struct journal *j, const char *cursor)
 {
 	int rc;
 
@@ -103,22 +108,41 @@ int journal_seek(struct journal *j, const char *cursor)
 	return ERR_NOT_FOUND;
 }
 
+int journal_seek(struct journal *j, const char *cursor)
+{
+	int rc;
+
+	beat_into(READING);
+	rc = seek(j, cursor);
+	beat_out();
+	return rc;
+}
+
 int journal_seek_end(struct journal *j)
 {
-	int rc = library.seek_tail(j->sd);
+	int rc;
 
 	j->at = false;
+	beat_into(READING);
+	rc = library.seek_tail(j->sd);
 	if (rc == 0)
 		rc = library.previous(j->sd);	/* without an entry under it next() would begin anywhere */
-	return rc == 0 ? library.seek_head(j->sd) : rc < 0 ? rc : 0;
+	rc = rc == 0 ? library.seek_head(j->sd) : rc < 0 ? rc : 0;
+	beat_out();
+	return rc;
 }
 
 int journal_next(struct journal *j)
 {
-	if (!j->at)
-		return library.next(j->sd);
+	int rc = 1;
+
+	if (!j->at) {
+		beat_into(READING);
+		rc = library.next(j->sd);
+		beat_out();
+	}
 	j->at = false;
-	return 1;
+	return rc;
 }
 
 uint64_t journal_time_us(struct journal *j)
@@ -201,10 +225,12 @@ int journal_read(struct journal *j, struct journal_entry *ret)
 	*ret = (struct journal_entry){ .fields = json_object(), .time_us = journal_time_us(j) };
 	if (!ret->fields)
 		return ERR_NOMEM;
+	beat_into(READING);
 	library.restart_data(j->sd);
 	while ((rc = library.enumerate_data(j->sd, &p, &n)) > 0)
 		if ((rc = take_field(j, ret->fields, p, n)) < 0)
 			break;
+	beat_out();
 	if (rc < 0) {
 		json_decref(ret->fields);
 		ret->fields = NULL;

@@ -17,8 +17,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent/base/beat.h"
 #include "agent/base/mem.h"
+#include "agent/base/slow.h"
 #include "conf/braces.h"
 
 #define DEPTH_MAX 128
@@ -272,7 +272,7 @@ static bool walk_below(struct walk *w, const char *name, size_t n, const char *r
 
 	if (!push(w, name, n))
 		return true;			/* nothing can have so long a path */
-	there = stat(w->path, &st) == 0 && S_ISDIR(st.st_mode);
+	there = slow_stat(w->path, &st) == 0 && S_ISDIR(st.st_mode);
 	if (there)
 		walk_part(w, rest);
 	pop(w, len);
@@ -297,7 +297,7 @@ static void walk_literal(struct walk *w, const char *pattern, size_t n)
 	w->v->dir(w->v->arg, here(w));
 	if (!push(w, pattern, n))
 		return;
-	if (lstat(w->path, &st) == 0 && !S_ISDIR(st.st_mode))
+	if (slow_lstat(w->path, &st) == 0 && !S_ISDIR(st.st_mode))
 		w->v->file(w->v->arg, w->path);
 	pop(w, len);
 }
@@ -308,7 +308,7 @@ static bool entry_is_dir(const struct walk *w, const struct dirent *e)
 
 	if (e->d_type != DT_UNKNOWN)
 		return e->d_type == DT_DIR;
-	return lstat(w->path, &st) == 0 && S_ISDIR(st.st_mode);
+	return slow_lstat(w->path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 static void walk_entry(struct walk *w, const struct dirent *e, const char *pattern, size_t n, bool all)
@@ -329,26 +329,6 @@ static void walk_entry(struct walk *w, const struct dirent *e, const char *patte
 	pop(w, len);
 }
 
-static DIR *open_dir(const char *path)
-{
-	DIR *d;
-
-	beat_into("reading a directory");
-	d = opendir(path);
-	beat_out();
-	return d;
-}
-
-static struct dirent *next_entry(DIR *d)
-{
-	struct dirent *e;
-
-	beat_into("reading a directory");
-	e = readdir(d);
-	beat_out();
-	return e;
-}
-
 /* all: every directory, with the same pattern again; else the names that match its first component. */
 static void walk_dir(struct walk *w, const char *pattern, size_t n, bool all)
 {
@@ -356,13 +336,13 @@ static void walk_dir(struct walk *w, const char *pattern, size_t n, bool all)
 	DIR *d;
 
 	w->v->dir(w->v->arg, here(w));
-	d = open_dir(here(w));
+	d = slow_opendir(here(w));
 	if (!d) {
 		if (errno != ENOENT)
 			w->v->failed(w->v->arg, here(w), -errno);
 		return;
 	}
-	while ((e = next_entry(d)))
+	while ((e = slow_readdir(d)))
 		walk_entry(w, e, pattern, n, all);
 	closedir(d);
 }
@@ -407,7 +387,7 @@ int glob_missing(const char *pattern, char ret_dir[GLOB_PATH_MAX])
 			return 0;
 		memcpy(ret_dir, pattern, n);
 		ret_dir[n] = '\0';
-		if (stat(ret_dir, &st) < 0)
+		if (slow_stat(ret_dir, &st) < 0)
 			return errno == EACCES ? -EACCES : -ENOENT;
 		if (!S_ISDIR(st.st_mode))
 			return -ENOENT;

@@ -5,6 +5,8 @@
  */
 #define _GNU_SOURCE	/* faccessat's flags */
 #include "agent/tail/denied.h"
+#include "agent/base/beat.h"
+#include "agent/base/slow.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +21,11 @@
 
 static void user_name(uid_t uid, char *to, size_t n)
 {
-	const struct passwd *p = getpwuid(uid);
+	const struct passwd *p;
+
+	beat_into("looking for a user");
+	p = getpwuid(uid);
+	beat_out();
 
 	if (p)
 		snprintf(to, n, "%s", p->pw_name);
@@ -29,7 +35,11 @@ static void user_name(uid_t uid, char *to, size_t n)
 
 static void group_name(gid_t gid, char *to, size_t n)
 {
-	const struct group *g = getgrgid(gid);
+	const struct group *g;
+
+	beat_into("looking for a group");
+	g = getgrgid(gid);
+	beat_out();
 
 	if (g)
 		snprintf(to, n, "%s", g->gr_name);
@@ -64,7 +74,7 @@ static bool passes(const char *path, int how, char *to, size_t n)
 
 	if (faccessat(AT_FDCWD, path, how, AT_EACCESS) == 0 || errno != EACCES)
 		return true;
-	if (stat(path, &st) == 0)
+	if (slow_stat(path, &st) == 0)
 		say(path, &st, how, to, n);
 	else
 		snprintf(to, n, "%s cannot be looked at", path);
@@ -88,6 +98,6 @@ void denied_words(const char *path, char *to, size_t n)
 		if (!passes(part, X_OK, to, n))
 			return;
 	}
-	if (passes(path, R_OK, to, n) && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+	if (passes(path, R_OK, to, n) && slow_stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		passes(path, X_OK, to, n);
 }

@@ -17,9 +17,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "agent/base/beat.h"
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
+#include "agent/base/slow.h"
 #include "agent/tail/identity.h"
 #include "agent/tail/opening.h"
 #include "agent/tail/remote.h"
@@ -141,7 +141,7 @@ int file_open(struct file *f)
 bool file_is_at(const struct file *f, const char *path)
 {
 	struct stat st;
-	int rc = f->follow ? stat(path, &st) : lstat(path, &st);
+	int rc = f->follow ? slow_stat(path, &st) : slow_lstat(path, &st);
 
 	return rc == 0 && st.st_dev == f->dev && st.st_ino == f->inode;
 }
@@ -161,11 +161,9 @@ ssize_t file_pread(const struct file *f, void *buf, size_t n, int64_t at)
 	ssize_t k;
 
 	if (!f->unpack) {
-		beat_into("read of a file");
 		do {
-			k = pread(f->fd, buf, n, at);
+			k = slow_pread(f->fd, buf, n, at);
 		} while (k < 0 && errno == EINTR);
-		beat_out();
 		return k < 0 ? -errno : k;
 	}
 	if (f->fd < 0)

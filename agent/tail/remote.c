@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <sys/vfs.h>
 
+#include "agent/base/beat.h"
+
 /* statfs(2), linux/magic.h; some are in neither. GlusterFS, virtiofs and sshfs are FUSE. */
 static const uint32_t types[] = {
 	0x6969,			/* NFS */
@@ -36,8 +38,12 @@ static bool is_remote(const struct statfs *fs)
 bool remote_fd(int fd)
 {
 	struct statfs fs;
+	int rc;
 
-	return fstatfs(fd, &fs) == 0 && is_remote(&fs);
+	beat_into("asking a file system");
+	rc = fstatfs(fd, &fs);
+	beat_out();
+	return rc == 0 && is_remote(&fs);
 }
 
 bool remote_path(const char *path)

@@ -22,6 +22,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
+#include "agent/base/slow.h"
 #include "agent/record/line.h"
 #include "agent/tail/tail_inside.h"
 
@@ -299,7 +300,7 @@ static void put_all(struct tail *t)
 	list_each(it, &t->files) {
 		struct file *f = list_entry(it, struct file, node);
 
-		if (f->fd < 0 || (f->remote && !gates_pass(t, f->path)) || fstat(f->fd, &st) < 0)
+		if (f->fd < 0 || (f->remote && !gates_pass(t, f->path)) || slow_fstat(f->fd, &st) < 0)
 			continue;
 		file_changed(f, &st, clock_mono_ms());
 		files_put(t, f, 0);

@@ -18,6 +18,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
+#include "agent/base/slow.h"
 #include "agent/tail/tail_inside.h"
 
 #define ENOUGH_BYTES 64		/* fewer may be the same by chance, unless the names say so too */
@@ -27,7 +28,8 @@ static bool undecided(struct tail *t, struct file *f)
 {
 	struct stat st;
 
-	if (f->own || f->offset || f->copy_of || (f->parked && !f->size) || !fds_wake(t, f) || f->unpack || fstat(f->fd, &st) < 0)
+	if (f->own || f->offset || f->copy_of || (f->parked && !f->size) || !fds_wake(t, f) || f->unpack ||
+	    slow_fstat(f->fd, &st) < 0)
 		return false;
 	file_changed(f, &st, t->loop.now_ms);
 	return f->size > 0;

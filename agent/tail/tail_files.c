@@ -17,6 +17,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
+#include "agent/base/slow.h"
 #include "agent/tail/identity.h"
 #include "agent/tail/line_file.h"
 #include "agent/tail/tail_inside.h"
@@ -186,7 +187,7 @@ void files_detach(struct tail *t, struct file *f)
 		files_drop(t, f);
 		return;
 	}
-	if (fstat(f->fd, &st) < 0)
+	if (slow_fstat(f->fd, &st) < 0)
 		return;
 	file_changed(f, &st, t->loop.now_ms);
 	state = st.st_nlink ? FILE_ROTATED : FILE_DELETED;
@@ -290,10 +291,10 @@ bool files_in_state_dir(const struct tail *t, const char *path)
 	struct stat own, st;
 	bool in = false;
 
-	if (dir && state_dir && stat(state_dir, &own) == 0) {
+	if (dir && state_dir && slow_stat(state_dir, &own) == 0) {
 		for (char *end = dir + strlen(dir); end && !in; end = strrchr(dir, '/')) {
 			*end = 0;
-			in = stat(*dir ? dir : "/", &st) == 0 && st.st_dev == own.st_dev && st.st_ino == own.st_ino;
+			in = slow_stat(*dir ? dir : "/", &st) == 0 && st.st_dev == own.st_dev && st.st_ino == own.st_ino;
 		}
 	}
 	mem_free(dir);
@@ -363,7 +364,7 @@ static void away_look(struct tail *t, struct file *f)
 	int64_t now = t->loop.now_ms, quiet, idle;
 	struct stat st;
 
-	if (fstat(f->fd, &st) < 0)
+	if (slow_fstat(f->fd, &st) < 0)
 		return;
 	if (f->state == FILE_ROTATED && st.st_nlink == 0) {
 		f->state = FILE_DELETED;

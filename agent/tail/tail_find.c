@@ -18,9 +18,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
+#include "agent/base/slow.h"
 #include "agent/tail/remote.h"
 #include "agent/tail/tail_inside.h"
 
@@ -67,13 +69,13 @@ enum sight {
 
 static enum sight see(struct tail *t, const char *path, const char *home, struct stat *ret_st)
 {
-	if (lstat(path, ret_st) < 0)
+	if (slow_lstat(path, ret_st) < 0)
 		return SIGHT_NOTHING;
 	if (S_ISLNK(ret_st->st_mode)) {
 		if (!find_follows(t, home ? home : path))
 			return SIGHT_LINK;
 		links_add(t, path);		/* before: what it leads to may come between */
-		if (stat(path, ret_st) < 0)
+		if (slow_stat(path, ret_st) < 0)
 			return SIGHT_NOTHING;
 	}
 	return S_ISREG(ret_st->st_mode) ? SIGHT_FILE : SIGHT_ODD;
@@ -81,9 +83,9 @@ static enum sight see(struct tail *t, const char *path, const char *home, struct
 
 bool find_stat(struct tail *t, const char *path, size_t input, struct stat *ret_st)
 {
-	if (lstat(path, ret_st) < 0)
+	if (slow_lstat(path, ret_st) < 0)
 		return false;
-	if (S_ISLNK(ret_st->st_mode) && (!t->inputs[input].conf->follow_symlinks || stat(path, ret_st) < 0))
+	if (S_ISLNK(ret_st->st_mode) && (!t->inputs[input].conf->follow_symlinks || slow_stat(path, ret_st) < 0))
 		return false;
 	return S_ISREG(ret_st->st_mode);
 }
@@ -185,8 +187,8 @@ static char *search_beside(const struct file *f, const char *path)
 
 	if (slash)
 		slash[slash == dir] = 0;
-	d = slash ? opendir(dir) : NULL;
-	while (d && !found && (e = readdir(d))) {
+	d = slash ? slow_opendir(dir) : NULL;
+	while (d && !found && (e = slow_readdir(d))) {
 		if (e->d_ino != f->inode)
 			continue;
 		found = mem_printf("%s/%s", slash == dir ? "" : dir, e->d_name);
@@ -205,7 +207,7 @@ char *find_name(const struct file *f)
 {
 	char *found = search_beside(f, f->path), real[PATH_MAX];
 
-	if (!found && f->follow && realpath(f->path, real))
+	if (!found && f->follow && slow_realpath(f->path, real))
 		found = search_beside(f, real);
 	return found;
 }
@@ -336,8 +338,12 @@ void find_events(struct tail *t)
 void find_dir(struct tail *t, const char *path)
 {
 	enum conf_watch how = t->walking ? t->walking->conf->watch : CONF_WATCH_AUTO;
+	bool remote;
 
-	if (how == CONF_WATCH_POLL || (how == CONF_WATCH_AUTO && remote_path(path)))
+	beat_into("asking a file system");
+	remote = how == CONF_WATCH_AUTO && remote_path(path);
+	beat_out();
+	if (how == CONF_WATCH_POLL || remote)
 		t->polling = true;
 	else
 		watch_dir(t->watch, path);

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "agent/base/beat.h"
+#include "agent/base/slow.h"
 #include "agent/record/encoding.h"
 #include "agent/tail/tail_inside.h"
 
@@ -28,8 +30,11 @@ static size_t trailing_nuls(const uint8_t *p, size_t n)
 /* The beginning of data at or behind `at`; holes are passed without reading them. */
 static int64_t next_data(const struct file *f, int64_t at)
 {
-	off_t data = lseek(f->fd, at, SEEK_DATA);
+	off_t data;
 
+	beat_into("looking for a hole");	/* NFS asks the server */
+	data = lseek(f->fd, at, SEEK_DATA);
+	beat_out();
 	return data >= 0 ? data : errno == ENXIO ? f->size : at;
 }
 
@@ -42,10 +47,10 @@ static bool find_hole(const struct file *f, int64_t *ret)
 	int data = 0;
 
 	*ret = at;
-	if (f->unpack || at >= f->size || pread(f->fd, &last, 1, f->size - 1) != 1 || last)
+	if (f->unpack || at >= f->size || slow_pread(f->fd, &last, 1, f->size - 1) != 1 || last)
 		return false;
 	while (sure < SURE_BYTES && (at = next_data(f, at)) < f->size) {
-		ssize_t n = pread(f->fd, buf, sizeof buf, at);
+		ssize_t n = slow_pread(f->fd, buf, sizeof buf, at);
 		size_t nuls = n > 0 ? trailing_nuls(buf, (size_t)n) : 0;
 
 		if (n <= 0)

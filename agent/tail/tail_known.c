@@ -15,6 +15,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
+#include "agent/base/slow.h"
 #include "agent/tail/identity.h"
 #include "agent/tail/tail_inside.h"
 
@@ -114,7 +115,7 @@ static bool present_dev(const struct known *k, uint64_t *ret)
 
 	if (slash)
 		slash[slash == dir] = 0;
-	there = slash && stat(dir, &st) == 0;
+	there = slash && slow_stat(dir, &st) == 0;
 	if (there)
 		*ret = st.st_dev;
 	mem_free(dir);

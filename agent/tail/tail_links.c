@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/base/mem.h"
+#include "agent/base/slow.h"
 #include "agent/tail/tail_inside.h"
 
 #define HOPS_MAX 40
@@ -48,7 +49,7 @@ static void watch_above(struct tail *t, const char *name)
 	memcpy(dir, name, strlen(name) + 1);
 	while ((slash = strrchr(dir, '/'))) {
 		*slash = 0;
-		if (stat(*dir ? dir : "/", &st) == 0) {
+		if (slow_stat(*dir ? dir : "/", &st) == 0) {
 			find_dir(t, *dir ? dir : "/");
 			return;
 		}
@@ -91,7 +92,7 @@ static bool next_hop(char *name)
 		memcpy(dir, name, len);
 		dir[len] = 0;
 		/* ".." means the directory above the real one. */
-		len = len && realpath(dir, real) ? strlen(real) : 0;
+		len = len && slow_realpath(dir, real) ? strlen(real) : 0;
 		if (len + 1 + (size_t)n >= PATH_MAX)
 			return false;
 		memcpy(name, real, len);

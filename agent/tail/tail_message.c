@@ -18,6 +18,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"
+#include "agent/base/slow.h"
 #include "agent/record/encoding.h"
 #include "agent/tail/identity.h"
 #include "agent/tail/tail_inside.h"
@@ -56,7 +57,7 @@ static void look_at_group(struct tail *t, struct file *f, int64_t *next)
 	int64_t now = t->loop.now_ms, due;
 	struct stat st;
 
-	if (fstat(f->fd, &st) == 0)
+	if (slow_fstat(f->fd, &st) == 0)
 		file_changed(f, &st, now);
 	due = due_ms(f);
 	if (due > now) {

@@ -21,6 +21,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
+#include "agent/base/slow.h"
 #include "agent/tail/tail_inside.h"
 
 #define NUMBER_DIGITS 4			/* longer ones are dates */
@@ -91,7 +92,7 @@ static bool same_kind(const char *name, const char *path, const char *pred)
 	while (++m < n) {
 		char *between = mem_printf("%s%c%d", name, pred[strlen(name)], m);
 
-		there = between && lstat(between, &st) == 0;
+		there = between && slow_lstat(between, &st) == 0;
 		mem_free(between);
 		if (!there)
 			return false;
@@ -140,7 +141,7 @@ static const struct { uint8_t n, bytes[6]; } packed[] = {
 static bool is_packed(int fd)
 {
 	uint8_t head[6];
-	ssize_t n = pread(fd, head, sizeof head, 0);
+	ssize_t n = slow_pread(fd, head, sizeof head, 0);
 
 	for (size_t i = 0; i < sizeof packed / sizeof packed[0]; i++)
 		if (n >= packed[i].n && !memcmp(head, packed[i].bytes, packed[i].n))
@@ -185,7 +186,7 @@ static bool is_missed(struct tail *t, const struct file *f, const struct file *p
 	struct stat st;
 	bool is;
 
-	if (find_input(t, path) != SIZE_MAX || is_excluded(t, f->input, path) || lstat(path, &st) < 0 ||
+	if (find_input(t, path) != SIZE_MAX || is_excluded(t, f->input, path) || slow_lstat(path, &st) < 0 ||
 	    !S_ISREG(st.st_mode) || files_by_inode(t, st.st_dev, st.st_ino))
 		return false;
 	m.dev = st.st_dev;
@@ -207,8 +208,8 @@ static void look_beside(struct tail *t, const struct file *f, const struct file 
 
 	if (slash)
 		*slash = 0;
-	d = slash ? opendir(*dir ? dir : "/") : NULL;
-	while (d && g->n < GENERATIONS_MAX && (e = readdir(d))) {
+	d = slash ? slow_opendir(*dir ? dir : "/") : NULL;
+	while (d && g->n < GENERATIONS_MAX && (e = slow_readdir(d))) {
 		char *path = mem_printf("%s/%s", dir, e->d_name);
 		struct generation *at = &g->v[g->n];
 

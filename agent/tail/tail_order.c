@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "agent/base/slow.h"
 #include "agent/tail/tail_inside.h"
 
 bool order_passed(const struct file *f, int64_t size)
@@ -33,7 +34,7 @@ void order_after(struct file *pred, struct file *f)
 			return;
 	if (f->pred)
 		order_none(f);
-	looked = pred->fd >= 0 && fstat(pred->fd, &st) == 0;
+	looked = pred->fd >= 0 && slow_fstat(pred->fd, &st) == 0;
 	f->pred_size = pred->unpack ? INT64_MAX : looked ? st.st_size : pred->size;	/* INT64_MAX: until its end is seen */
 	f->pred_id = pred->id;
 	cut = looked && !pred->unpack && st.st_size < pred->offset;	/* truncated since it was read: all of it is new */

@@ -10,6 +10,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
+#include "agent/base/slow.h"
 #include "agent/tail/identity.h"
 #include "agent/tail/line_file.h"
 #include "agent/tail/tail_inside.h"
@@ -99,7 +100,7 @@ static int order_set(struct tail *t, const struct set_order *o)
 		return say(r, "the offset must not be negative"), ERR_CONFIG;
 	if (!f)
 		return say(r, "%s: no such file is followed; `spillway positions ls` shows them", o->path), ERR_NOT_FOUND;
-	if (!fds_wake(t, f) || fstat(f->fd, &st) < 0)
+	if (!fds_wake(t, f) || slow_fstat(f->fd, &st) < 0)
 		return say(r, "%s: the file cannot be opened, its position stays", o->path), ERR_UNAVAILABLE;
 	file_changed(f, &st, t->loop.now_ms);
 	r->from = f->offset;
@@ -143,7 +144,7 @@ static int64_t forget_file(struct tail *t, struct file *f)
 	struct stat st;
 	int64_t bytes = 0;
 
-	if (fds_wake(t, f) && fstat(f->fd, &st) == 0)
+	if (fds_wake(t, f) && slow_fstat(f->fd, &st) == 0)
 		bytes = skip_tell(t, f, f->offset, file_size(f, &st), SPOOL_LOSS_FORGOTTEN, false);
 	t->hooks->file_forget(t->hooks->arg, f->id);
 	files_drop(t, f);

@@ -15,6 +15,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
+#include "agent/base/slow.h"
 #include "agent/tail/tail_inside.h"
 #include "agent/tail/unpack.h"
 
@@ -118,7 +119,7 @@ static bool changed(const struct file *f)
 	struct file copy = *f;
 	struct stat st;
 
-	return fstat(f->fd, &st) == 0 && file_changed(&copy, &st, 0);
+	return slow_fstat(f->fd, &st) == 0 && file_changed(&copy, &st, 0);
 }
 
 /* It is being read, or will be without anybody's help. */
@@ -242,7 +243,7 @@ void packed_look(struct tail *t)
 			files_ready(t, f);
 			continue;
 		}
-		if (!fds_wake(t, f) || fstat(f->fd, &st) < 0)
+		if (!fds_wake(t, f) || slow_fstat(f->fd, &st) < 0)
 			continue;
 		if (file_changed(f, &st, t->loop.now_ms))
 			files_ready(t, f);

@@ -17,6 +17,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
+#include "agent/base/slow.h"
 #include "agent/tail/identity.h"
 #include "agent/record/line.h"
 #include "agent/tail/tail_inside.h"
@@ -45,7 +46,7 @@ static void read_restart(struct tail *t, struct file *f, const char *why)
 	map_del(&t->by_id, &f->id, sizeof f->id);
 	file_restart(f, t->next_file_id++);
 	map_put(&t->by_id, &f->id, sizeof f->id, f);
-	if (fstat(f->fd, &st) == 0)
+	if (slow_fstat(f->fd, &st) == 0)
 		file_changed(f, &st, t->loop.now_ms);
 	files_put(t, f, 0);
 	files_pass(t, f);
@@ -403,7 +404,7 @@ static enum turn_end turn(struct tail *t, struct file *f)
 	int64_t began;
 	int rc;
 
-	if (fstat(f->fd, &st) < 0)
+	if (slow_fstat(f->fd, &st) < 0)
 		return turn_failed(t, f, -errno);
 	file_changed(f, &st, t->loop.now_ms);
 	lag_look(t, f);

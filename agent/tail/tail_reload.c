@@ -17,6 +17,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/mem.h"
+#include "agent/base/slow.h"
 #include "agent/record/line.h"
 #include "agent/tail/tail_inside.h"
 
@@ -125,7 +126,7 @@ void reload_end(struct tail *t, struct file *f)
 
 	if (!is_finished(t, f))
 		return;
-	if (f->fd >= 0 && fstat(f->fd, &st) == 0 && !st.st_nlink)
+	if (f->fd >= 0 && slow_fstat(f->fd, &st) == 0 && !st.st_nlink)
 		known_keep(t, f, false, clock_wall_ms());
 	else if (known_let_go(t, f) < 0)
 		return;			/* the next look tries again */

@@ -18,6 +18,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
+#include "agent/base/slow.h"
 #include "agent/tail/identity.h"
 #include "agent/tail/opening.h"
 #include "agent/tail/tail_inside.h"
@@ -192,7 +193,7 @@ static bool is_as_long(const struct content *x, const struct file *g)
 {
 	struct stat st;
 
-	return !g->unpack && fstat(g->fd, &st) == 0 && ends_at(x, st.st_size);
+	return !g->unpack && slow_fstat(g->fd, &st) == 0 && ends_at(x, st.st_size);
 }
 
 /* A copy of g never holds more than g does. */
@@ -201,7 +202,7 @@ static bool is_longer(const struct content *x, const struct file *g)
 	struct stat st;
 	char c;
 
-	return !g->unpack && fstat(g->fd, &st) == 0 && file_pread(x->f, &c, 1, st.st_size) == 1;
+	return !g->unpack && slow_fstat(g->fd, &st) == 0 && file_pread(x->f, &c, 1, st.st_size) == 1;
 }
 
 /* As far as can be told without opening it. */

@@ -12,6 +12,8 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
+#include "agent/base/beat.h"
+#include "agent/base/slow.h"
 #include "agent/tail/tail_inside.h"
 
 /* Looks for k's inode in a directory; deeper: in the directories below it, too. *ret_blind: it could not be looked into. */
@@ -21,15 +23,15 @@ static struct file *search_dir(struct tail *t, const struct known *k, const char
 	struct dirent *e;
 	struct stat st;
 	char *path;
-	DIR *d = opendir(dir);
+	DIR *d = slow_opendir(dir);
 
 	*ret_blind |= !d;
-	while (d && !found && (e = readdir(d))) {
+	while (d && !found && (e = slow_readdir(d))) {
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
 		    (e->d_ino != k->row.inode && !(deeper && (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN))))
 			continue;
 		path = mem_printf("%s/%s", dir, e->d_name);
-		if (path && lstat(path, &st) == 0) {
+		if (path && slow_lstat(path, &st) == 0) {
 			if (S_ISDIR(st.st_mode))
 				found = deeper ? search_dir(t, k, path, false, &(bool){ false }) : NULL;
 			else if (S_ISREG(st.st_mode) && st.st_ino == k->row.inode && known_is_at(t, k, path, &st))
@@ -82,7 +84,7 @@ static void search_target(struct tail *t, const struct known *k)
 {
 	char real[PATH_MAX], *slash;
 
-	if (!find_follows(t, k->row.path) || !realpath(k->row.path, real))
+	if (!find_follows(t, k->row.path) || !slow_realpath(k->row.path, real))
 		return;
 	slash = strrchr(real, '/');
 	slash[slash == real] = 0;
@@ -109,6 +111,7 @@ void known_search(struct tail *t)
 	/* Oldest first: each finds its place before its successors. A found one is no longer in the list. */
 	while ((k = next_missing(t, id))) {
 		id = k->row.id;
+		beat();			/* one each: 100,000 that are gone take their time */
 		if (find_input(t, k->row.path) == SIZE_MAX) {
 			if (!t->reloading)
 				log_warn("file of an earlier run is matched by no input any more, it waits",

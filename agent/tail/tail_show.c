@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/base/mem.h"
+#include "agent/base/slow.h"
 #include "agent/tail/tail_inside.h"
 #include "agent/record/text_json.h"
 
@@ -63,7 +64,7 @@ static int show_file(struct tail *t, const struct file *f, struct tail_file_info
 					.file_id = f->id, .size = f->size, .read = f->offset, .waits = is_waiting(f) };
 	if (!ret->path)
 		return ERR_NOMEM;
-	if (f->fd >= 0 && !f->remote && fstat(f->fd, &st) == 0)
+	if (f->fd >= 0 && !f->remote && slow_fstat(f->fd, &st) == 0)
 		ret->size = file_size(f, &st);
 	if (f->state == FILE_ACTIVE && ret->waits)
 		state = "waiting";

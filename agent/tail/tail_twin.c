@@ -17,6 +17,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/mem.h"
+#include "agent/base/slow.h"
 #include "agent/tail/tail_inside.h"
 
 #define TICK_SHARE 8		/* of the time that a copy may be quiet */
@@ -96,7 +97,7 @@ static bool is_sound(const struct file *f, int64_t *ret_size)
 {
 	struct stat st;
 
-	if (f->fd < 0 || fstat(f->fd, &st) < 0 || st.st_size < f->offset)
+	if (f->fd < 0 || slow_fstat(f->fd, &st) < 0 || st.st_size < f->offset)
 		return false;
 	*ret_size = st.st_size;
 	return identity_fits(f, f->head_len, f->head, f->offset, f->mark);
@@ -176,7 +177,7 @@ static bool each_head(struct tail *t, const struct file *f, struct list *heads,
 				 struct twin *ret), struct twin *ret)
 {
 	uint8_t buf[IDENTITY_HEAD];
-	ssize_t n = pread(f->fd, buf, sizeof buf, 0);
+	ssize_t n = slow_pread(f->fd, buf, sizeof buf, 0);
 
 	for (uint32_t len = 1; n > 0 && len <= (size_t)n; len++) {
 		uint64_t h = t->head_lens[len] ? identity_hash(buf, len) : 0;
@@ -267,7 +268,7 @@ static bool grew(struct tail *t, struct file *f, int64_t since)
 {
 	struct stat st;
 
-	if (fstat(f->fd, &st) == 0)
+	if (slow_fstat(f->fd, &st) == 0)
 		file_changed(f, &st, t->loop.now_ms);
 	return f->size > since;
 }
@@ -316,7 +317,7 @@ void twin_tick(struct loop_timer *timer)
 
 	list_each_safe(it, &t->twins) {
 		struct file *f = list_entry(it, struct file, twin);
-		bool there = fds_wake(t, f) && fstat(f->fd, &st) == 0;
+		bool there = fds_wake(t, f) && slow_fstat(f->fd, &st) == 0;
 		bool changed = there && file_changed(f, &st, t->loop.now_ms);
 
 		if (there && !changed && !f->copy_of && t->loop.now_ms - f->changed_ms >= t->pace.twin && !decides_soon(t, f)) {

@@ -24,9 +24,9 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-#include "agent/base/beat.h"
 #include "agent/base/err.h"
 #include "agent/base/mem.h"
+#include "agent/base/slow.h"
 
 #define IN_BYTES    65536
 #define PIECE       65536u		/* made at once, at most */
@@ -93,7 +93,7 @@ int unpack_kind(int fd)
 	int gzip, zstd;
 
 	do {
-		n = pread(fd, p, sizeof p, 0);
+		n = slow_pread(fd, p, sizeof p, 0);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
@@ -275,11 +275,9 @@ static ssize_t fill(struct unpack *u)
 	u->in_at += (int64_t)u->in_pos;
 	u->in_pos = 0;
 	u->in_len = rest;
-	beat_into("read of a file");
 	do {
-		n = pread(u->fd, u->work->in + rest, IN_BYTES - rest, u->in_at + (int64_t)rest);
+		n = slow_pread(u->fd, u->work->in + rest, IN_BYTES - rest, u->in_at + (int64_t)rest);
 	} while (n < 0 && errno == EINTR);
-	beat_out();
 	if (n < 0)
 		return -errno;
 	u->in_len += (size_t)n;
@@ -466,10 +464,10 @@ bool unpack_claims(const struct unpack *u, int64_t size)
 	ssize_t n;
 
 	if (u->kind == UNPACK_ZSTD) {
-		n = pread(u->fd, p, sizeof p, 0);
+		n = slow_pread(u->fd, p, sizeof p, 0);
 		return n > 0 && ZSTD_getFrameContentSize(p, (size_t)n) == (unsigned long long)size;
 	}
-	return fstat(u->fd, &st) == 0 && st.st_size > 18 && pread(u->fd, p, 4, st.st_size - 4) == 4 &&
+	return slow_fstat(u->fd, &st) == 0 && st.st_size > 18 && slow_pread(u->fd, p, 4, st.st_size - 4) == 4 &&
 	       (p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24) == (uint32_t)size;
 }
 

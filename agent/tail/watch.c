@@ -19,6 +19,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "agent/base/beat.h"
 #include "agent/base/err.h"
 #include "agent/base/map.h"
 #include "agent/base/mem.h"
@@ -133,7 +134,9 @@ void watch_dir(struct watch *w, const char *path)
 
 	if (w->fd < 0 || (e && e->round == w->round))
 		return;
+	beat_into("looking for a directory");
 	wd = inotify_add_watch(w->fd, path, MASK);
+	beat_out();
 	if (wd < 0) {
 		/* Others (gone meanwhile, not readable) are the walker's to report. */
 		w->limited |= errno == ENOSPC || errno == ENOMEM;

@@ -17,7 +17,8 @@ UNIT = os.path.join(procs.ROOT, "packaging", "systemd", "spillway.service")
 DROP_INS = os.path.join(procs.ROOT, "packaging", "systemd", "drop-ins")
 EXPOSURE = 12           # tenths
 # What a drop-in opens costs so much, each with its reasons in the file.
-EXPOSURE_WITH = {"tmp-logs.conf": 13, "read-all-logs.conf": 15, "ip-allow.conf": 10}
+EXPOSURE_WITH = {"tmp-logs.conf": 13, "read-all-logs.conf": 15, "ip-allow.conf": 10,
+                 "syslog-514.conf": 15}
 NOWHERE = "127.0.0.1:1"
 
 
@@ -42,6 +43,7 @@ def the_manager_is_told_ready_reloading_and_stopping_in_order(t):
     at = manager.until_said("RELOADING=1", at)
     at = manager.until_said("READY=1", at)
     assert "the old one stays" in agent.log_text()
+    assert any(one.startswith("STATUS=the last reload was refused") for one in manager.listen()), manager.listen()
     w.write(2)
     agent.until(lambda s: s["records"]["read"] == 5, 30, "the old configuration is still in force")
     agent.signal(signal.SIGTERM)
@@ -189,6 +191,31 @@ def the_unit_and_each_drop_in_verify_and_keep_to_their_exposure(t):
         most = EXPOSURE_WITH.get(drop_in, EXPOSURE)
         done = analyze("security", "--offline=true", f"--threshold={most}", path)
         assert done.returncode == 0, f"{drop_in}: {done.stdout[-300:]}{done.stderr}"
+
+
+@scenario()
+def a_reload_checks_first_but_not_for_credentials_that_it_is_not_shown(t):
+    """The unit's ExecReload= fails for a wrong configuration and not for a good one; one that names a credential which systemd shows
+    to the agent alone is left to the agent."""
+    path = installed(t)
+    with open(path, encoding="utf-8") as f:
+        text = f.read().replace("\\\n", " ")
+    command = re.search(r"^ExecReload=/bin/sh -c '(.*)'$", text, re.M)[1].replace("$$", "$").replace("/etc/spillway", t.path("etc"))
+    agent = t.agent(NOWHERE, "nowhere")
+    os.makedirs(t.path("etc"))
+
+    def reload(more="", **env):
+        shutil.copy(agent.config, t.path("etc/spillway.yaml"))
+        with open(t.path("etc/spillway.yaml"), "a", encoding="ascii") as f:
+            f.write(more)
+        env = {**{k: v for k, v in os.environ.items() if k != "CREDENTIALS_DIRECTORY"}, **env}
+        return subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, check=False, timeout=60)
+
+    secret = "hostname: ${cred:name}\n"
+    for done, good in ((reload(), True), (reload("no_such_key: 1\n"), False), (reload(secret), True),
+                       (reload(secret, CREDENTIALS_DIRECTORY=t.path("none")), True),
+                       (reload(secret, CREDENTIALS_DIRECTORY=t.path("etc")), False)):
+        assert (done.returncode == 0) == good, f"{done.args} {done.returncode} {done.stdout}{done.stderr}"
 
 
 def expanded(text):

@@ -3,10 +3,13 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "agent/base/beat.h"
 #include "agent/base/clock.h"
 #include "agent/base/loop.h"
+#include "agent/base/pattern.h"
 #include "agent/base/thread.h"
 
 #define LIMIT_MS 30000
@@ -161,6 +164,82 @@ static void beats_of_one_thread_do_not_cover_for_another(void **state)
 	beat_close(&b);
 }
 
+static void a_pause_of_all_does_not_count_and_never_makes_a_beat_of_the_future(void **state)
+{
+	struct seen *s = *state;
+	struct beat b = { 0 };
+
+	beat_open(&b, "tail");
+	beat_pardon(clock_mono_ms() + LIMIT_MS, LIMIT_MS);
+	look(s, LIMIT_MS + 10000);
+	assert_true(s->good);
+	look(s, 2 * LIMIT_MS + 10000);
+	assert_false(s->good);
+	beat_pardon(clock_mono_ms(), 1000 * LIMIT_MS);
+	look(s, LIMIT_MS + 10000);
+	assert_false(s->good);
+	beat_close(&b);
+}
+
+/* The parent's threads are not there, and their stacks are somebody else's memory. */
+static void a_forked_child_has_none_of_its_parents_beats(void **state)
+{
+	struct other o = { .mu = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+	struct seen *s = *state;
+	struct beat mine = { 0 };
+	pthread_t t;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(pthread_create(&t, NULL, run_other, &o), 0);
+	pthread_mutex_lock(&o.mu);
+	while (!o.there)
+		pthread_cond_wait(&o.cond, &o.mu);
+	pthread_mutex_unlock(&o.mu);
+	look(s, LIMIT_MS + 10000);
+	assert_false(s->good);
+	pid = fork();
+	if (!pid) {
+		look(s, LIMIT_MS + 10000);
+		if (!s->good)
+			_exit(1);
+		beat_open(&mine, "mine");
+		look(s, LIMIT_MS + 10000);
+		_exit(s->good ? 2 : 0);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	pthread_mutex_lock(&o.mu);
+	o.leave = true;
+	pthread_cond_broadcast(&o.cond);
+	pthread_mutex_unlock(&o.mu);
+	assert_int_equal(pthread_join(t, NULL), 0);
+}
+
+/* Each is within its limits, so that only going from one to the next is progress. */
+static void each_line_that_a_pattern_is_asked_about_is_progress(void **state)
+{
+	struct pattern_room *room = pattern_room_new();
+	struct seen *s = *state;
+	struct pattern *p;
+	struct beat b = { 0 };
+	struct err e;
+
+	assert_non_null(room);
+	assert_int_equal(pattern_new("x", &p, &e), 0);
+	beat_open(&b, "tail");
+	b.at_ms -= LIMIT_MS + 10000;
+	look(s, 0);
+	assert_false(s->good);
+	assert_int_equal(pattern_find(p, room, "x", 1, NULL, NULL, &e), 1);
+	look(s, 0);
+	assert_true(s->good);
+	beat_close(&b);
+	pattern_free(p);
+	pattern_room_free(room);
+}
+
 static void look_from_the_loop(struct loop_timer *t)
 {
 	(void)t;
@@ -210,6 +289,9 @@ static const struct CMUnitTest tests[] = {
 	T(who_waits_for_work_is_never_too_long_at_it),
 	T(a_thread_without_a_beat_is_left_alone),
 	T(beats_of_one_thread_do_not_cover_for_another),
+	T(a_pause_of_all_does_not_count_and_never_makes_a_beat_of_the_future),
+	T(a_forked_child_has_none_of_its_parents_beats),
+	T(each_line_that_a_pattern_is_asked_about_is_progress),
 	T(a_loop_without_events_waits_and_is_excused),
 };
 

@@ -18,6 +18,7 @@
 
 #define HOUR_US "3600000000"
 #define HOUR_MS 3600000
+#define LOOK_MS 10000
 
 struct manager {
 	int fd;
@@ -73,6 +74,24 @@ static struct notify *opened(struct manager *m)
 	return m->n;
 }
 
+/* Looks at the pace of its thread for so long; what it said at the last one waits to be read. */
+static void look_for(struct manager *m, int64_t *now, int64_t ms)
+{
+	for (int64_t end = *now + ms; *now < end;) {
+		while (*next(m))
+			;
+		*now += LOOK_MS;
+		notify_look(m->n, *now);
+	}
+}
+
+static struct notify *started(struct manager *m)
+{
+	notify_ready(opened(m));
+	assert_string_equal(next(m), "READY=1");
+	return m->n;
+}
+
 static void without_a_manager_nobody_is_told(void **state)
 {
 	struct manager *m = *state;
@@ -82,7 +101,7 @@ static void without_a_manager_nobody_is_told(void **state)
 	assert_null(m->n);
 	notify_ready(NULL);
 	notify_reloading(NULL);
-	notify_stopping(NULL, 1);
+	notify_stopping(NULL, 1, 1);
 	notify_status(NULL, "x");
 	notify_close(NULL);
 	assert_string_equal(next(m), "");
@@ -139,7 +158,7 @@ static void each_step_is_told_in_the_words_of_the_protocol(void **state)
 	notify_reloading(n);
 	assert_int_equal(sscanf(next(m), "RELOADING=1\nMONOTONIC_USEC=%lld", &us), 1);
 	assert_true(us >= before && us <= clock_mono_ns() / 1000);
-	notify_stopping(n, 15000);
+	notify_stopping(n, clock_mono_ms(), HOUR_MS);
 	assert_string_equal(next(m), "STOPPING=1\nEXTEND_TIMEOUT_USEC=15000000");
 	assert_string_equal(next(m), "");
 }
@@ -160,13 +179,14 @@ static void a_status_is_one_line_and_sent_when_it_is_news(void **state)
 static void the_watchdog_is_fed_while_all_threads_make_progress(void **state)
 {
 	struct manager *m = *state;
-	struct notify *n = opened(m);
+	struct notify *n = started(m);
+	int64_t now = clock_mono_ms();
 	struct beat b = { 0 };
 
 	beat_open(&b, "tail");
-	notify_look(n, clock_mono_ms());
+	notify_look(n, now);
 	assert_string_equal(next(m), "WATCHDOG=1");
-	notify_look(n, clock_mono_ms() + HOUR_MS / 2 - 60000);
+	look_for(m, &now, HOUR_MS / 2 - 60000);
 	assert_string_equal(next(m), "WATCHDOG=1");
 	assert_string_equal(next(m), "");
 	beat_close(&b);
@@ -175,13 +195,13 @@ static void the_watchdog_is_fed_while_all_threads_make_progress(void **state)
 static void the_watchdog_starves_when_a_thread_hangs_and_the_status_says_which(void **state)
 {
 	struct manager *m = *state;
-	struct notify *n = opened(m);
+	struct notify *n = started(m);
+	int64_t now = clock_mono_ms();
 	struct beat b = { 0 };
 
 	beat_open(&b, "tail");
 	notify_status(n, "shipping");
-	next(m);
-	notify_look(n, clock_mono_ms() + HOUR_MS / 2 + 10000);
+	look_for(m, &now, HOUR_MS / 2 + 10000);
 	assert_non_null(strstr(next(m), "STATUS=hangs: tail: no progress for 18"));
 	assert_string_equal(next(m), "");
 	notify_status(n, "spilling");
@@ -196,14 +216,78 @@ static void the_watchdog_starves_when_a_thread_hangs_and_the_status_says_which(v
 static void a_thread_in_a_slow_call_is_named_and_the_watchdog_fed(void **state)
 {
 	struct manager *m = *state;
-	struct notify *n = opened(m);
+	struct notify *n = started(m);
+	int64_t now = clock_mono_ms();
 	struct beat b = { 0 };
 
 	beat_open(&b, "state");
 	beat_into("fsync");
-	notify_look(n, clock_mono_ms() + HOUR_MS / 2 + 10000);
+	look_for(m, &now, HOUR_MS / 2 + 10000);
+	assert_non_null(n);
 	assert_string_equal(next(m), "WATCHDOG=1");
 	assert_non_null(strstr(next(m), "STATUS=held up: state: fsync for 18"));
+	beat_close(&b);
+}
+
+/* The first WATCHDOG=1 starts systemd's clock, and a start may take longer than that. */
+static void a_start_that_makes_progress_asks_for_time_and_leaves_the_watchdog_alone(void **state)
+{
+	struct manager *m = *state;
+	struct notify *n = opened(m);
+	int64_t now = clock_mono_ms();
+	struct beat b = { 0 };
+
+	beat_open(&b, "main");
+	look_for(m, &now, LOOK_MS);
+	assert_string_equal(next(m), "EXTEND_TIMEOUT_USEC=60000000");
+	assert_string_equal(next(m), "");
+	look_for(m, &now, HOUR_MS / 2);
+	assert_non_null(strstr(next(m), "STATUS=hangs: main"));
+	assert_string_equal(next(m), "");
+	beat();
+	notify_ready(n);
+	assert_string_equal(next(m), "READY=1");
+	notify_look(n, clock_mono_ms());
+	assert_string_equal(next(m), "WATCHDOG=1");
+	beat_close(&b);
+}
+
+static void a_stop_that_makes_progress_asks_for_time_until_its_own_is_over(void **state)
+{
+	struct manager *m = *state;
+	struct notify *n = started(m);
+	int64_t now = clock_mono_ms();
+
+	notify_stopping(n, now, 3000);
+	assert_string_equal(next(m), "STOPPING=1\nEXTEND_TIMEOUT_USEC=15000000");
+	notify_look(n, now + 2000);
+	assert_string_equal(next(m), "WATCHDOG=1");
+	assert_string_equal(next(m), "STOPPING=1\nEXTEND_TIMEOUT_USEC=15000000");
+	notify_look(n, now + 4000);
+	assert_string_equal(next(m), "WATCHDOG=1");
+	assert_string_equal(next(m), "");
+}
+
+/* The machine was paused, or the process stopped, while a thread worked. What it was silent for before that still counts. */
+static void after_a_pause_threads_are_not_blamed_for_it(void **state)
+{
+	struct manager *m = *state;
+	struct notify *n = started(m);
+	int64_t now = clock_mono_ms();
+	struct beat b = { 0 };
+
+	beat_open(&b, "tail");
+	look_for(m, &now, LOOK_MS);
+	while (*next(m))
+		;
+	now += 3 * HOUR_MS;
+	notify_look(n, now);
+	assert_string_equal(next(m), "WATCHDOG=1");
+	assert_string_equal(next(m), "");
+	look_for(m, &now, HOUR_MS / 2 - 3 * LOOK_MS);
+	assert_string_equal(next(m), "WATCHDOG=1");
+	look_for(m, &now, 2 * LOOK_MS);
+	assert_non_null(strstr(next(m), "STATUS=hangs: tail: no progress for 18"));
 	beat_close(&b);
 }
 
@@ -225,8 +309,8 @@ static void ready_is_said_again_when_the_manager_did_not_take_it(void **state)
 		assert_string_equal(next(m), "fill");
 	assert_string_equal(next(m), "");
 	notify_look(n, clock_mono_ms());
-	assert_string_equal(next(m), "WATCHDOG=1");
 	assert_string_equal(next(m), "READY=1");
+	assert_string_equal(next(m), "WATCHDOG=1");
 	notify_look(n, clock_mono_ms());
 	assert_string_equal(next(m), "WATCHDOG=1");
 	assert_string_equal(next(m), "");
@@ -240,7 +324,7 @@ static void its_thread_feeds_by_itself(void **state)
 	struct pollfd p = { .fd = m->fd, .events = POLLIN };
 
 	setenv("WATCHDOG_USEC", "20000", 1);
-	opened(m);
+	started(m);
 	assert_int_equal(poll(&p, 1, 60000), 1);
 	assert_string_equal(next(m), "WATCHDOG=1");
 }
@@ -250,7 +334,7 @@ static void a_watchdog_of_another_process_is_not_fed(void **state)
 	struct manager *m = *state;
 
 	setenv("WATCHDOG_PID", "1", 1);
-	notify_look(opened(m), clock_mono_ms());
+	notify_look(started(m), clock_mono_ms());
 	assert_string_equal(next(m), "");
 }
 
@@ -259,7 +343,7 @@ static void a_watchdog_that_is_no_number_is_not_fed(void **state)
 	struct manager *m = *state;
 
 	setenv("WATCHDOG_USEC", "30s", 1);
-	notify_look(opened(m), clock_mono_ms());
+	notify_look(started(m), clock_mono_ms());
 	assert_string_equal(next(m), "");
 }
 
@@ -313,6 +397,9 @@ static const struct CMUnitTest tests[] = {
 	T(the_watchdog_is_fed_while_all_threads_make_progress),
 	T(the_watchdog_starves_when_a_thread_hangs_and_the_status_says_which),
 	T(a_thread_in_a_slow_call_is_named_and_the_watchdog_fed),
+	T(a_start_that_makes_progress_asks_for_time_and_leaves_the_watchdog_alone),
+	T(a_stop_that_makes_progress_asks_for_time_until_its_own_is_over),
+	T(after_a_pause_threads_are_not_blamed_for_it),
 	T(ready_is_said_again_when_the_manager_did_not_take_it),
 	T(its_thread_feeds_by_itself),
 	T(a_watchdog_of_another_process_is_not_fed),
