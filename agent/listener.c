@@ -5,12 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define BACKLOG    32
 #define GROUPS_MAX 1024
+#define PAUSE_MS   10		/* no memory, or another thread took the spare one: whoever knocks goes on knocking */
 
 int listener_address(struct sockaddr_un *a, const char *path, const char *key, struct err *ret_err)
 {
@@ -65,10 +67,16 @@ int listener_spare(void)
 
 int listener_accept(int fd, int *spare)
 {
-	int k = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int k = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), why = errno;
 
-	if (k >= 0 || (errno != EMFILE && errno != ENFILE) || *spare < 0)
+	if (k >= 0 || why == EAGAIN || why == EINTR || why == ECONNABORTED)
 		return k;
+	if (*spare < 0)
+		*spare = listener_spare();
+	if ((why != EMFILE && why != ENFILE) || *spare < 0) {
+		(void)poll(NULL, 0, PAUSE_MS);
+		return -1;
+	}
 	close(*spare);
 	k = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (k >= 0)

@@ -83,11 +83,30 @@ static int gather_files(struct pipeline *p, struct status *s)
 	size_t n;
 	int rc = tail_files(p->tail, &f, &n);
 
-	if (rc >= 0)
+	if (rc == ERR_TIMEOUT) {
+		s->files_unknown = true;
+		add_reason(s, "the tail thread does not answer: nothing is known about files");
+	} else if (rc >= 0) {
 		rc = take_files(p, s, f, n);
-	if (rc >= 0)
-		rc = intake_files(p->intake, &f, &n);
+		if (rc < 0)
+			return rc;
+	} else {
+		return rc;
+	}
+	rc = intake_files(p->intake, &f, &n);
 	return rc < 0 ? rc : take_files(p, s, f, n);
+}
+
+static int gather_producer(struct pipeline *p, struct status *s)
+{
+	int rc = producer_stat(p->producer, &s->producer);
+
+	if (rc != ERR_TIMEOUT)
+		return rc;
+	s->producer.last_ack_ms = -1;
+	s->producer_unknown = true;
+	add_reason(s, "the sender thread does not answer: nothing is known about brokers and topics");
+	return 0;
 }
 
 static bool any_waiting(const struct status *s)
@@ -149,7 +168,8 @@ static void gather_reasons(struct pipeline *p, struct status *s)
 	}
 	add_reason(s, s->producer.security_note);
 	buf_release(&text);
-	add_reasons(s, tail_reasons(p->tail));
+	if (!s->files_unknown)
+		add_reasons(s, tail_reasons(p->tail));
 	add_reasons(s, intake_reasons(p->intake));
 	if (!books_balanced(&s->books))
 		add_reason(s, "the books do not balance; this is a bug of spillway, please report it");
@@ -181,7 +201,7 @@ int status_online(struct pipeline *p, enum status_what what, struct status *ret)
 	buf_init(&ret->reasons, 1 << 20);
 	rc = gather_files(p, ret);
 	if (rc >= 0 && what != STATUS_POSITIONS)
-		rc = producer_stat(p->producer, &ret->producer);
+		rc = gather_producer(p, ret);
 	if (rc >= 0 && what != STATUS_POSITIONS && !state_ask_within(p->state, gather_spool, ret, SPOOL_WAIT_MS))
 		add_reason(ret, "the disk of the state directory is slow: the spool has not answered yet");
 	books_snapshot(&p->books, &ret->books);

@@ -2,7 +2,8 @@
  * that no agent holds, and written as JSON or for people.
  *
  * One snapshot: the books and the spool's totals come out of one lock (books.h); the rest is as of a moment around it.
- * Threads: main. Gathering waits for the tail, sender and state threads' next rounds.
+ * Threads: main. Gathering waits for the tail, sender and state threads' next rounds, for some seconds at most: of who does not
+ * answer nothing is said but that.
  */
 #ifndef SPILLWAY_STATUS_H
 #define SPILLWAY_STATUS_H
@@ -37,6 +38,7 @@ struct status {
 	struct books_snapshot books;
 	struct producer_stat producer;
 	struct status_file *files; size_t file_count;
+	bool files_unknown, producer_unknown;	/* their thread did not answer; a reason says so */
 	struct status_lane *lanes; size_t lane_count;
 	struct buf reasons;		/* NUL-terminated texts, one behind the other */
 	const struct history *history;	/* the pipeline's; NULL: no agent runs */

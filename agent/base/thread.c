@@ -69,17 +69,22 @@ int thread_start(pthread_t *t, const char *name, thread_fn *fn, void *arg)
 	return 0;
 }
 
-void queue_init(struct queue *q, void (*wake)(void *), void *arg)
+void thread_cond_init(pthread_cond_t *c)
 {
 	pthread_condattr_t attr;
 
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(c, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+void queue_init(struct queue *q, void (*wake)(void *), void *arg)
+{
 	*q = (struct queue){ .wake = wake, .wake_arg = arg };
 	list_init(&q->items);
 	pthread_mutex_init(&q->mu, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&q->cond, &attr);
-	pthread_condattr_destroy(&attr);
+	thread_cond_init(&q->cond);
 }
 
 void queue_release(struct queue *q)

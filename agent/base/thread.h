@@ -13,6 +13,9 @@ typedef void *thread_fn(void *arg);
 /* Starts a thread with all signals blocked, a small stack (256 KiB) and a name of at most 15 characters. 0 or -errno. */
 int thread_start(pthread_t *t, const char *name, thread_fn *fn, void *arg);
 
+/* One whose timed waits are by CLOCK_MONOTONIC. */
+void thread_cond_init(pthread_cond_t *c);
+
 /* Many writers, one reader. The nodes live inside what is handed over.
  * `wake` (may be NULL) is called after a push into an empty queue, outside the lock, for readers that sit in a loop. */
 struct queue {

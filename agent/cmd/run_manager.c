@@ -25,7 +25,7 @@ static bool all_quick(void)
 	return good;
 }
 
-/* Waits for the tail thread, the first time until it has looked at all files. */
+/* Waits for the tail thread, the first time until it has looked at all files, if that takes no more than seconds. */
 static void tell_status(struct run *r)
 {
 	struct buf line;

@@ -58,7 +58,6 @@ static bool work_pending(const struct state *st)
 int state_open(struct spool *s, const struct conf *conf, struct books *books, struct state **ret_st)
 {
 	struct state *st = mem_new(struct state);
-	pthread_condattr_t attr;
 
 	if (!st)
 		return ERR_NOMEM;
@@ -69,11 +68,8 @@ int state_open(struct spool *s, const struct conf *conf, struct books *books, st
 	st->may_double = conf->delivery == CONF_AT_LEAST_ONCE;
 	pthread_mutex_init(&st->mu, NULL);
 	pthread_mutex_init(&st->safe_mu, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&st->cond, &attr);
-	pthread_cond_init(&st->asked, &attr);
-	pthread_condattr_destroy(&attr);
+	thread_cond_init(&st->cond);
+	thread_cond_init(&st->asked);
 	work_init(&st->in);
 	work_init(&st->todo);
 	list_init(&st->held);

@@ -95,7 +95,6 @@ static void *run(void *arg)
 int probe_open(const char *dir, void (*answered)(void *arg), void *arg, struct probe **ret)
 {
 	struct probe *p = mem_new(struct probe);
-	pthread_condattr_t attr;
 	pthread_t thread;
 
 	if (!p)
@@ -107,10 +106,7 @@ int probe_open(const char *dir, void (*answered)(void *arg), void *arg, struct p
 		return ERR_NOMEM;
 	}
 	pthread_mutex_init(&p->mu, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->cond, &attr);
-	pthread_condattr_destroy(&attr);
+	thread_cond_init(&p->cond);
 	if (thread_start(&thread, "probe", run, p) < 0)
 		p->owners = 1;
 	else

@@ -34,7 +34,7 @@
 static const struct tail_pace default_pace = {
 	.piece = 2,
 	.flush = 5000, .rotated_idle = 60000, .deleted_idle = 5000, .away = 500, .reconcile = 10000, .poll = 1000,
-	.retry = 100, .keep_rows = 7 * 86400000LL, .doubt = 10000, .twin = 2000,
+	.retry = 100, .keep_rows = 7 * 86400000LL, .doubt = 10000, .twin = 2000, .answer = 5000,
 };
 
 /* --- rounds --- */
@@ -249,7 +249,7 @@ int tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_er
 	t->first_start = c->known_count == 0 && !c->state_lost;
 	init_tables(t);
 	pthread_mutex_init(&t->mu, NULL);
-	pthread_cond_init(&t->cond, NULL);
+	thread_cond_init(&t->cond);
 	t->work.fn = on_work;
 	t->slow.fn = on_slow;
 	t->away_timer.fn = on_away;

@@ -27,7 +27,7 @@ struct tail_file_info {			/* one row of `status` and `positions ls` */
 	size_t   input;			/* index into conf->inputs */
 	uint64_t dev, inode;
 	int64_t  file_id, size, read;
-	int64_t  lag_ms;		/* age of the oldest byte that is not finished (tail_lag.c); 0: none, or not known */
+	int64_t  lag_ms;		/* age of the oldest byte that is not finished (tail_lag.c); 0: none, not known, or of no line yet */
 	char     state[12];		/* active rotated deleted waiting done failed */
 	bool     waits;			/* for memory or room, whatever its state */
 	char     reason[160];		/* why waiting or failed */
@@ -114,8 +114,8 @@ int  tail_rebuild_now(struct tail *t, struct batch *b);
 void tail_unread(struct tail *t, struct lane *l, struct list *batches, bool last);
 /* --once: all is handed over, and nothing of it came back. Any thread. */
 bool tail_all_read(const struct tail *t);
-/* Copies of all rows (mem_free each path, then the array). Waits for the thread's next round; after tail_stop it answers
- * directly. Any thread but the tail's. */
+/* Copies of all rows (mem_free each path, then the array). Waits some seconds for the thread's next round, ERR_TIMEOUT behind
+ * that; after tail_stop it answers directly. Any thread but the tail's. */
 int  tail_files(struct tail *t, struct tail_file_info **ret, size_t *ret_n);
 /* What people order; done by the tail thread. Both say in words what was done, or why not. Any thread but the tail's. */
 struct tail_moved {
@@ -159,7 +159,8 @@ struct tail_change {
 int  tail_reload(struct tail *t, const struct tail_change *c, struct err *ret_err);
 /* Ids that nobody has, for others. Any thread but the tail's. */
 void tail_take_ids(struct tail *t, size_t n, int64_t *ret_file_id, uint32_t *ret_route_id);
-/* Why nothing is read where something should be: unreadable files, globs without a match. One line each; mem_free. */
+/* Why nothing is read where something should be: unreadable files, globs without a match. One line each; mem_free. NULL:
+ * no memory, or the thread did not answer in time. */
 char *tail_reasons(struct tail *t);
 /* After tail_stop: whether a file of this id is gone from every matched path (rotated out or deleted). */
 bool tail_file_vanishing(struct tail *t, int64_t file_id);

@@ -1,17 +1,24 @@
 /* tail_calls.c - questions and orders from other threads, done by the tail thread between two rounds.
  *
  * Why: files need no locks as long as one thread alone touches them. Who asks waits; the thread never does.
+ * Who only looks waits so long and no longer, for a read of a dead disk may never end, and whoever looks then wants to know just
+ * that. After one call in vain the next ones are short, until one is answered.
  * Threads: any but the tail's, which only answers. When it does not run, the caller does it himself. Lock: mu (leaf).
  */
+#include <errno.h>
+
 #include "agent/base/beat.h"
+#include "agent/base/clock.h"
 #include "agent/base/mem.h"
 #include "agent/tail/tail_inside.h"
 
+#define DEAF_MS 100
+
 struct call {
-	struct list node;
+	struct list node;		/* of t->calls, or of those that are being answered; lock: mu */
 	void (*fn)(struct tail *t, void *ret);
 	void *ret;
-	bool done;
+	bool begun, done;
 };
 
 void calls_answer(struct tail *t)
@@ -21,38 +28,64 @@ void calls_answer(struct tail *t)
 	list_init(&calls);
 	pthread_mutex_lock(&t->mu);
 	list_splice_back(&calls, &t->calls);
-	pthread_mutex_unlock(&t->mu);
 	while (!list_empty(&calls)) {
 		struct call *c = list_first(&calls, struct call, node);
 
 		list_remove(&c->node);
+		c->begun = true;
+		pthread_mutex_unlock(&t->mu);
 		c->fn(t, c->ret);
 		pthread_mutex_lock(&t->mu);
 		c->done = true;
+		t->deaf = false;
 		pthread_cond_broadcast(&t->cond);
-		pthread_mutex_unlock(&t->mu);
 	}
+	pthread_mutex_unlock(&t->mu);
 }
 
-void calls_do(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret)
+/* Holds mu. What has not begun in time (ms < 0: any) never will. */
+static bool wait_for(struct tail *t, struct call *c, int64_t ms)
+{
+	int64_t until = clock_mono_ms() + ms;
+	struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
+	int rc = 0;
+
+	while (!c->done && rc != ETIMEDOUT)
+		rc = ms < 0 || c->begun ? pthread_cond_wait(&t->cond, &t->mu) : pthread_cond_timedwait(&t->cond, &t->mu, &ts);
+	while (!c->done && c->begun)
+		pthread_cond_wait(&t->cond, &t->mu);
+	if (c->done)
+		return true;
+	list_remove(&c->node);
+	t->deaf = true;
+	return false;
+}
+
+static bool call_within(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret, bool patient)
 {
 	struct call c = { .fn = fn, .ret = ret };
+	bool done;
 
 	pthread_mutex_lock(&t->mu);
 	if (!t->running) {
 		pthread_mutex_unlock(&t->mu);
 		fn(t, ret);
-		return;
+		return true;
 	}
 	list_push_back(&t->calls, &c.node);
 	pthread_mutex_unlock(&t->mu);
 	loop_wake(&t->loop);
 	pthread_mutex_lock(&t->mu);
 	beat_into("waiting for the tail thread");
-	while (!c.done)
-		pthread_cond_wait(&t->cond, &t->mu);
+	done = wait_for(t, &c, patient ? -1 : t->deaf ? DEAF_MS : t->pace.answer);
 	beat_out();
 	pthread_mutex_unlock(&t->mu);
+	return done;
+}
+
+void calls_do(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret)
+{
+	(void)call_within(t, fn, ret, true);
 }
 
 void tail_rebuild(struct tail *t, struct batch *b)
@@ -94,7 +127,8 @@ int tail_files(struct tail *t, struct tail_file_info **ret, size_t *ret_n)
 {
 	struct tail_list l = { 0 };
 
-	calls_do(t, call_files, &l);
+	if (!call_within(t, call_files, &l, false))
+		return ERR_TIMEOUT;
 	if (l.rc < 0) {
 		for (size_t i = 0; i < l.n; i++)
 			mem_free(l.v[i].path);
@@ -115,7 +149,7 @@ char *tail_reasons(struct tail *t)
 {
 	char *s = NULL;
 
-	calls_do(t, call_reasons, &s);
+	(void)call_within(t, call_reasons, &s, false);
 	return s;
 }
 

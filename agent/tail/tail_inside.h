@@ -62,6 +62,7 @@ struct tail_pace {
 	int64_t retry;			/* a lane that takes nothing is tried again, also without a wake-up */
 	int64_t keep_rows;		/* of files that are gone and finished */
 	int64_t twin;			/* what repeats another file and has not changed for so long is a file of its own */
+	int64_t answer;			/* who looks waits for the thread so long */
 	int64_t doubt;			/* what a network file system says about a file that shrank is believed after so long */
 };
 
@@ -132,6 +133,7 @@ struct tail {
 	pthread_cond_t  cond;
 	bool      running;
 	struct list calls;
+	bool deaf;			/* the last call was not answered in time; lock: mu */
 	struct queue rebuilds;		/* batch.node */
 	struct queue unreads;		/* struct unread */
 	_Atomic bool nudged;		/* memory came back */

@@ -323,8 +323,11 @@ void agent_metrics_put(struct agent_metrics *a, struct pipeline *p, const struct
 	put_spool(&s->books.totals, t);
 	put_syncs(t);
 	put_losses(a, p, t);
-	put_brokers(&s->producer, t);
-	put_lanes(&s->producer, t);
+	if (!s->producer_unknown) {
+		put_brokers(&s->producer, t);
+		put_lanes(&s->producer, t);
+	}
 	put_tail(p, t);
-	put_files(s, t);
+	if (!s->files_unknown)		/* no rows are better than "no file lags" */
+		put_files(s, t);
 }

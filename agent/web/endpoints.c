@@ -24,12 +24,12 @@ int endpoints_metrics(struct endpoints *e, bool open_metrics, struct buf *out)
 		return rc;
 	t.client_id = producer_config_get(p->conf->producer, "client.id");
 	agent_metrics_put(&e->metrics, p, &s, &t);
-	status_release(&s);
 	process_metrics_put(&t);
-	rc = producer_metrics(p->producer, metrics_text_put, &t);
+	rc = s.producer_unknown ? PRODUCER_ERR_TIMEOUT : producer_metrics(p->producer, metrics_text_put, &t);
+	status_release(&s);
 	metrics_text_end(&t);
-	/* A producer that is closed has none any more; the agent's own still stand. */
-	return out->failed ? ERR_NOMEM : rc == PRODUCER_ERR_CLOSED ? 0 : rc < 0 ? ERR_UNAVAILABLE : 0;
+	/* A producer that is closed has none any more, one that hangs says none; the agent's own still stand. */
+	return out->failed ? ERR_NOMEM : rc == PRODUCER_ERR_CLOSED || rc == PRODUCER_ERR_TIMEOUT ? 0 : rc < 0 ? ERR_UNAVAILABLE : 0;
 }
 
 bool endpoints_ready(const struct status *s, struct buf *ret_reasons)
@@ -40,6 +40,10 @@ bool endpoints_ready(const struct status *s, struct buf *ret_reasons)
 		buf_put(ret_reasons, "the spool is full, files wait", sizeof "the spool is full, files wait");
 	if (!strncmp(s->state, "stop", 4))
 		buf_put(ret_reasons, "the agent is stopping", sizeof "the agent is stopping");
+	if (s->files_unknown)
+		buf_put(ret_reasons, "the tail thread does not answer", sizeof "the tail thread does not answer");
+	if (s->producer_unknown)
+		buf_put(ret_reasons, "the sender thread does not answer", sizeof "the sender thread does not answer");
 	for (size_t i = 0; i < p->broker_count && !p->any_broker_up; i++) {
 		const struct producer_broker_stat *b = &p->brokers[i];
 
@@ -96,13 +100,20 @@ static void unavailable(struct http_answer *a, const char *words)
 	buf_printf(&a->body, "%s\n", words);
 }
 
+/* Of thousands of files a text has megabytes: none is kept for longer than it is good for, and somebody asks. */
+static void drop_old(struct endpoints *e, int64_t now_ms)
+{
+	for (size_t i = 0; i < ENDPOINTS_KEPT; i++)
+		if (e->kept[i].text.data && now_ms - e->kept[i].at_ms >= KEPT_MS)
+			buf_release(&e->kept[i].text);
+}
+
 static void answer_kept(struct endpoints *e, enum endpoints_kept what, struct http_answer *a)
 {
 	struct buf *text = &e->kept[what].text;
-	int64_t now = clock_mono_ms();
 
-	if (!text->data || now - e->kept[what].at_ms >= KEPT_MS) {
-		buf_release(text);
+	drop_old(e, clock_mono_ms());
+	if (!text->data) {
 		buf_init(text, TEXT_MAX);
 		e->kept[what].status = gather(e, what, text);
 		if (e->kept[what].status < 0) {

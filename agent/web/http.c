@@ -7,6 +7,7 @@
  *  (1) each state has a timer; nothing a client does moves it but the next state. A byte an hour ends like none.
  *  (2) one request of a connection for each round of the loop: a pipeline of hundreds takes turns with the others.
  *  (3) when all places are taken, the one that waited longest without a byte goes; if there is none, the new one is told 503.
+ *  (4) what slow readers leave unread has a ceiling, for answers are as large as there are files: above it, 503 as well.
  * Names: at a loopback address only IP addresses and localhost are answered as Host. A page of a foreign site could otherwise read
  * these in a browser of this machine, under its own name (DNS rebinding). Whoever listens at another address wants to be reached
  * by name, and has to guard the port anyway.
@@ -27,6 +28,7 @@
 
 #define CONNECTIONS_MAX 32
 #define BODY_MAX        (64u << 20)
+#define BODIES_MAX      (16u << 20)	/* of all answers under way; a single one may be larger */
 #define HEAD_OUT_MAX    2048
 #define WAIT_MS         15000
 #define READ_MS         5000
@@ -152,7 +154,7 @@ static void init_answer(struct http_answer *a, int status)
 	buf_init(&a->body, BODY_MAX);
 }
 
-static void refuse(struct visit *v, int status)
+static void refuse(struct visit *v, int status, bool is_head)
 {
 	static const struct { int status; const char *words; } table[] = {
 		{ 400, "this is no HTTP request that is understood here" },
@@ -163,7 +165,7 @@ static void refuse(struct visit *v, int status)
 		{ 414, "the request line is too long" },
 		{ 431, "at most 8 KiB and 64 headers" },
 		{ 500, "out of memory" },
-		{ 503, "too many connections, try again in some seconds" },
+		{ 503, "others read too slowly, try again in some seconds" },
 		{ 505, "only HTTP/1.0 and HTTP/1.1" },
 	};
 	struct http_answer a;
@@ -172,22 +174,38 @@ static void refuse(struct visit *v, int status)
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
 		if (table[i].status == status)
 			buf_printf(&a.body, "%d %s: %s\n", status, reason(status), table[i].words);
-	begin_answer(v, &a, false, false);
+	begin_answer(v, &a, is_head, false);
+}
+
+/* Bytes of all answers that are not read to their end. */
+static size_t under_way(const struct http *h)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+		n += h->visits[i] ? h->visits[i]->body.len : 0;
+	return n;
 }
 
 static void answer(struct visit *v, const struct http_head *h)
 {
+	size_t others = under_way(v->http);
 	struct http_answer a;
 
 	if (v->http->local_names && h->host && !http_host_is_local(h->host)) {
-		refuse(v, 403);
+		refuse(v, 403, h->is_head);
 		return;
 	}
 	init_answer(&a, 200);
 	v->http->fn(v->http->arg, &h->request, &a);
 	if (a.body.failed) {
 		buf_release(&a.body);
-		refuse(v, 500);
+		refuse(v, 500, h->is_head);
+		return;
+	}
+	if (others && others + a.body.len > BODIES_MAX && !h->is_head) {
+		buf_release(&a.body);
+		refuse(v, 503, false);
 		return;
 	}
 	begin_answer(v, &a, h->is_head, h->keep_alive);
@@ -202,7 +220,7 @@ static void look(struct visit *v)
 	int n = http_head_parse(v->in, v->in_len, &h);
 
 	if (n < 0) {
-		refuse(v, -n);
+		refuse(v, -n, h.is_head);
 		return;
 	}
 	if (n == 0) {
@@ -309,7 +327,7 @@ static void on_timer(struct loop_timer *t)
 	struct visit *v = container_of(t, struct visit, timer);
 
 	if (v->state == READING)
-		refuse(v, 408);
+		refuse(v, 408, false);
 	else
 		visit_close(v);
 }

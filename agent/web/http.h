@@ -1,7 +1,8 @@
 /* http.h - a small HTTP/1.1 server for monitoring: GET and HEAD of fixed paths, answered from memory.
  *
  * Promise: nothing that a client sends changes anything. A request has at most 8 KiB with 64 headers and 5 s from its first byte to
- * its last; an answer 30 s; there are at most 32 connections, kept open for 15 s between requests. Anything else is answered with
+ * its last; an answer 30 s; there are at most 32 connections, kept open for 15 s between requests, and 16 MiB of
+ * answers that wait for their readers (or one that is larger). Anything else is answered with
  * 400, 403, 405, 408, 413, 414, 431, 503 or 505 and closed. A body is refused. At a loopback address a Host that is neither an IP
  * address nor localhost gets 403 (http.c says why).
  * Threads: main; everything sits in its loop. A slow client holds up no one.

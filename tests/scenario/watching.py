@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import tempfile
 import time
@@ -133,6 +134,104 @@ def who_is_not_authenticated_is_not_ready(t):
         body = get(port, path)[2]
         assert b"wrong-Passw0rd" not in body and PASSWORD.encode() not in body, path
     agent.stop()
+
+
+@scenario()
+def each_thread_that_hangs_is_named_and_what_can_be_said_is_still_said(t):
+    """The tail, sender or state thread stands still: /healthz turns to 503 with its name, /metrics, /status and the control socket answer."""
+    kafka = t.kafka()
+    topic = t.topic(kafka)
+    agents = []
+    for thread, place in (("tail", "read.after"), ("sender", "send.before"), ("state", "ledger.before")):
+        path = t.file(f"{thread}.log", b"")
+        port = procs.free_port()
+        agent = t.agent(kafka.address, topic, paths=[path], name=thread, metrics={"listen": f"127.0.0.1:{port}"})
+        agent.env["SPILLWAY_HANG"] = place
+        agent.start()
+        with open(path, "ab") as f:
+            f.write(b"a line\n")
+        agents.append((thread, agent, port))
+    for thread, agent, port in agents:
+        procs.until(lambda p=port: get(p, "/healthz")[0] == 503, 90, f"the {thread} thread is missed", every=0.5)
+        assert get(port, "/healthz")[2].startswith(f"hung: {thread}: no progress for ".encode()), get(port, "/healthz")
+        m = scrape(port)
+        assert m.get("spillway_healthy") == 0 and ("spillway_lag_bytes" in m.names()) == (thread != "tail")
+        assert ("spillway_brokers_up" in m.names()) == (thread != "sender")
+        reasons = json.loads(get(port, "/status")[2])["reasons"]
+        assert any(f"the {thread} thread does not answer" in r or "disk of the state directory" in r for r in reasons), reasons
+        assert get(port, "/readyz")[0] == (200 if thread == "state" else 503), get(port, "/readyz")
+        assert agent.json("status")["reasons"] == reasons
+        agent.kill()
+
+
+@scenario()
+def a_held_topic_leaves_the_others_ready_and_counters_go_on_through_reloads(t):
+    """One topic is missing: still ready, for other lines go on. HUP adds and removes inputs and renames: no counter goes back, and
+    metrics, /status and the page's history are of the new configuration."""
+    kafka = t.kafka()
+    topic = t.topic(kafka)
+    held, good, more = (t.file(name, b"one\ntwo\n") for name in ("held.log", "good.log", "more.log"))
+    row = {"name": "held", "paths": [held], "topic": f"{topic}-missing"}, {"name": "good", "paths": [good], "topic": topic}
+    agent, port = watched(t, kafka.address, None, inputs=list(row))
+    agent.start()
+    agent.until(lambda s: s["records"]["acked"] == 2 and any(lane["state"] == "held" for lane in s["lanes"]), 60, "one is held, one is not")
+    assert ready(port)["ready"] and get(port, "/readyz")[0] == 200
+    procs.until(lambda: scrape(port).get("spillway_lanes_held") == 1, 20, "the metrics say so", every=0.5)
+    before, acked = scrape(port), 2
+    for inputs in ([*row, {"name": "more", "paths": [more], "topic": topic}], [row[0]], [{**row[1], "name": "renamed"}, row[0]]):
+        done = agent.log_text().count('msg="reloaded"')
+        agent.settings["inputs"] = inputs
+        agent.write_config()
+        agent.signal(signal.SIGHUP)
+        procs.until(lambda n=done: agent.log_text().count('msg="reloaded"') > n, 30, "it has reloaded", alive=agent.check_alive)
+        acked += 2 * (len(inputs) == 3)
+        agent.until(lambda s, n=acked: s["records"]["acked"] == n, 60, "the others go on")
+        time.sleep(0.6)                 # an answer is that old at most
+        after = scrape(port)
+        for key, v in before.rows.items():
+            if key[0].endswith(("_total", "_count", "_bucket", "_sum")) and key in after.rows:
+                assert after.rows[key] >= v, (key, v, after.rows[key])
+        before = after
+        for path in ("/status", "/status?history"):
+            said = json.loads(get(port, path)[2])
+            assert [one["name"] for one in said["inputs"]] == [one["name"] for one in inputs], said["inputs"]
+        shown = {dict(labels)["input"] for name, labels in after.rows if name == "spillway_file_lag_bytes"}
+        assert {one["name"] for one in inputs} <= shown, shown
+        assert ready(port)["ready"]
+    agent.kill()
+
+
+@scenario()
+def a_disk_that_takes_seconds_to_sync_holds_up_no_scrape(t):
+    """Each fsync takes four seconds: /metrics, /readyz, /status and /healthz answer all the same, and say it."""
+    if not shutil.which("strace"):
+        raise Skip("strace is not there")
+    kafka = t.kafka()
+    topic = t.topic(kafka)
+    w = t.writer("app")
+    agent, port = watched(t, kafka.address, topic)
+    agent.once()                        # the state directory is made while the disk is quick
+    plain, wrapper = os.path.abspath(agent.binary), t.path("slow-disk")
+    with open(wrapper, "w", encoding="ascii") as f:
+        f.write("#!/bin/sh\nexec strace -D -f -qq -e trace=fdatasync,fsync -e signal=none "
+                f"-e inject=fdatasync,fsync:delay_enter=4000000 -o {t.path('trace')} {plain} \"$@\"\n")
+    os.chmod(wrapper, 0o755)
+    agent.binary = wrapper
+    agent.start(wait=False)
+    procs.until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, 60, "it listens", alive=agent.check_alive)
+    said, until = set(), time.monotonic() + 20
+    while time.monotonic() < until:
+        w.write(50)
+        assert get(port, "/healthz")[0] == get(port, "/readyz")[0] == 200
+        m = Scrape(get(port, "/metrics")[2])      # what the state thread alone knows may be missing for now
+        assert "spillway_records_total" in m.names()
+        said |= set(json.loads(get(port, "/status")[2])["reasons"])
+    assert any("disk of the state directory is slow" in one for one in said), said
+    procs.until(lambda: Scrape(get(port, "/metrics")[2]).get("spillway_fsync_seconds_sum") > 4, 60, "the metrics show how slow it is")
+    agent.kill()
+    agent.binary = plain
+    agent.start()
+    t.expect_shipped(kafka, agent, topic)
 
 
 def say(port, data, timeout=15):

@@ -3,12 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "agent/control.h"
+#include "agent/listener.h"
 #include "tests/lib/unit.h"
 
 struct server {
@@ -232,6 +234,36 @@ static void a_socket_that_another_agent_serves_is_not_taken(void **state)
 	loop_release(&l);
 }
 
+/* Another thread took the spare one. Whoever knocks stays at the door, so a loop would come back at once. */
+static void without_a_descriptor_to_spare_accepting_takes_a_rest(void **state)
+{
+	struct server *s = *state;
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int door = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), visitor = socket(AF_UNIX, SOCK_STREAM, 0), spare = -1, fd;
+	struct rlimit was, none;
+	int64_t began;
+
+	snprintf(a.sun_path, sizeof a.sun_path, "%s.door", s->path);
+	assert_int_equal(bind(door, (struct sockaddr *)&a, sizeof a), 0);
+	assert_int_equal(listen(door, 1), 0);
+	assert_int_equal(connect(visitor, (struct sockaddr *)&a, sizeof a), 0);
+	unlink(a.sun_path);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	began = clock_mono_ms();
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(listener_accept(door, &spare), -1);
+	assert_true(clock_mono_ms() - began >= 40);
+	assert_int_equal(spare, -1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	fd = listener_accept(door, &spare);
+	assert_true(fd >= 0);
+	close(fd);
+	close(visitor);
+	close(door);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -241,6 +273,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(more_connections_than_places_are_closed_and_the_others_are_answered, start, stop),
 		cmocka_unit_test_setup_teardown(a_question_as_long_as_a_path_is_taken_whole, start, stop),
 		cmocka_unit_test_setup_teardown(who_asks_nothing_is_hung_up_on_after_ten_seconds, start, stop),
+		cmocka_unit_test_setup_teardown(without_a_descriptor_to_spare_accepting_takes_a_rest, start, stop),
 		cmocka_unit_test(no_agent_is_told_apart_from_trouble),
 		cmocka_unit_test(a_file_that_is_no_socket_is_left_alone),
 		cmocka_unit_test_setup_teardown(a_socket_that_another_agent_serves_is_not_taken, start, stop),

@@ -276,6 +276,37 @@ static void a_large_answer_reaches_a_slow_reader_while_others_are_served(void **
 	free(text);
 }
 
+static void what_slow_readers_leave_unread_has_a_ceiling(void **state)
+{
+	struct server *s = *state;
+	int fd = visit(s), small = 4096;
+	char *text, byte;
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+	s->body = 24u << 20;		/* more than both sockets take */
+	say(fd, CLOSE_GET("/there"));
+	assert_int_equal(recv(fd, &byte, 1, 0), 1);
+	text = ask(s, CLOSE_GET("/there"));
+	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
+	free(text);
+	text = ask(s, "HEAD /there HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+	assert_memory_equal(text, "HTTP/1.1 200 ", 13);
+	free(text);
+	close(fd);
+	while (memcmp(text = ask(s, CLOSE_GET("/there")), "HTTP/1.1 200 ", 13) != 0)	/* until it is seen that nobody reads */
+		free(text);
+	free(text);
+}
+
+static void a_refused_head_has_no_body(void **state)
+{
+	char *text = ask(*state, "HEAD /there HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+
+	assert_memory_equal(text, "HTTP/1.1 403 ", 13);
+	assert_string_equal(strstr(text, "\r\n\r\n"), "\r\n\r\n");
+	free(text);
+}
+
 static void when_all_places_are_taken_who_said_nothing_goes_first(void **state)
 {
 	struct server *s = *state;
@@ -412,6 +443,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(what_is_not_answered_is_said_and_hung_up, on_tcp, stop),
 		cmocka_unit_test_setup_teardown(a_head_that_is_too_large_is_refused_even_while_more_of_it_comes, on_tcp, stop),
 		cmocka_unit_test_setup_teardown(a_large_answer_reaches_a_slow_reader_while_others_are_served, on_tcp, stop),
+		cmocka_unit_test_setup_teardown(what_slow_readers_leave_unread_has_a_ceiling, on_tcp, stop),
+		cmocka_unit_test_setup_teardown(a_refused_head_has_no_body, on_tcp, stop),
 		cmocka_unit_test_setup_teardown(when_all_places_are_taken_who_said_nothing_goes_first, on_tcp, stop),
 		cmocka_unit_test_setup_teardown(who_comes_while_all_are_in_a_request_is_told_to_try_later, on_tcp, stop),
 		cmocka_unit_test_setup_teardown(a_unix_socket_is_for_its_user_and_group, on_unix, stop),
