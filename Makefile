@@ -235,7 +235,7 @@ install: all lib			## with DESTDIR, PREFIX (/usr/local), LIBDIR, SYSCONFDIR, UNI
 		>'$(DESTDIR)$(LIBDIR)/pkgconfig/$(LIBNAME).pc'
 	+$(Q)$(MAKE) install-data
 
-# What is the same for every machine; the tarball has it too.
+# What is the same for every machine; the tarball has it too. The program is there: it writes its own schema.
 install-data:
 	$(call install_all,packaging/man/*.1,$(PREFIX)/share/man/man1)
 	$(call install_all,packaging/man/*.3,$(PREFIX)/share/man/man3)
@@ -251,11 +251,11 @@ install-data:
 	$(call install_all,packaging/completions/*.fish,$(PREFIX)/share/fish/vendor_completions.d)
 	$(call install_all,packaging/monitoring/*.json packaging/monitoring/alerts.yaml,$(PREFIX)/share/spillway/monitoring)
 	install -d '$(DESTDIR)$(PREFIX)/share/spillway'
-	$(O)/spillway schema >'$(DESTDIR)$(PREFIX)/share/spillway/spillway.schema.json'
+	$(Q)to='$(DESTDIR)$(PREFIX)/share/spillway/spillway.schema.json'; $(O)/spillway schema >"$$to" && chmod 644 "$$to"
 	$(call install_all,packaging/guide.md,$(PREFIX)/share/doc/spillway)
 	$(call install_all,conf/spillway.yaml conf/examples/*.yaml,$(PREFIX)/share/doc/spillway/examples)
 	$(call install_all,packaging/kubernetes/*.yaml,$(PREFIX)/share/doc/spillway/examples/kubernetes)
-	$(call install_all,packaging/systemd/*.conf packaging/systemd/*/*.conf,$(PREFIX)/share/doc/spillway/examples/systemd)
+	$(call install_all,packaging/systemd/README.md packaging/systemd/drop-ins/*.conf,$(PREFIX)/share/doc/spillway/examples/systemd)
 	install -d '$(DESTDIR)$(SYSCONFDIR)/spillway/conf.d'
 	$(Q)to='$(DESTDIR)$(SYSCONFDIR)/spillway/spillway.yaml'; if [ -e "$$to" ]; then to="$$to.new"; fi; \
 		install -m 644 packaging/spillway.yaml "$$to"
@@ -279,8 +279,9 @@ format:					## clang-format over everything: a hint, look at the diff
 clean:					## removes what was built, keeps downloaded jars
 	rm -rf $(addprefix build/,release asan tsan cov clang fuzz check packages) compile_commands.json
 
+# The clean Debian of the packages' tests is root's.
 distclean: clean			## removes downloaded things too
-	rm -rf build
+	rm -rf build 2>/dev/null || sudo rm -rf build
 
 help:					## this list
 	@sed -n 's/^\([a-z_.-]*\):[^#]*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \

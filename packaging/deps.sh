@@ -79,7 +79,7 @@ is_there() {
 root_by() {
 	[ "$(id -u)" -ne 0 ] || return 0
 	command -v sudo >/dev/null || { echo "not root and no sudo; install by hand:$missing" >&2; exit 1; }
-	root=sudo
+	root='sudo env DEBIAN_FRONTEND=noninteractive'
 }
 
 with_apt() {

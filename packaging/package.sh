@@ -26,6 +26,8 @@ sources() {
 	mkdir -p "$work/$name"
 	(cd "$top" && tar -cf - --exclude=__pycache__ agent conf packaging producer spool Makefile ./*.md LICENSE) |
 		tar -xf - -C "$work/$name"
+	# A checkout's times would go into packages, where they are older than that entry.
+	find "$work/$name" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 }
 
 failed() {
@@ -53,20 +55,23 @@ deb() {
 # The names of its folders become part of an rpm: they are always these, and one build at a time has them.
 rpm() {
 	fixed=/var/tmp/spillway-rpm
-	until [ $fixed -ef /dev/fd/9 ]; do      # who had it before has removed it
-		mkdir -p -m 700 $fixed
-		[ -O $fixed ] || { echo "$fixed belongs to somebody else" >&2; exit 1; }
+	until [ "$(stat -L -c %d:%i $fixed 2>/dev/null)" = "$(stat -L -c %d:%i /dev/fd/9 2>/dev/null || echo none)" ]; do
+		mkdir -m 700 $fixed 2>/dev/null || :
+		who=$(stat -c %u:%F $fixed) || continue
+		[ "$who" = "$(id -u):directory" ] || { echo "$fixed belongs to somebody else" >&2; exit 1; }
 		exec 9<$fixed
-		flock 9
+		flock 9         # who had it before has removed it: once more
 	done
 	trap 'rm -rf $fixed' EXIT
+	trap 'exit 1' HUP INT TERM
 	rm -rf "${fixed:?}"/*
 	sources
 	archive "$work/$name" "$fixed/$name.tar.gz"
+	install -p -m 644 "$work/$name/packaging/rpm/spillway.spec" $fixed
 	rpmbuild -ba --nodeps --define "_topdir $fixed" --define "_sourcedir $fixed" --define "_builddir $fixed/tree" \
 		--define "version_of_spillway $version" --define '_buildhost localhost' --define 'use_source_date_epoch_as_buildtime 1' \
 		--define 'clamp_mtime_to_source_date_epoch 1' --define '_build_id_links none' \
-		"$top/packaging/rpm/spillway.spec" >"$work/log" 2>&1 || failed
+		--define '_srcdefattr (-,root,root)' $fixed/spillway.spec >"$work/log" 2>&1 || failed
 	find $fixed -name '*.rpm' -exec mv {} "$out" \;
 	mv "$work/log" "$out/rpm.log"
 }

@@ -9,6 +9,7 @@ PROXIED advertises the port of a Proxy that sits in front of it. A client that b
 proxy's address in the metadata, so all its traffic goes through and can be cut, held or lost.
 """
 import base64
+import fcntl
 import hashlib
 import os
 import shutil
@@ -62,15 +63,16 @@ def fetch(version=NEWEST):
     """Downloads the jars of a release unless a complete copy for this pom is there. Returns the class path."""
     lib, pom = LIBS[version], POMS[version]
     with open(pom, "rb") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)           # several runners start at once
         want = hashlib.sha256(f.read()).hexdigest()
-    stamp = os.path.join(lib, ".complete")
-    if not os.path.exists(stamp) or open(stamp).read() != want:
-        shutil.rmtree(lib, ignore_errors=True)
-        os.makedirs(lib)
-        subprocess.run(["mvn", "-q", "-B", "-Dstyle.color=never", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime",
-                        f"-DoutputDirectory={lib}"], check=True, stdin=subprocess.DEVNULL)
-        with open(stamp, "w") as f:
-            f.write(want)
+        stamp = os.path.join(lib, ".complete")
+        if not os.path.exists(stamp) or open(stamp).read() != want:
+            shutil.rmtree(lib, ignore_errors=True)
+            os.makedirs(lib)
+            subprocess.run(["mvn", "-q", "-B", "-Dstyle.color=never", "-f", pom, "dependency:copy-dependencies",
+                            "-DincludeScope=runtime", f"-DoutputDirectory={lib}"], check=True, stdin=subprocess.DEVNULL)
+            with open(stamp, "w") as out:
+                out.write(want)
     return os.path.join(lib, "*")
 
 

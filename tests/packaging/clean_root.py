@@ -40,33 +40,43 @@ class Load:
         self.run = f"pkg{name}"
         self.ledger = oracle.Ledger(os.path.join(world.work, f"ledger.{name}"))
         lines = oracle.Lines(self.run)
-        self.writers = [oracle.Writer(lines, self.ledger, os.path.join(self.folder, f"{name}{i}.log"), f"{name}{i}") for i in range(2)]
-        for w in self.writers:
-            os.fchmod(w.fd, 0o640)
+        self.writers = [self._writer(lines, self.folder, f"{name}{i}") for i in range(2)]
+        # Of a service that nobody has configured yet; the glob of the others does not reach into its folder.
+        self.late = self._writer(lines, os.path.join(self.folder, "late"), f"{name}late")
+
+    def _writer(self, lines, folder, name):
+        w = oracle.Writer(lines, self.ledger, os.path.join(folder, f"{name}.log"), name)
+        os.fchmod(w.fd, 0o640)
+        return w
 
     def expect_all(self, broker, topic):
         got = oracle.judge(self.run, oracle.Ledger.load(self.ledger.path), oracle.triples(oracle.consume(broker.address, topic)))
         assert got.good and got.records, str(got)
 
     def close(self):
-        for w in self.writers:
+        for w in [*self.writers, self.late]:
             w.close()
 
 
-def newer(world, deb):
-    """The same package again with a higher version and another shipped configuration."""
-    tree = os.path.join(world.work, "newer")
-    command("dpkg-deb", "-R", deb, tree)
+def newer(world, version, configuration=""):
+    """The same package again with a higher version; `configuration` is new in the shipped one."""
+    tree, out = (os.path.join(world.work, f"spillway_{version}{end}") for end in ("", ".deb"))
+    if os.path.exists(out):
+        return out
+    command("dpkg-deb", "-R", world.debs()[0], tree)
     control = os.path.join(tree, "DEBIAN", "control")
     with open(control) as f:
         text = f.read()
     with open(control, "w") as f:
-        f.write(re.sub(r"^Version: .*", "Version: 0.1.1-1", text, flags=re.M))
+        f.write(re.sub(r"^Version: .*", f"Version: {version}", text, flags=re.M))
     with open(tree + CONFIG, "a") as f:
-        f.write("# Shipped with the newer version.\n")
-    out = os.path.join(world.work, "spillway_0.1.1-1.deb")
-    command("dpkg-deb", "--root-owner-group", "-b", tree, out)
+        f.write(configuration)
+    command("dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", tree, out)
     return out
+
+
+def newer_configuration(world):
+    return newer(world, "0.1.2-1", "# Shipped with the newer version.\n")
 
 
 @test(needs_root=True)
@@ -78,6 +88,7 @@ def apt_installs_the_package_in_a_clean_debian(world):
     groups = m.run("id", "-nG", "spillway").split()
     assert groups[0] == "spillway" and {"adm", "systemd-journal"} <= set(groups), groups
     assert m.owner(CONFIG) == ("root", "spillway", "640")
+    assert m.owner("/etc/spillway") == ("root", "spillway", "750")      # drop-ins may have passwords, too
     assert m.owner("/etc/spillway/conf.d") == ("root", "root", "755")
     assert m.owner(STATE) == ("spillway", "spillway", "700")
     assert m.owner("/usr/bin/spillway") == ("root", "root", "755")
@@ -86,6 +97,10 @@ def apt_installs_the_package_in_a_clean_debian(world):
     assert not re.search(r"start spillway", calls), calls
     assert m.run("dpkg", "--verify", "spillway") == ""
     assert m.run("spillway", "version").startswith("spillway ")
+    assert m.read("/usr/share/spillway/spillway.schema.json") == m.run("spillway", "schema")
+    # Where manual pages and the unit say that they are.
+    for name in ("guide.md", "examples/spillway.yaml", "examples/systemd/README.md", "examples/systemd/memory-max.conf"):
+        assert m.read(f"/usr/share/doc/spillway/{name}"), name
 
 
 @test(needs_root=True)
@@ -102,28 +117,31 @@ def the_shipped_configuration_says_what_it_lacks(world):
 
 @test(needs_root=True)
 def nothing_is_lost_by_an_upgrade_under_load(world):
-    """Four lines of configuration, start, a newer package while lines are written and files rotated, reload, stop: each line once."""
+    """Four lines of configuration, start, a newer package and a reload while lines are written and files rotated: each line once."""
     m, kafka = world.machine(), world.broker()
     kafka.create_topic("packaged", 3)
     configure(m, "packaged", kafka.address)
     assert m.owner(CONFIG) == ("root", "spillway", "640")
     m.as_service("spillway", "check", "-c", CONFIG)
     load = Load(world, "up")
-    feeder = oracle.Feeder(load.writers, lines_per_s=4000, rotate_every=20000)
+    feeder = oracle.Feeder(load.writers, lines_per_s=4000, rotate_every=2500)
     try:
         m.systemctl("start")
         acked = lambda: ((m.status() or {}).get("records") or {}).get("acked", 0)       # noqa: E731
         procs.until(lambda: acked() > 4000, 60, f"lines arrive: {m.service_log()[-800:]}")
-        m.apt_install(newer(world, world.debs()[0]))
+        m.apt_install(newer(world, "0.1.1-1"))
         assert "try-restart spillway.service" in m.read("/var/log/systemctl.calls")
         assert m.read("/var/log/service.ends").split() == ["0"], m.service_log()[-1500:]
         before = acked()
         procs.until(lambda: acked() > before + 8000, 60, "the new one ships")
+        load.late.write(5000)
+        configure(m, "packaged", kafka.address, "/var/log/app/*.log, /var/log/app/late/*.log")
         m.systemctl("reload")
         before = acked()
         procs.until(lambda: acked() > before + 4000, 60, "it ships after a reload")
+        procs.until(lambda: all(len(w.rotated) > 2 for w in load.writers), 60, "the files have been rotated")
         feeder.stop()
-        procs.until(lambda: acked() >= load.ledger.total(), 120, "everything is acknowledged")
+        procs.until(lambda: acked() >= load.ledger.total(), 120, "everything is acknowledged, also of the file that came late")
         m.systemctl("stop")
         assert m.read("/var/log/service.ends").split() == ["0", "0"], m.service_log()[-1500:]
     finally:
@@ -135,12 +153,15 @@ def nothing_is_lost_by_an_upgrade_under_load(world):
 
 @test(needs_root=True)
 def an_upgrade_keeps_what_the_administrator_wrote(world):
-    """The edited configuration, its owner and mode; the new one lies beside it."""
+    """The edited configuration, its owner and mode; a new one lies beside it. Where there is no new one nothing is asked."""
     m = world.machine()
+    assert m.run("dpkg-query", "-W", "-f", "${Version}", "spillway") == "0.1.1-1"
+    assert not os.path.exists(m.path(CONFIG + ".dpkg-dist"))
+    m.apt_install(newer_configuration(world), options=["--force-confold"])
     assert "packaged" in m.read(CONFIG)
     assert m.owner(CONFIG) == ("root", "spillway", "640")
     assert "Shipped with the newer version" in m.read(CONFIG + ".dpkg-dist")
-    assert m.run("dpkg-query", "-W", "-f", "${Version}", "spillway") == "0.1.1-1"
+    assert m.run("dpkg-query", "-W", "-f", "${Version}", "spillway") == "0.1.2-1"
 
 
 @test(needs_root=True)
@@ -161,7 +182,7 @@ def a_new_installation_goes_on_where_the_removed_one_was(world):
     """Nothing is read again."""
     m, kafka = world.machine(), world.broker()
     count = kafka.count("packaged")
-    m.apt_install(world.debs()[0])
+    m.apt_install(world.debs()[0], options=["--force-confold"])
     assert m.owner(CONFIG) == ("root", "spillway", "640") and "packaged" in m.read(CONFIG)
     m.as_service("spillway", "run", "--once", "--timeout", "60s", "-c", CONFIG)
     assert kafka.count("packaged") == count
@@ -179,6 +200,58 @@ def a_purge_deletes_state_and_configuration(world):
 
 
 @test(needs_root=True)
+def a_broken_off_installation_is_finished(world):
+    """Its scripts failed half way; `dpkg --configure` gives the service's configuration to it all the same."""
+    m = world.machine()
+    m.run("dpkg", "--unpack", *m.take(world.debs()[0]))
+    m.run("sh", "-c", "mv /usr/bin/systemd-sysusers /root && ! dpkg --configure spillway && mv /root/systemd-sysusers /usr/bin")
+    m.run("dpkg", "--configure", "spillway")
+    assert m.owner(CONFIG) == ("root", "spillway", "640") and m.owner("/etc/spillway") == ("root", "spillway", "750")
+    assert m.run("dpkg-query", "-W", "-f", "${Status}", "spillway") == "install ok installed"
+
+
+@test(needs_root=True)
+def an_upgrade_brings_a_new_configuration_to_who_has_not_edited_it(world):
+    """With the owner and mode that it had; a service that was disabled or never started stays so."""
+    m = world.machine()
+    m.run("systemctl", "--root=/", "disable", "spillway.service")
+    m.write("/var/log/systemctl.calls", "")
+    ends = m.read("/var/log/service.ends")
+    m.apt_install(newer_configuration(world))
+    assert "Shipped with the newer version" in m.read(CONFIG)
+    assert m.owner(CONFIG) == ("root", "spillway", "640")
+    assert not os.path.lexists(m.path("/etc/systemd/system/multi-user.target.wants/spillway.service"))
+    assert m.read("/var/log/service.ends") == ends and m.status() is None
+
+
+@test(needs_root=True)
+def a_deleted_configuration_stays_deleted(world):
+    """By upgrades; and the version before can be had back."""
+    m = world.machine()
+    m.apt_install(world.debs()[0])
+    assert m.run("dpkg-query", "-W", "-f", "${Version}", "spillway") == "0.1.0-1"
+    assert "newer" not in m.read(CONFIG)
+    os.unlink(m.path(CONFIG))
+    m.apt_install(newer(world, "0.1.1-1"))
+    assert not os.path.exists(m.path(CONFIG))
+
+
+@test(needs_root=True)
+def a_purge_leaves_mount_points_and_what_is_not_its_own(world):
+    """A disk of its own for the state is emptied, not unmounted; another state_dir, and drop-ins, are the administrator's."""
+    m = world.machine()
+    m.write("/etc/spillway/conf.d/mine.yaml", "inputs: []\n")
+    m.write("/srv/mine/spool.db", "")
+    m.run("sh", "-c", """set -e
+        mkdir /srv/disk && mount --bind /srv/disk /var/lib/spillway && touch /var/lib/spillway/spool.db /var/lib/spillway/.lock
+        apt-get purge -y spillway && mountpoint -q /var/lib/spillway""")
+    assert os.listdir(m.path("/srv/disk")) == []
+    assert os.path.exists(m.path("/srv/mine/spool.db")) and os.path.exists(m.path("/etc/spillway/conf.d/mine.yaml"))
+    assert "spillway" not in m.run("dpkg-query", "-W", "-f", "${Package} ${Status}\n")
+    m.run("rm", "-r", STATE, "/etc/spillway")
+
+
+@test(needs_root=True)
 def programs_link_with_the_library_package(world):
     """Header, archive, link and pkg-config file are where Debian has them, for this architecture."""
     m = world.machine()
@@ -193,6 +266,13 @@ def programs_link_with_the_library_package(world):
         f.write("#include <spillway/producer.h>\nint main(void) { producer_config_free(producer_config_new()); return 0; }\n")
     command("gcc", "-Wall", "-Werror", source, "-o", m.path("/root/uses"), *flags)
     m.run("/root/uses")
+    # Debian's own test of it, with this machine's compiler.
+    library = os.path.join(world.work, "library")
+    os.makedirs(library)
+    os.symlink(m.path(f"/usr/lib/{triplet}/libspillway-producer.so.0"), os.path.join(library, "libspillway-producer.so.0"))
+    script = os.path.join(procs.ROOT, "packaging", "debian", "tests", "library")
+    said = command("sh", script, env={**env, "LD_LIBRARY_PATH": library})
+    assert "a program was built with it" in said, said
     m.run("dpkg", "--purge", "libspillway-producer-dev", "libspillway-producer0")
 
 
@@ -225,6 +305,7 @@ def the_rpm_is_installed_upgraded_and_erased(world):
     said = rpm("-i", package)
     assert not re.search("error|failed|warning: (user|group)", said), said
     assert m.owner(CONFIG) == ("root", "spillway", "640") and m.owner(STATE) == ("spillway", "spillway", "700")
+    assert m.owner("/etc/spillway") == ("root", "spillway", "750") and m.read("/usr/share/doc/spillway/guide.md")
     assert {"adm", "systemd-journal"} <= set(m.run("id", "-nG", "spillway").split())
     configure(m, "from-rpm", kafka.address, "/var/log/app/rpm*.log")
     load = Load(world, "rpm")
@@ -244,14 +325,14 @@ def the_rpm_is_installed_upgraded_and_erased(world):
 
 @test(needs_root=True)
 def debians_own_test_of_the_installed_package_passes(world):
-    """autopkgtest, as Debian's machines run it, in a clean root: the unit's exposure, the configurations."""
+    """autopkgtest, as Debian's machines run it, in a clean root: the unit's exposure, the configurations, lines into the spool."""
     machine = Machine(os.path.join(world.work, "autopkgtest"))
     tree = os.path.join(world.work, "tree")
     os.makedirs(tree)
     command("cp", "-R", os.path.join(procs.ROOT, "packaging", "debian"), tree)
     try:
-        command("unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount -t proc proc "$1/proc"; shift; exec "$@"', "sh",
-                machine.root, "autopkgtest", "--test-name=installed", "--no-built-binaries", world.debs()[0], f"{tree}/",
-                "--", "chroot", machine.root, timeout=600)
+        command("unshare", "--mount", "--propagation", "private", "sh", "-c",
+                'mount -t proc proc "$1/proc"; shift; exec "$@"', "sh", machine.root, "autopkgtest", "--test-name=installed",
+                "--no-built-binaries", world.debs()[0], f"{tree}/", "--", "chroot", machine.root, timeout=600)
     finally:
         machine.close()

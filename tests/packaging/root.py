@@ -14,10 +14,10 @@ import shutil
 import procs
 
 BASE = os.path.join(procs.ROOT, "build", "packaging", "root")
-MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENV = {"PATH": PATH, "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "TERM": "dumb"}
-SERVICE = "/usr/bin/spillway run -c /etc/spillway/spillway.yaml"
+CONFIG = "/etc/spillway/spillway.yaml"
+SERVICE = f"/usr/bin/spillway run -c {CONFIG}"
 
 # Enters the root with a /proc of its own; the mount ends with the process.
 ENTER = 'mount -t proc proc "$1/proc" && mount --bind /sys "$1/sys" && exec chroot "$@"'
@@ -75,22 +75,32 @@ def command(*argv, timeout=300, expect=0, **more):
     return text
 
 
+def mirror():
+    """Where this machine's own packages come from, if it is a Debian 12."""
+    said = command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Codename: bookworm", expect=None)
+    found = [line for line in said.split() if line.startswith(("http://", "https://"))]
+    return os.environ.get("DEBIAN_MIRROR") or (found or ["http://deb.debian.org/debian"])[0]
+
+
 def make_base(debs):
     """The clean root, with the packages that `debs` and the tests need in its cache. Made again when those needs change."""
     needs = command("dpkg-deb", "-f", debs[0], "Depends")
-    want = hashlib.sha256((needs + MIRROR).encode()).hexdigest()
+    source = mirror()
+    want = hashlib.sha256((needs + source).encode()).hexdigest()
     stamp = os.path.join(BASE, ".complete")
     if os.path.exists(stamp) and open(stamp).read() == want:
         return
     shutil.rmtree(BASE, ignore_errors=True)
     os.makedirs(os.path.dirname(BASE), exist_ok=True)
-    command("debootstrap", "--variant=minbase", "bookworm", BASE, MIRROR, timeout=900)
-    command("chroot", BASE, "apt-get", "update", env=ENV, timeout=300)
+    command("debootstrap", "--variant=minbase", "bookworm", BASE, source, timeout=900)
+    # What a mirror has is as old as it is, and this machine's clock may be wrong.
+    command("chroot", BASE, "apt-get", "update", "-o", "Acquire::Check-Valid-Until=false", "-o", "Acquire::Check-Date=false",
+            env=ENV, timeout=300)
     for deb in debs:
         shutil.copy(deb, os.path.join(BASE, "root"))
     names = [f"/root/{os.path.basename(d)}" for d in debs]
     command("chroot", BASE, "apt-get", "install", "-y", "--no-install-recommends", "--download-only",
-            "-o", "APT::Keep-Downloaded-Packages=true", *names, "kcat", env=ENV, timeout=600)
+            "-o", "APT::Keep-Downloaded-Packages=true", *names, env=ENV, timeout=600)
     for name in names:
         os.unlink(BASE + name)
     with open(stamp, "w") as f:
@@ -132,8 +142,10 @@ class Machine:
             shutil.copy(f, self.path("/root"))
         return [f"/root/{os.path.basename(f)}" for f in files]
 
-    def apt_install(self, *debs):
-        return self.run("apt-get", "install", "-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold", *self.take(*debs))
+    def apt_install(self, *debs, options=()):
+        """Nobody is there to be asked: a question about configuration that dpkg's options do not answer is a failure."""
+        told = [word for o in options for word in ("-o", f"Dpkg::Options::={o}")]
+        return self.run("apt-get", "install", "-y", "--no-install-recommends", "--allow-downgrades", *told, *self.take(*debs))
 
     def owner(self, name):
         """(user, group, octal mode) as the root's own passwd names them."""
@@ -161,7 +173,7 @@ class Machine:
 
     def status(self):
         """The agent's, or None while there is no answer."""
-        rc, out, _ = procs.run(["chroot", self.root, "/usr/bin/spillway", "status", "--json", "-c", "/etc/spillway/spillway.yaml"], env=ENV)
+        rc, out, _ = procs.run(["chroot", self.root, "/usr/bin/spillway", "status", "--json", "-c", CONFIG], env=ENV)
         return json.loads(out) if rc == 0 else None
 
     def service_log(self):

@@ -18,6 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 for folder in ("lib", "kafka", "packaging"):
     sys.path.insert(0, os.path.join(os.path.dirname(HERE), folder))
 
+import kafka                                                            # noqa: E402
 import procs                                                            # noqa: E402
 import recipes                                                          # noqa: E402
 import built                                                            # noqa: E402
@@ -35,7 +36,9 @@ def as_root():
     """This program again, as root, if that is possible without a question."""
     if os.geteuid() == 0 or subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode:
         return
-    os.execvp("sudo", ["sudo", "-n", "-E", sys.executable, *sys.argv])
+    kafka.fetch()           # nothing that others need shall belong to root
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    os.execvp("sudo", ["sudo", "-n", "-E", "env", f"PATH={path}", sys.executable, "-B", *sys.argv])
 
 
 def run_one(function, world, results):
@@ -53,6 +56,12 @@ def run_one(function, world, results):
     if verdict == "fail":
         print("    " + words.strip().replace("\n", "\n    "), flush=True)
     results.append((verdict, function.__name__, seconds))
+
+
+def write(path, results):
+    """A file that is there may be another user's, who asked for it: where files in /tmp are protected, root must not create it."""
+    with open(os.open(path, os.O_WRONLY | os.O_TRUNC | (0 if os.path.exists(path) else os.O_CREAT), 0o644), "w") as f:
+        f.writelines(f"{v}\t{n}\t{s:.2f}\n" for v, n, s in results)
 
 
 def main():
@@ -83,8 +92,7 @@ def main():
         if not args.keep:
             subprocess.run(["rm", "-rf", "--one-file-system", work], check=False)
     if args.results:
-        with open(args.results, "w") as f:
-            f.writelines(f"{v}\t{n}\t{s:.2f}\n" for v, n, s in results)
+        write(args.results, results)
     return 1 if any(v == "fail" for v, _, _ in results) else 0
 
 
