@@ -326,6 +326,7 @@ void pipeline_close(struct pipeline *p)
 	recipe_specs_free(p->conf->conf, p->specs);
 	pipeline_forget_confs(p, true);
 	mem_free(p->needs_restart);
+	mem_free(p->not_reloaded);
 	if (p->conf_ours) {
 		loaded_release((struct loaded *)p->conf);
 		mem_free((struct loaded *)p->conf);

@@ -26,6 +26,7 @@ struct pipeline {
 	bool             conf_ours;	/* it came by a reload; the first is borrowed */
 	struct list      old_confs;	/* that an input which leaves still needs */
 	char            *needs_restart;	/* words for `status`, or NULL */
+	char            *not_reloaded;	/* the same: why the last reload was refused */
 	bool             once;
 	void           (*all_read)(void *arg);	/* --once; called on the tail thread */
 	void            *all_read_arg;

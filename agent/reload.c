@@ -6,6 +6,7 @@
  */
 #include "agent/reload.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/base/log.h"
@@ -14,6 +15,16 @@
 
 #define PRINT_MAX (4u << 20)
 #define NAMES_MAX 65536
+#define REASON_BYTES 400
+
+/* Words for the first of them. */
+static const char *first_line(const struct buf *text, char *buf, size_t n)
+{
+	const char *line = text->data ? text->data : "";
+
+	snprintf(buf, n, "%.*s", (int)strcspn(line, "\n"), line);
+	return buf;
+}
 
 static void log_problems(struct buf *text)
 {
@@ -27,22 +38,26 @@ static void log_problems(struct buf *text)
 	}
 }
 
-static int refuse(const char *path, const char *why, int rc)
+/* Until one is good, whoever asks is told. */
+static int refuse(struct pipeline *p, const char *path, const char *why, int rc)
 {
 	log_error("the configuration was not reloaded, the old one stays", KS("path", path), KS("reason", why));
+	mem_free(p->not_reloaded);
+	p->not_reloaded = mem_printf("the configuration was not reloaded, the old one stays: %s", why);
 	return rc;
 }
 
 /* Loads it; then it must fit what stays, too: a longest line within a memory that was not enlarged. */
 static int load(struct pipeline *p, const char *path, struct loaded *ret, struct buf *names, struct err *ret_err)
 {
+	char first[REASON_BYTES];
 	struct buf text;
 	int rc;
 
 	buf_init(&text, PRINT_MAX);
 	rc = load_conf(path, ret, &text);
 	if (rc < 0)
-		err_set(ret_err, rc, "there are faults in it");
+		err_set(ret_err, rc, "%s", text.len ? first_line(&text, first, sizeof first) : err_text(rc));
 	else if ((rc = reload_set_back(p->conf, ret, names, ret_err)) == 0 && names->len &&
 		 (rc = load_check(ret, &text)) < 0)
 		err_set(ret_err, rc, "it does not fit what needs a restart: %s", names->data);
@@ -68,7 +83,8 @@ int reload(struct pipeline *p, const char *path, int log_level)
 
 	if (p->once || !fresh) {
 		mem_free(fresh);
-		return refuse(path, p->once ? "with --once nothing is reloaded" : "out of memory", p->once ? ERR_BUSY : ERR_NOMEM);
+		return refuse(p, path, p->once ? "with --once nothing is reloaded" : "out of memory",
+			      p->once ? ERR_BUSY : ERR_NOMEM);
 	}
 	buf_init(&names, NAMES_MAX);
 	rc = load(p, path, fresh, &names, &e);
@@ -80,10 +96,12 @@ int reload(struct pipeline *p, const char *path, int log_level)
 		log_setup(log_level >= 0 ? (enum log_level)log_level : (enum log_level)c->log.level, c->log.json);
 		log_info("reloaded", KS("path", path), KI("inputs", c->input_count));
 		say_what_needs_a_restart(p, &names);
+		mem_free(p->not_reloaded);
+		p->not_reloaded = NULL;
 	} else {
 		loaded_release(fresh);
 		mem_free(fresh);
-		refuse(path, e.text, rc);
+		refuse(p, path, e.text, rc);
 	}
 	buf_release(&names);
 	return rc;

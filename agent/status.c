@@ -151,6 +151,7 @@ static void gather_reasons(struct pipeline *p, struct status *s)
 	char trouble[480];
 
 	buf_init(&text, 4096);
+	add_reason(s, p->not_reloaded);
 	for (size_t i = 0; i < s->producer.lane_count; i++) {
 		const struct producer_lane_stat *l = &s->producer.lanes[i];
 

@@ -216,8 +216,10 @@ void intake_do(struct intake *i, void (*fn)(struct intake *i, void *arg), void *
 	i->call_arg = arg;
 	i->call = fn;
 	loop_wake(&i->loop);
+	beat_into("waiting for the intake thread");
 	while (i->call)
 		pthread_cond_wait(&i->cond, &i->mu);
+	beat_out();
 	pthread_mutex_unlock(&i->mu);
 }
 
@@ -373,8 +375,9 @@ int intake_open(const struct intake_conf *c, struct intake **ret, struct err *re
 	i->waiter.fn = nudge;
 	i->waiter.arg = i;
 	rc = open_all(i, ret_err);
-	i->conf.known = NULL;
+	i->conf.known = NULL;		/* the caller's: what a reload opens does without */
 	i->conf.routes = NULL;
+	i->conf.known_count = i->conf.route_count = 0;
 	if (rc < 0)
 		intake_close(i);
 	else
@@ -510,7 +513,13 @@ void intake_sample(struct intake *i, int64_t now_ms)
 {
 	for (size_t k = 0; i && k < i->count; k++) {
 		struct intake_input *in = i->inputs[k];
+		bool begun;
 
+		pthread_mutex_lock(&i->mu);
+		begun = in->begun && !in->closed;	/* before that its row may become another one's */
+		pthread_mutex_unlock(&i->mu);
+		if (!begun)
+			continue;
 		/* What is new came after the last look. */
 		lag_seen(&in->lag, atomic_load(&in->read), in->sampled_ms ? in->sampled_ms : now_ms);
 		lag_finished(&in->lag, safe_of(i, in));

@@ -96,11 +96,11 @@ struct intake {
 	pthread_cond_t cond;
 	void   (*call)(struct intake *i, void *arg); void *call_arg;	/* lock: mu; done between two rounds */
 	/* Thread: main. */
-	int64_t  file_id;		/* reserved for a reload */
-	uint32_t route_id;
 	struct tail_known *rows; size_t row_count;	/* of earlier lives; copies */
 	int64_t  stop_ms;		/* how long the end may take; set before stopping */
 	/* Thread: intake. */
+	int64_t  file_id;		/* reserved for a reload */
+	uint32_t route_id;
 	struct loop loop;
 	struct loop_timer work, retry, tick;
 	struct budget_waiter waiter;
@@ -128,6 +128,7 @@ int  intake_run(struct intake *i);			/* starts the thread, also without an input
 
 /* --- intake_reload.c --- */
 void reload_left(struct intake_input *in);	/* it leaves, and is done: who waits for it begins */
+bool reload_has_heir(const struct intake_input *in);	/* another one waits for what it listens to */
 int  rows_keep(struct intake *i, const struct intake_conf *c);	/* 0 or ERR_NOMEM */
 void rows_release(struct intake *i);
 

@@ -127,13 +127,13 @@ static int begin(struct intake_input *in)
 
 	if (rc == 0)
 		rc = intake_input_begin(in, known);
-	pthread_mutex_lock(&in->owner->mu);
-	in->begun = true;
-	pthread_mutex_unlock(&in->owner->mu);
 	if (rc == 0)
 		rc = rereader_add(in);
 	if (rc == 0 && in->kind->keeps && (rc = in->kind->open(in, &e)) < 0)
 		log_error("cannot read the journal", KS("input", in->conf->name), KS("error", e.text));
+	pthread_mutex_lock(&in->owner->mu);	/* its row stays what it is now, others may look */
+	in->begun = true;
+	pthread_mutex_unlock(&in->owner->mu);
 	return rc < 0 ? rc : in->kind->start(in);
 }
 
@@ -156,6 +156,11 @@ static struct intake_input *heir_of(const struct intake_input *in)
 		if (in->owner->inputs[k]->pred == in)
 			return in->owner->inputs[k];
 	return NULL;
+}
+
+bool reload_has_heir(const struct intake_input *in)
+{
+	return heir_of(in) != NULL;
 }
 
 static void rescue(struct intake_input *in)
@@ -279,6 +284,8 @@ static void prepare(struct intake *i, void *arg)
 	mem_free(i->inputs);
 	i->inputs = all;			/* with room for the new ones */
 	i->conf = p->conf;
+	i->file_id = p->to.next_file_id;
+	i->route_id = p->to.next_route_id;
 	for (size_t k = 0; k < conf->input_count && p->rc == 0; k++)
 		if (conf->inputs[k].type != CONF_TYPE_FILE && p->to.was[k] == SIZE_MAX)
 			p->rc = prepare_input(p, k);
@@ -311,8 +318,6 @@ int intake_reload_prepare(struct intake *i, const struct intake_change *c, struc
 	p->conf.key_serializer = c->key_serializer;
 	p->conf.next_file_id = &i->file_id;
 	p->conf.next_route_id = &i->route_id;
-	i->file_id = c->next_file_id;
-	i->route_id = c->next_route_id;
 	intake_do(i, prepare, p);
 	rc = p->rc;
 	if (rc < 0)

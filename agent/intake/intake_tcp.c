@@ -340,7 +340,8 @@ static bool turn(struct intake_input *in)
 	struct tcp *t = (struct tcp *)in;
 	size_t n;
 
-	accept_some(t);
+	if (!in->last || !reload_has_heir(in))	/* else who connects now is the heir's */
+		accept_some(t);
 	if (in->last) {
 		loop_fd_del(&t->fd);
 		list_each(it, &t->conns)

@@ -154,8 +154,8 @@ struct tail_change {
  * over is what it was, and everything behind that goes by the new one. Files whose input says the same are not touched, those of
  * others are read on by it where they are; what no input matches any more is not read on, closed when it is finished, and goes on
  * there when one does again. Files of a new input begin as they do at a start that is not the first.
- * The old conf and specs are not used any more when this returns 0, nor are the new ones otherwise. ERR_BAD_DATA, ERR_CONFIG,
- * ERR_LANES: a followed file would have no topic, key or lane. Any thread but the tail's. */
+ * A file that gets no topic, key or lane by it waits as it would after a restart, and it is said; no reason to refuse the rest.
+ * The old conf and specs are not used any more when this returns 0, nor are the new ones otherwise. Any thread but the tail's. */
 int  tail_reload(struct tail *t, const struct tail_change *c, struct err *ret_err);
 /* Ids that nobody has, for others. Any thread but the tail's. */
 void tail_take_ids(struct tail *t, size_t n, int64_t *ret_file_id, uint32_t *ret_route_id);

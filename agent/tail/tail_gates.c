@@ -186,6 +186,8 @@ void gates_wait(struct tail *t)
 		struct gate *g = list_entry(it, struct gate, node);
 
 		if (g->probe)
+			probe_look(g->probe, &a);
+		if (g->probe && !a.answered_ms)
 			probe_wait(g->probe, GATE_MS);
 		if (settle(t, g, &a))
 			g->walked_ms = a.answered_ms;

@@ -196,7 +196,7 @@ struct tail {
 	struct loop_timer group_timer;
 	struct list borders;		/* files that wait at one */
 	struct loop_timer border_timer;
-	int64_t rescued_ms;
+	int64_t border_ms, rescued_ms;	/* between two looks at them; when all lanes were asked last */
 	struct log_seldom step_failures, refusals;	/* of lines */
 
 	/* Where records go. */
@@ -287,7 +287,7 @@ bool gates_pass(const struct tail *t, const char *path);
 bool gates_pass_soon(const struct tail *t, const char *path);	/* waits for some milliseconds */
 bool gates_ask(struct tail *t);		/* whether there are some and all will answer soon, as far as is known */
 bool gates_answered(struct tail *t);	/* whether one has: a walk may go there now */
-void gates_wait(struct tail *t);	/* before the first walk */
+void gates_wait(struct tail *t);	/* before the first walk, and that of a reload: for those that never answered */
 void gates_say(struct tail *t);		/* within a walk */
 void gates_release(struct tail *t);
 

@@ -7,6 +7,8 @@
  * whose input says something else than before. Only then anything is let go. A file that no input matches any more is retired: it
  * takes no turns, holds up no successor, and stays open until all that was handed over is finished, for a batch may have to be
  * built again; then its row says where it goes on. What memory gave back of it counts as not read.
+ * A file that gets no route (no legal topic, one lane too many, no key, a read that fails) refuses nothing: its lines wait as they
+ * would after a restart. It is retired, too, and each walk tries again.
  * A file with another route is read on when all before that border is acked or spooled, and so are files that have its name after
  * it: what a kill -9 takes out of memory is read again by the new route, and newer lines would stand before it there.
  * The walk that follows is that of a start that is not the first: what was closed is found under any name.
@@ -84,7 +86,25 @@ void inputs_gates(struct tail *t)
 
 /* --- files that no input matches any more --- */
 
-static void retire(struct tail *t, struct file *f)
+static const char *no_route(int rc)
+{
+	return rc == ERR_BAD_DATA ? "its name makes no legal topic" :
+	       rc == ERR_CONFIG ? "its key is not what key.serializer takes" :
+	       rc == ERR_LANES ? "one topic more than max_lanes" : err_text(rc);
+}
+
+/* rc: why it has no route, though an input matches it. */
+static void say_retired(const struct file *f, int rc)
+{
+	if (rc < 0)
+		log_warn("by the new configuration this file cannot be read on, its lines wait", KS("path", f->path),
+			 KI("file", f->id), KI("read", f->offset), KS("reason", no_route(rc)));
+	else
+		log_info("file is matched by no input any more, it is closed when what was read of it is finished",
+			 KS("path", f->path), KI("file", f->id), KI("read", f->offset));
+}
+
+static void retire(struct tail *t, struct file *f, int rc)
 {
 	if (!file_followed(f) && !f->id) {		/* it could never be opened */
 		files_drop(t, f);
@@ -106,8 +126,7 @@ static void retire(struct tail *t, struct file *f)
 		order_none(heir);
 		files_ready(t, heir);
 	}
-	log_info("file is matched by no input any more, it is closed when what was read of it is finished",
-		 KS("path", f->path), KI("file", f->id), KI("read", f->offset));
+	say_retired(f, rc);
 	files_look_away(t, f);
 }
 
@@ -135,7 +154,8 @@ void reload_end(struct tail *t, struct file *f)
 
 /* --- files that go by another input --- */
 
-#define BORDER_MS  10
+#define BORDER_MS  10		/* between two looks, doubled while nobody may pass: an outage is long */
+#define BORDER_MAX_MS 500
 #define RESCUE_MS  500
 #define CHAIN_MAX  64
 
@@ -165,8 +185,10 @@ bool reload_holds(struct tail *t, struct file *f)
 		return false;
 	list_remove(&f->border);
 	list_push_back(&t->borders, &f->border);
-	if (!timer_armed(&t->border_timer))
-		timer_set(&t->loop, &t->border_timer, t->loop.now_ms + BORDER_MS, t->border_timer.fn);
+	if (!timer_armed(&t->border_timer)) {
+		t->border_ms = BORDER_MS;
+		timer_set(&t->loop, &t->border_timer, t->loop.now_ms + t->border_ms, t->border_timer.fn);
+	}
 	return true;
 }
 
@@ -184,6 +206,7 @@ void reload_border_time(struct loop_timer *timer)
 {
 	struct tail *t = container_of(timer, struct tail, border_timer);
 
+	t->border_ms = t->border_ms < BORDER_MAX_MS / 2 ? 2 * t->border_ms : BORDER_MAX_MS;
 	list_each_safe(it, &t->borders) {
 		struct file *f = list_entry(it, struct file, border);
 
@@ -191,11 +214,12 @@ void reload_border_time(struct loop_timer *timer)
 			continue;
 		list_remove(&f->border);
 		files_ready(t, f);
+		t->border_ms = BORDER_MS;
 	}
 	if (list_empty(&t->borders))
 		return;
 	rescue_all(t);
-	timer_set(&t->loop, timer, t->loop.now_ms + BORDER_MS, timer->fn);
+	timer_set(&t->loop, timer, t->loop.now_ms + t->border_ms, timer->fn);
 }
 
 /* What a file was, while it is tried what it is to be. */
@@ -206,6 +230,7 @@ struct change {
 	struct dest  *dest;
 	bool          encoded;
 	bool          moved;		/* by another route than before */
+	int           rc;		/* why it has none */
 };
 
 static void undo(struct change *v, size_t n)
@@ -227,38 +252,33 @@ static bool same_way(const struct change *c)
 	return c->route && f->dest == c->dest && (f->route == c->route || f->route->twin == c->route);
 }
 
-/* A route and a lane for f by its new input. */
-static int try_route(struct tail *t, struct file *f, struct change *c, struct err *ret_err)
+/* A route and a lane for f by its new input. Without one it keeps the old, for what was read of it. */
+static int try_route(struct tail *t, struct file *f, struct change *c)
 {
-	int rc;
-
 	f->route = NULL;
 	f->dest = NULL;
 	if (f->parked && t->inputs[f->input].conf->encoding)
 		(void)fds_wake(t, f);		/* its byte order mark is looked at */
-	rc = route_file(t, f);
-	if (rc < 0)
-		return err_set(ret_err, rc, "input %s: %s: %s", t->inputs[f->input].conf->name, f->path,
-			       rc == ERR_BAD_DATA ? "its name makes no legal topic" :
-			       rc == ERR_CONFIG ? "its key is not what key.serializer takes" :
-			       rc == ERR_LANES ? "one topic more than max_lanes" : err_text(rc));
-	c->moved = !same_way(c);
+	c->rc = route_file(t, f);
+	c->moved = c->rc == 0 && !same_way(c);
+	if (c->rc < 0)
+		f->dest = c->dest;
 	if (!c->moved) {
 		f->route = c->route;
 		f->encoded = c->encoded;
 	}
-	return 0;
+	return c->rc == ERR_NOMEM ? ERR_NOMEM : 0;
 }
 
 static int try_file(struct tail *t, struct file *f, const size_t *was, struct change *c, struct err *ret_err)
 {
 	size_t to = find_input(t, f->home);
 
-	*c = (struct change){ f, f->input, f->route, f->dest, f->encoded, false };
+	*c = (struct change){ .file = f, .input = f->input, .route = f->route, .dest = f->dest, .encoded = f->encoded };
 	f->input = to;
-	if (to == SIZE_MAX || !f->id || (!f->retired && was[to] == c->input))
+	if (to == SIZE_MAX || !f->id || (!f->retired && was[to] == c->input) || try_route(t, f, c) == 0)
 		return 0;
-	return try_route(t, f, c, ret_err);
+	return err_set(ret_err, ERR_NOMEM, "out of memory");
 }
 
 /* f has its new input and route by now. */
@@ -266,9 +286,10 @@ static void settle(struct tail *t, struct change *c)
 {
 	struct file *f = c->file;
 
-	if (f->input == SIZE_MAX) {
+	if (f->input == SIZE_MAX || c->rc < 0) {
+		f->input = SIZE_MAX;
 		if (!f->retired)
-			retire(t, f);
+			retire(t, f, c->rc);
 		return;
 	}
 	if (!f->id) {				/* nothing of it was ever read: as a new one */
@@ -297,13 +318,12 @@ static void settle(struct tail *t, struct change *c)
 void reload_revive(struct tail *t, struct file *f)
 {
 	size_t to = find_input(t, f->home);
-	struct change c = { f, SIZE_MAX, f->route, f->dest, f->encoded, false };
-	struct err e;
+	struct change c = { .file = f, .input = SIZE_MAX, .route = f->route, .dest = f->dest, .encoded = f->encoded };
 
 	if (to == SIZE_MAX)
 		return;
 	f->input = to;
-	if (f->id && try_route(t, f, &c, &e) < 0)
+	if (f->id && try_route(t, f, &c) < 0)
 		undo(&c, 1);			/* each walk tries again */
 	else
 		settle(t, &c);
@@ -337,6 +357,7 @@ static void look_anew(struct tail *t)
 
 	t->first_start = false;
 	t->first_walk = t->reloading = true;
+	gates_wait(t);
 	find_walk(t);
 	known_search(t);
 	copy_settle(t);

@@ -47,7 +47,7 @@ static void say_reason(const struct file *f, char *buf, size_t n)
 	else if (is_waiting(f))
 		snprintf(buf, n, "no memory left in buffer.memory, or no metadata of the topic yet");
 	else if (f->retired)
-		snprintf(buf, n, "no input matches it any more, what was read is delivered");
+		snprintf(buf, n, "no input reads it any more, what was read is delivered");
 	else if (f->pred)
 		snprintf(buf, n, "the file that had this name before is read first");
 	else

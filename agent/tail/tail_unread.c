@@ -2,7 +2,8 @@
  *
  * Their lane takes nothing until this is done, so no newer line of it is on its way. Exactly the ranges of the batches are
  * read again: what lies between them went to other lanes or to Kafka, and is skipped. A file that was read behind another one
- * waits for it once more. What a truncated file no longer holds is entered in the losses.
+ * waits for it once more; a file that no input matches any more is not read on, and holds nobody up. What a truncated file no
+ * longer holds is entered in the losses.
  * Threads: tail_unread any; the rest the tail's, or the caller's when that has ended. Then files do not matter any more.
  */
 #include <stdatomic.h>
@@ -64,7 +65,10 @@ static void go_back(struct tail *t, struct file *f, int64_t to)
 		f->mark = 0;
 	t->window.file_id = 0;
 	atomic_store(&t->all_read, false);
-	heirs_wait(t, f);
+	if (f->border_at > to)
+		f->border_at = to;		/* from here on by the route that it has now */
+	if (!f->retired)
+		heirs_wait(t, f);
 }
 
 static void unread_range(struct tail *t, const struct batch *b, const struct source_range *r)

@@ -64,6 +64,7 @@ struct producer {
 	size_t          rejected_count;
 	int             rejected_rc;		/* what the hook answers, if not 0 */
 	bool            safe_is_read;		/* everything handed over is finished at once */
+	uint64_t        safe_asked;
 	int             all_read;
 	int             loaded, loaded_rc;
 	uint64_t        unread, unread_last;	/* records given back; how often it was said that this is all */
@@ -342,7 +343,8 @@ static inline void double_route_put(void *arg, const struct spool_route *r)
 	to->key = malloc(r->key_len + 1);
 	if (!to->topic || !to->spec || !to->key)
 		abort();
-	memcpy((void *)to->key, r->key, r->key_len);
+	if (r->key_len)
+		memcpy((void *)to->key, r->key, r->key_len);
 	pthread_mutex_unlock(&p->mu);
 }
 
@@ -457,6 +459,7 @@ static inline int64_t double_safe(void *arg, int64_t id)
 
 	pthread_mutex_lock(&p->mu);
 	d = double_file(p, id);
+	p->safe_asked++;
 	safe = p->safe_is_read ? INT64_MAX : d ? d->safe : 0;
 	pthread_mutex_unlock(&p->mu);
 	return safe;

@@ -44,6 +44,7 @@ def the_manager_is_told_ready_reloading_and_stopping_in_order(t):
     at = manager.until_said("READY=1", at)
     assert "the old one stays" in agent.log_text()
     assert any(one.startswith("STATUS=the last reload was refused") for one in manager.listen()), manager.listen()
+    assert any("the old one stays" in r and "no_such_key" in r for r in agent.status()["reasons"])
     w.write(2)
     agent.until(lambda s: s["records"]["read"] == 5, 30, "the old configuration is still in force")
     agent.signal(signal.SIGTERM)

@@ -2,6 +2,8 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
@@ -16,6 +18,7 @@ struct fixture {
 	struct conf_input in[4];
 	int64_t next_file_id;
 	uint32_t next_route_id;
+	const struct spool_route *routes; size_t route_count;	/* of a life before */
 	size_t now, was;
 };
 
@@ -50,7 +53,8 @@ static int teardown(void **state)
 static void start(struct fixture *f)
 {
 	struct intake_conf c = { .conf = &f->conf[0], .producer = f->p, .hooks = double_hooks(f->p), .hostname = "h",
-				 .next_file_id = &f->next_file_id, .next_route_id = &f->next_route_id };
+				 .next_file_id = &f->next_file_id, .next_route_id = &f->next_route_id,
+				 .routes = f->routes, .route_count = f->route_count };
 	struct err e = { 0 };
 
 	if (intake_open(&c, &f->i, &e) < 0)
@@ -191,6 +195,38 @@ static void another_cut_keeps_the_address_and_what_was_sent(void **state)
 	close(fd);
 }
 
+static bool was_refused(struct producer *p, void *arg)
+{
+	(void)arg;
+	return p->refused > 0;
+}
+
+static void who_connects_while_the_one_before_is_not_through_is_the_next_ones(void **state)
+{
+	struct fixture *f = *state;
+	int old, fresh;
+
+	f->in[1].max_line = 500;
+	start(f);
+	old = try_connect(port(f));
+	say(old, "1\n");
+	expect(f, 0, "1", "one", 7);
+	double_dry(f->p, true);
+	say(old, "2\n");
+	assert_true(double_wait(f->p, was_refused, NULL));
+	reload_to(f, SIZE_MAX);
+	fresh = try_connect(port(f));
+	double_dry(f->p, false);
+	expect(f, 1, "2", "one", 7);
+	for (int64_t until = clock_mono_ms() + 20000; clock_mono_ms() < until && intake_uses(f->i, &f->conf[0]);)
+		;
+	assert_int_equal(read(old, &(char){ 0 }, 1), 0);
+	say(fresh, "3\n");
+	expect(f, 2, "3", "one", 7);
+	close(old);
+	close(fresh);
+}
+
 static void a_removed_input_is_read_out_and_put_in_again_counts_on(void **state)
 {
 	struct fixture *f = *state;
@@ -245,6 +281,105 @@ static void an_address_in_use_leaves_everything_as_it_was(void **state)
 	close(taken);
 }
 
+static void without_memory_a_reload_is_refused_and_the_connection_goes_on(void **state)
+{
+	struct fixture *f = *state;
+	struct intake_plan *plan;
+	struct err e = { 0 };
+	char line[24];
+	size_t n = 0;
+	int fd, rc = ERR_NOMEM;
+
+	f->in[1].topic = (char *)"two";
+	start(f);
+	fd = try_connect(port(f));
+	for (long nth = 1; rc < 0; nth++) {
+		mem_fail_nth(nth);
+		rc = prepare(f, SIZE_MAX, &plan, &e);
+		mem_fail_nth(0);
+		if (rc < 0)
+			assert_int_equal(rc, ERR_NOMEM);
+		snprintf(line, sizeof line, "%ld\n", nth);
+		say(fd, line);
+		line[strlen(line) - 1] = 0;
+		expect(f, n++, line, "one", 7);
+	}
+	assert_true(n > 5);
+	intake_reload_switch(plan);
+	say(fd, "last\n");
+	expect(f, n, "last", "two", 7);
+	close(fd);
+}
+
+static int say_to(const char *path, const char *text)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	ssize_t n;
+
+	snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+	n = sendto(fd, text, strlen(text), 0, (struct sockaddr *)&a, sizeof a);
+	close(fd);
+	return n < 0 ? -1 : 0;
+}
+
+static void a_unix_socket_keeps_its_path_what_waits_in_it_and_goes_with_its_input(void **state)
+{
+	struct fixture *f = *state;
+	char dir[] = "/tmp/spillway-unix-XXXXXX", listen[64], *path = listen + strlen("unix:");
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(listen, sizeof listen, "unix:%s/log", dir);
+	for (int k = 0; k < 3; k++)
+		f->in[k].listen = listen;
+	f->in[1].max_line = 1;
+	f->conf[2].input_count = 0;
+	start(f);
+	assert_int_equal(say_to(path, "1"), 0);
+	expect(f, 0, "1", "one", 7);
+	double_dry(f->p, true);
+	assert_int_equal(say_to(path, "2"), 0);
+	assert_int_equal(say_to(path, "34"), 0);
+	assert_true(double_wait(f->p, was_refused, NULL));
+	reload_to(f, SIZE_MAX);
+	assert_int_equal(say_to(path, "5"), 0);
+	double_dry(f->p, false);
+	for (size_t i = 1; i < 5; i++)
+		expect(f, i, &"2\0003\0004\0005"[2 * (i - 1)], "one", 7);
+	reload_to(f, SIZE_MAX);
+	for (int64_t until = clock_mono_ms() + 20000; clock_mono_ms() < until && access(path, F_OK) == 0;)
+		;
+	assert_int_equal(say_to(path, "6"), -1);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+static void half_a_line_of_stdin_goes_on_by_the_next_input(void **state)
+{
+	struct fixture *f = *state;
+	int before = dup(STDIN_FILENO), fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	assert_true(before >= 0 && dup2(fds[0], STDIN_FILENO) == STDIN_FILENO);
+	close(fds[0]);
+	for (int k = 0; k < 3; k++)
+		f->in[k].type = CONF_TYPE_STDIN;
+	f->in[1].topic = (char *)"two";
+	f->in[2].topic = (char *)"three";
+	start(f);
+	say(fds[1], "1\n2");
+	expect(f, 0, "1", "one", 7);
+	reload_to(f, SIZE_MAX);
+	say(fds[1], "2\n3\n4");
+	expect(f, 1, "22", "two", 7);
+	expect(f, 2, "3", "two", 7);
+	reload_to(f, SIZE_MAX);
+	close(fds[1]);
+	expect(f, 3, "4", "three", 7);
+	assert_int_equal(f->p->records[3].source.from, f->p->records[2].source.to);
+	assert_int_equal(dup2(before, STDIN_FILENO), STDIN_FILENO);
+	close(before);
+}
+
 static void the_first_stream_of_an_agent_starts_the_thread(void **state)
 {
 	struct fixture *f = *state;
@@ -260,13 +395,35 @@ static void the_first_stream_of_an_agent_starts_the_thread(void **state)
 	close(fd);
 }
 
+static void what_a_life_before_left_is_not_needed_for_a_journal_that_comes(void **state)
+{
+	struct fixture *f = *state;
+	char dir[] = "/tmp/spillway-journal-XXXXXX";
+	struct spool_route r = { .id = 5, .topic = "one", .key = "", .key_null = true, .max_line = 1000, .spec = "" };
+
+	assert_non_null(mkdtemp(dir));
+	f->in[1] = (struct conf_input){ .name = (char *)"j", .type = CONF_TYPE_JOURNALD, .directory = dir, .max_line = 1000,
+					.topic = (char *)"one", .partition = -1 };
+	f->routes = &r;
+	f->route_count = 1;
+	start(f);
+	reload_to(f, SIZE_MAX);
+	assert_int_equal(f->p->routes[0].id, 100);
+	rmdir(dir);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup_teardown(an_input_that_says_the_same_keeps_its_connection, setup, teardown),
 	cmocka_unit_test_setup_teardown(another_topic_keeps_the_connection_and_half_a_message, setup, teardown),
 	cmocka_unit_test_setup_teardown(another_cut_keeps_the_address_and_what_was_sent, setup, teardown),
+	cmocka_unit_test_setup_teardown(who_connects_while_the_one_before_is_not_through_is_the_next_ones, setup, teardown),
 	cmocka_unit_test_setup_teardown(a_removed_input_is_read_out_and_put_in_again_counts_on, setup, teardown),
 	cmocka_unit_test_setup_teardown(an_address_in_use_leaves_everything_as_it_was, setup, teardown),
+	cmocka_unit_test_setup_teardown(without_memory_a_reload_is_refused_and_the_connection_goes_on, setup, teardown),
+	cmocka_unit_test_setup_teardown(a_unix_socket_keeps_its_path_what_waits_in_it_and_goes_with_its_input, setup, teardown),
+	cmocka_unit_test_setup_teardown(half_a_line_of_stdin_goes_on_by_the_next_input, setup, teardown),
 	cmocka_unit_test_setup_teardown(the_first_stream_of_an_agent_starts_the_thread, setup, teardown),
+	cmocka_unit_test_setup_teardown(what_a_life_before_left_is_not_needed_for_a_journal_that_comes, setup, teardown),
 };
 
 int main(int argc, char **argv) { return test_main(argc, argv, tests, COUNT(tests)); }
