@@ -27,7 +27,7 @@ struct tail_file_info {			/* one row of `status` and `positions ls` */
 	size_t   input;			/* index into conf->inputs */
 	uint64_t dev, inode;
 	int64_t  file_id, size, read;
-	int64_t  lag_ms;		/* age of the oldest byte that is not finished (tail_lag.c); 0: none, not known, or of no line yet */
+	int64_t  lag_ms;		/* age of the oldest byte that is not finished; 0: there is none, or it is not known */
 	char     state[12];		/* active rotated deleted waiting done failed */
 	bool     waits;			/* for memory or room, whatever its state */
 	char     reason[160];		/* why waiting or failed */
