@@ -296,8 +296,12 @@ struct intake_input *intake_input_new(struct intake *i, size_t index)
 {
 	const struct conf_input *conf = &i->conf.conf->inputs[index];
 	const struct intake_kind *kind = kind_of(conf);
-	struct intake_input *in = kind ? mem_zalloc(kind->size) : NULL;
+	struct intake_input *in;
 
+	/* An agent that only follows files does without: it may still get an input by a reload. */
+	if (kind && !i->room)
+		i->room = recipe_room_new();
+	in = kind && i->room ? mem_zalloc(kind->size) : NULL;
 	if (!in)
 		return NULL;
 	in->owner = i;
@@ -345,8 +349,7 @@ static int open_all(struct intake *i, struct err *ret_err)
 	int rc = loop_init(&i->loop, on_wake, on_round, i);
 
 	i->inputs = mem_array(struct intake_input *, i->conf.conf->input_count + 1);
-	i->room = recipe_room_new();
-	if (rc < 0 || !i->inputs || !i->room)
+	if (rc < 0 || !i->inputs)
 		return err_set(ret_err, ERR_NOMEM, "out of memory");
 	for (size_t k = 0; k < i->conf.conf->input_count && rc >= 0; k++)
 		rc = open_input(i, k, ret_err);
