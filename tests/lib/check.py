@@ -344,7 +344,7 @@ def main():
     results = Results()
 
     say("build:release")
-    if not make(args, results, "release", "all", "tests"):
+    if not make(args, results, "release", "all", "lib", "tests"):
         return results.finish()
     if not args.filter:
         say("build:clang")

@@ -6,6 +6,7 @@ Invariants
  (2) nothing sleeps for a fixed time in the hope that something happened: until() waits for a condition, with a deadline.
 """
 import ctypes
+import fcntl
 import os
 import random
 import resource
@@ -75,6 +76,16 @@ def spawn(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subp
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)         # last: a change of user clears it
 
     return subprocess.Popen(argv, stdin=stdin, stdout=stdout, stderr=stderr, preexec_fn=in_child, **more)
+
+
+def install(*variables):
+    """`make install` of the release build, with PREFIX=... and such. One at a time: it builds the library, which scenarios that
+    run beside each other would do into one another's files."""
+    with open(os.path.join(ROOT, "Makefile")) as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        command = ["make", "-s", "-C", ROOT, "B=release", "install", *variables]
+        rc, out, err = run(command, timeout=300)
+    assert rc == 0, f"{' '.join(command)} ended with {rc}: {(err + out).decode(errors='replace')[-2000:]}"
 
 
 def run(argv, timeout=60, **more):

@@ -25,7 +25,7 @@ def installed(t):
     """`make install` into a prefix of the test's own, once a run: (prefix, environment for pkg-config)."""
     prefix = os.path.join(t.shared.work, "prefix")
     if not os.path.exists(prefix):
-        command("make", "-s", "-C", procs.ROOT, "B=release", "install", f"PREFIX={prefix}", timeout=300)
+        procs.install(f"PREFIX={prefix}")
     return prefix, {**os.environ, "PKG_CONFIG_PATH": os.path.join(prefix, "lib", "pkgconfig")}
 
 
