@@ -5,12 +5,15 @@
  */
 #include "agent/base/mem.h"
 
+#include <link.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -38,11 +41,29 @@ void mem_keep_small(void)
 #endif
 }
 
+/* Code and constants are in the page cache and come back from there when they are next needed. What was written to, relocations
+ * among it, lies in segments that may be written to. */
+static int give_back_code(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	(void)size, (void)arg;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+		uintptr_t from = (uintptr_t)(info->dlpi_addr + h->p_vaddr) & ~(page - 1);
+
+		if (h->p_type == PT_LOAD && !(h->p_flags & PF_W))
+			(void)madvise((void *)from, (uintptr_t)(info->dlpi_addr + h->p_vaddr + h->p_memsz) - from, MADV_DONTNEED);
+	}
+	return 0;
+}
+
 void mem_give_back(void)
 {
 #ifdef __GLIBC__
 	malloc_trim(0);
 #endif
+	dl_iterate_phdr(give_back_code, NULL);
 }
 
 void *mem_alloc(size_t n)

@@ -24,7 +24,8 @@ void  mem_free(void *p);	/* NULL is fine */
 /* For a process that runs for months: what is freed can be used again by every thread, and large blocks go back to the system
  * at once. Before threads start. Costs nothing where records go through: they are in buffer.memory. */
 void mem_keep_small(void);
-/* Whole pages that are free go back to the system; takes a millisecond or a few. Any thread. */
+/* Whole pages that are free go back to the system, and pages of code that only starting needed; takes a millisecond or a few.
+ * Any thread. */
 void mem_give_back(void);
 
 /* Tests: the nth call from now returns NULL, once; 0 switches it off. */

@@ -187,6 +187,7 @@ static void set_timers(struct run *r)
 	timer_set(&r->loop, &r->sample_timer, clock_mono_ms(), on_sample);
 	timer_set(&r->loop, &r->give_back_timer, clock_mono_ms() + GIVE_BACK_SOON_MS, on_give_back);
 	timer_set(&r->loop, &r->held_timer, clock_mono_ms() + HELD_EVERY_MS, on_held);
+	mem_give_back();		/* half a megabyte of code was needed once */
 }
 
 static void report_end(struct run *r)

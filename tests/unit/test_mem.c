@@ -2,6 +2,7 @@
 #include "tests/lib/unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -135,6 +136,32 @@ static void clocks_agree_with_the_system(void **state)
 	assert_true(clock_mono_ns() >= ns);
 }
 
+/* Pages of files that this process has: code, constants. */
+static long file_pages(void)
+{
+	long all, resident, shared = -1;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%ld %ld %ld", &all, &resident, &shared), 3);
+	fclose(f);
+	return shared;
+}
+
+static void code_that_is_not_in_use_leaves_memory_and_what_was_written_stays(void **state)
+{
+	static const char *volatile relocated = "a pointer that the loader wrote";
+	static int written = 1;
+	long before = file_pages();
+
+	(void)state;
+	written++;
+	mem_give_back();
+	assert_true(file_pages() < before);
+	assert_string_equal(relocated, "a pointer that the loader wrote");
+	assert_int_equal(written, 2);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(only_the_nth_allocation_fails),
 	cmocka_unit_test(every_way_to_allocate_can_fail_and_be_switched_off),
@@ -145,6 +172,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(an_error_gathers_words_in_front),
 	cmocka_unit_test(words_too_long_are_cut),
 	cmocka_unit_test(clocks_agree_with_the_system),
+	cmocka_unit_test(code_that_is_not_in_use_leaves_memory_and_what_was_written_stays),
 };
 
 int main(int argc, char **argv) { return test_main(argc, argv, tests, COUNT(tests)); }
