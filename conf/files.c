@@ -25,6 +25,7 @@
 enum {
 	FILE_MAX = 1 << 20,		/* ends the reading of an endless file; the refusal is yaml.c's */
 	FILES_MAX = 256,
+	OPEN_TRIES = 100,
 };
 
 static int read_fd(int fd, struct buf *out)
@@ -238,25 +239,38 @@ static int read_trusted(struct loader *l, struct yaml_node *root, const char *pa
 	return rc;
 }
 
-/* Whoever takes drop-ins away while they are looked for must not keep the agent from starting. A link to nowhere is there. */
-static bool has_vanished(const char *path)
+/* Whoever takes drop-ins away while they are looked for must not keep the agent from starting. A link to nowhere is there; what
+ * is there again by now is opened again. */
+static int open_drop_in(const char *path, bool *ret_vanished)
 {
 	struct stat st;
+	int fd = -1;
 
-	return lstat(path, &st) < 0 && errno == ENOENT;
+	*ret_vanished = false;
+	for (int tries = 0; tries < OPEN_TRIES; tries++) {
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);		/* a FIFO must not hold the start */
+		if (fd >= 0 || errno != ENOENT)
+			break;
+		*ret_vanished = lstat(path, &st) < 0 && errno == ENOENT;
+		errno = ENOENT;
+		if (*ret_vanished || S_ISLNK(st.st_mode))
+			break;
+	}
+	return fd < 0 ? -errno : fd;
 }
 
 static void include_file(struct loader *l, struct yaml_node *root, const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);		/* a FIFO must not hold the start */
-	int rc = fd < 0 ? -errno : read_trusted(l, root, path, fd);
+	bool vanished;
+	int fd = open_drop_in(path, &vanished);
+	int rc = fd < 0 ? fd : read_trusted(l, root, path, fd);
 	char words[120];
 
 	if (fd >= 0)
 		close(fd);
 	if (rc == ERR_NOMEM)
 		l->nomem = true;
-	if (rc == 0 || rc == ERR_NOMEM || (rc == -ENOENT && has_vanished(path)))
+	if (rc == 0 || rc == ERR_NOMEM || vanished)
 		return;
 	snprintf(words, sizeof words, "cannot be read, and \"include\" names it: %s",
 		 rc == -EINVAL ? "it is no file" : err_text(rc));
