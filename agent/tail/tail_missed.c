@@ -258,13 +258,14 @@ static bool is_new(const struct tail *t, const struct file *f)
 	return is_unread(f) && f->id >= t->conf.next_file_id;
 }
 
-static void find_followed(const struct tail *t, const struct file *f, struct generations *g)
+/* Those after the one with this id: what is before that has its place, and may be unread for long (no memory, a border). */
+static void find_followed(const struct tail *t, const struct file *f, int64_t after, struct generations *g)
 {
 	list_each(it, &t->files) {
 		struct file *m = list_entry(it, struct file, node);
 		size_t len = m->unpack ? stem(m->path) : strlen(m->path);
 
-		if (m != f && g->n < GENERATIONS_MAX - 1 && is_new(t, m) && is_rotation(f->path, m->path, len))
+		if (m != f && g->n < GENERATIONS_MAX - 1 && m->id > after && is_new(t, m) && is_rotation(f->path, m->path, len))
 			g->v[g->n++] = (struct generation){ m->path, m, m->mtime_ns };
 	}
 }
@@ -306,7 +307,8 @@ static void chain(struct tail *t, struct generations *g, struct file *pred)
 
 static void look(struct tail *t, struct file *f, bool blind, struct generations *g)
 {
-	struct file *pred = fds_by_id(t, f->pred_id);
+	int64_t after = f->pred_id;		/* what is found here may come between */
+	struct file *pred = fds_by_id(t, after);
 
 	g->n = 0;
 	if (blind && pred && pred->fd >= 0) {
@@ -314,7 +316,7 @@ static void look(struct tail *t, struct file *f, bool blind, struct generations 
 		sort(g);
 		follow_missed(t, g, f->home);
 	}
-	find_followed(t, f, g);
+	find_followed(t, f, after, g);
 	if (!g->n)
 		return;
 	sort(g);

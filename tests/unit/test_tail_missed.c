@@ -214,6 +214,49 @@ static void generations_that_lost_events_hid_are_found(void **state)
 	assert_true(c.overflows == 1 && c.walks >= 2);
 }
 
+static void expect_walks(struct fixture *f, uint64_t more)
+{
+	struct tail_counters c;
+	uint64_t enough;
+
+	tail_counters(f->t, &c);
+	enough = c.walks + more;
+	for (int64_t until = clock_mono_ms() + 20000; c.walks < enough; tail_counters(f->t, &c)) {
+		assert_true(clock_mono_ms() < until);
+		usleep(1000);
+	}
+}
+
+/* As long as there is no memory, walks find them unread again and again. */
+static void generations_that_are_known_keep_their_order_over_walks(void **state)
+{
+	struct fixture *f = *state;
+	int64_t id = 0;
+
+	f->reconcile = 20;
+	read_and_stop(f);
+	start(f);
+	expect_file(f, "a.log", "active", &id);
+	double_dry(f->p, true);
+	append(f, "a.log", "2\n");
+	expect_refusal(f);
+	for (int i = 1; i < 4; i++) {
+		char to[32], line[32];
+
+		snprintf(to, sizeof to, "a.log.%d", i);		/* counted up, so names do not tell their age */
+		snprintf(line, sizeof line, "%d\n", i + 2);
+		move(f, "a.log", to);
+		append(f, "a.log", line);
+		for (int64_t was = id, until = clock_mono_ms() + 20000; id == was;) {
+			assert_true(clock_mono_ms() < until);
+			expect_file(f, "a.log", "active", &id);
+		}
+	}
+	expect_walks(f, 2);
+	double_dry(f->p, false);
+	expect(f, "<1><2><3><4><5>");
+}
+
 /* --- last lines --- */
 
 static void the_last_line_of_a_file_rotated_within_the_globs_is_sent(void **state)
@@ -329,6 +372,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(what_is_excluded_or_a_copy_is_no_generation),
 	TEST(without_a_rotation_nothing_is_looked_for),
 	TEST(generations_that_lost_events_hid_are_found),
+	TEST(generations_that_are_known_keep_their_order_over_walks),
 	TEST(the_last_line_of_a_file_rotated_within_the_globs_is_sent),
 	TEST(and_over_a_restart),
 	TEST(a_hard_link_is_the_same_file_whichever_name_goes),

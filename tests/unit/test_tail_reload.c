@@ -479,7 +479,44 @@ static void a_third_generation_waits_too(void **state)
 	stop(f);
 }
 
+static void expect_another(struct fixture *f, const char *name, int64_t *id)
+{
+	for (int64_t was = *id, until = clock_mono_ms() + 20000; *id == was;) {
+		assert_true(clock_mono_ms() < until);
+		expect_file(f, name, "active", id);
+	}
+}
+
+static void generations_that_wait_at_a_border_keep_their_order_over_another_reload(void **state)
+{
+	struct fixture *f = *state;
+	struct other o;
+	int64_t id = 1;
+
+	f->p->safe_is_read = false;
+	snprintf(f->paths[0], 256, "%s/*.log*", f->dir);
+	start_with_line(f);
+	other_init(f, &o, "*.log*", "new");
+	expect_reload(f, &o);
+	for (int i = 1; i < 4; i++) {
+		char to[32], line[32];
+
+		snprintf(to, sizeof to, "a.log.%d", i);		/* counted up, so names do not tell their age */
+		snprintf(line, sizeof line, "%d\n", i + 1);
+		append(f, "a.log", i == 1 ? "more\n" : "");
+		move(f, "a.log", to);
+		append(f, "a.log", line);
+		expect_another(f, "a.log", &id);
+	}
+	o.was[0] = 0;
+	expect_reload(f, &o);
+	finish_all(f);
+	expect(f, "<1><more><2><3><4>");
+	stop(f);
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test_setup_teardown(generations_that_wait_at_a_border_keep_their_order_over_another_reload, setup, teardown),
 	cmocka_unit_test_setup_teardown(the_successor_waits_for_lines_that_its_predecessor_has_in_memory, setup, teardown),
 	cmocka_unit_test_setup_teardown(a_third_generation_waits_too, setup, teardown),
 	cmocka_unit_test_setup_teardown(files_of_an_input_that_says_the_same_are_not_touched, setup, teardown),
