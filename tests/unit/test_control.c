@@ -243,6 +243,7 @@ static void without_a_descriptor_to_spare_accepting_takes_a_rest(void **state)
 	struct rlimit was, none;
 	int64_t began;
 
+	run(s);
 	snprintf(a.sun_path, sizeof a.sun_path, "%s.door", s->path);
 	assert_int_equal(bind(door, (struct sockaddr *)&a, sizeof a), 0);
 	assert_int_equal(listen(door, 1), 0);

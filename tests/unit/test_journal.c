@@ -1030,8 +1030,8 @@ static void what_the_journal_gives_up_leaves_memory_and_the_lane(void **state)
 	append_some(f, 20000);
 	lane_seal(f->lane);
 	wait_for(producer_in_memory(f->p) == 0);
-	/* Nothing is left but what may have been sent: that is kept. */
-	wait_for(f->mock.given_up + fake_records(f->fake, "t", 0) + mock_records(&f->mock) == (uint64_t)f->next);
+	/* Nothing is left but what may have been sent: that is kept, also if the broker had it before it went. */
+	wait_for(f->mock.given_up + fake_records(f->fake, "t", 0) + mock_records(&f->mock) >= (uint64_t)f->next);
 	fake_up(f->fake, 0);
 	f->mock.give_up = false;
 	append_some(f, 100);
