@@ -53,11 +53,9 @@ class Walk:
         self.abandon = abandon
         self.relief = relief            # how likely a trouble ends with a step
         self.model = Model(t.run_id)
-        self.inputs = agent.settings["inputs"]
         self.logs, self.made = [], 0
         self.at, self.rng = 0, t.rng
         self.settled = self.armed = self.troubled = False
-        self.bordered = False           # files of this life may wait at a border
         self.done, self.last = collections.Counter(), collections.deque(maxlen=WORDS_KEPT)
         self.kills = self.starts = self.unresolved = self.unknown = 0
         self.states = collections.Counter()
@@ -313,7 +311,7 @@ class Walk:
     def start(self, _log=None, point=None):
         if self.alive():
             return None
-        self.settled, self.armed, self.bordered = False, bool(point), False
+        self.settled, self.armed = False, bool(point)
         self.agent.env = {"SPILLWAY_KILL": point} if point else {}
         self.agent.start(wait=False)
         self.starts += 1
@@ -327,21 +325,13 @@ class Walk:
         def vanishing():
             return not self.abandon and any(c.deleted and c.inode and not c.finished for c in self.model.contents.values())
 
-        def ready():
-            return self.look() and not unknown() and not vanishing()
-
         if not self.alive() or self.armed:
             return self.armed           # such a life may end any time, so nothing is in that state
         if vanishing() and self.troubled:
             self.heal()
-        if not unknown() and not vanishing():
-            return True
-        if self.bordered and self.troubled:
-            try:
-                procs.until(ready, 3, "rotated files are known", alive=self.agent.check_alive)
-            except procs.Timeout:
-                self.heal()             # a border may have to wait until a broker tells of what an earlier life sent
-        procs.until(ready, 30, "rotated files are known, deleted ones finished", alive=self.agent.check_alive)
+        if unknown() or vanishing():
+            procs.until(lambda: self.look() and not unknown() and not vanishing(), 30, "rotated files are known, deleted ones finished",
+                        alive=self.agent.check_alive)
         return True
 
     def corpse(self):
@@ -397,34 +387,18 @@ class Walk:
         return "TERM" + (", its spool filling" if full else "")
 
     def reload(self, _log):
-        """HUP; now and then with a configuration that is refused, or in which the same lines go to the same topics by other ways."""
+        """HUP; every other time with a configuration that is refused."""
         if not self.alive() or not self.settled:        # nobody can take a signal before it has begun
             return None
-        how = self.rng.choice(("HUP", "refused", "other", "other"))
-        if how == "refused":
+        bad = self.rng.random() < 0.5
+        if bad:
             with open(self.agent.config, "w") as f:
                 f.write("inputs: [nonsense\n")
-        elif how == "other":
-            self.other_ways()
         self.agent.signal(signal.SIGHUP)
-        if how == "refused":
+        if bad:
             time.sleep(0.02)
             self.agent.write_config()
-        return how
-
-    def other_ways(self):
-        """Another max_line is another route; and some files have an input of their own, or not any more."""
-        def vary(one, **more):
-            longest = self.rng.choice(({}, {"max_line": "240KiB"}, {"max_line": "250KiB"}))
-            return {**one, **longest, **more}
-        inputs = [vary(one) for one in self.inputs]
-        if self.rng.random() < 0.5:
-            first = self.inputs[0]
-            few = [os.path.join(os.path.dirname(g), "a" + os.path.basename(g)) for g in first["paths"]]
-            inputs.insert(0, vary(first, name="few", paths=few))
-        self.agent.settings["inputs"] = inputs
-        self.agent.write_config()
-        self.bordered = True
+        return "refused" if bad else "HUP"
 
     # --- brokers, time
 
