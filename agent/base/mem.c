@@ -42,7 +42,7 @@ void mem_keep_small(void)
 }
 
 /* Code and constants are in the page cache and come back from there when they are next needed. What was written to, relocations
- * among it, lies in segments that may be written to. */
+ * among it, lies in segments that may be written to. (A debugger's breakpoints are written into code: they are lost.) */
 static int give_back_code(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
