@@ -242,23 +242,26 @@ const char *admin_mechanism(const struct admin *a)
 
 /* --- questions --- */
 
-static struct request *begin(struct admin *a, enum api_key api, struct err *ret_err)
+/* What an answer is read by; the request itself is gone by then. */
+struct question { struct request *r; int16_t version; int32_t id; };
+
+static bool begin(struct admin *a, enum api_key api, struct question *ret, struct err *ret_err)
 {
 	int16_t version = api_pick(&a->conn.versions, api);
-	struct request *r;
 
 	if (!a->open || !conn_ready(&a->conn)) {
 		err_set(ret_err, ERR_UNAVAILABLE, "%s", a->why.code ? a->why.text : "not connected");
-		return NULL;
+		return false;
 	}
 	if (version < 0) {
 		err_set(ret_err, ERR_NOT_FOUND, "the broker is too old for this question");
-		return NULL;
+		return false;
 	}
-	r = request_new(api, version, a->conn.next_correlation_id++, 0, 0);
-	if (!r)
+	*ret = (struct question){ .version = version, .id = a->conn.next_correlation_id++ };
+	ret->r = request_new(api, version, ret->id, 0, 0);
+	if (!ret->r)
 		err_set(ret_err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
-	return r;
+	return ret->r;
 }
 
 /* Takes r, whose control is written, or could not be (built negative). */
@@ -282,36 +285,29 @@ static int malformed(int rc, struct err *ret_err)
 
 int admin_metadata(struct admin *a, const char *const *topics, size_t n, struct api_metadata *ret, struct err *ret_err)
 {
-	struct request *r = begin(a, API_METADATA, ret_err);
-	int16_t version;
-	int32_t id;
+	struct question q;
 	int rc;
 
-	if (!r)
+	if (!begin(a, API_METADATA, &q, ret_err))
 		return ERR_UNAVAILABLE;
-	version = r->version;
-	id = r->correlation_id;
-	rc = ask(a, r, api_metadata_request_operations(&r->control, version, id, a->config->client_id, topics, n), ret_err);
+	rc = ask(a, q.r, api_metadata_request_operations(&q.r->control, q.version, q.id, a->config->client_id, topics, n), ret_err);
 	if (rc == 0)
-		rc = malformed(api_metadata_details(a->answer.data, a->answer.len, version, id, ret), ret_err);
+		rc = malformed(api_metadata_details(a->answer.data, a->answer.len, q.version, q.id, ret), ret_err);
 	return rc;
 }
 
 int admin_configs(struct admin *a, enum api_resource_type type, const char *name, const char *const *keys, size_t n,
 		  int16_t *ret_error, api_config_fn *fn, void *arg, struct err *ret_err)
 {
-	struct request *r = begin(a, API_DESCRIBE_CONFIGS, ret_err);
-	int16_t version;
-	int32_t id;
+	struct question q;
 	int rc;
 
-	if (!r)
+	if (!begin(a, API_DESCRIBE_CONFIGS, &q, ret_err))
 		return ERR_UNAVAILABLE;
-	version = r->version;
-	id = r->correlation_id;
-	rc = ask(a, r, api_describe_configs_request(&r->control, version, id, a->config->client_id, type, name, keys, n), ret_err);
+	rc = ask(a, q.r, api_describe_configs_request(&q.r->control, q.version, q.id, a->config->client_id, type, name, keys, n),
+		 ret_err);
 	if (rc == 0)
-		rc = malformed(api_describe_configs_response(a->answer.data, a->answer.len, version, id, ret_error, fn, arg),
+		rc = malformed(api_describe_configs_response(a->answer.data, a->answer.len, q.version, q.id, ret_error, fn, arg),
 			       ret_err);
 	return rc;
 }

@@ -32,18 +32,23 @@ int endpoints_metrics(struct endpoints *e, bool open_metrics, struct buf *out)
 	return out->failed ? ERR_NOMEM : rc == PRODUCER_ERR_CLOSED || rc == PRODUCER_ERR_TIMEOUT ? 0 : rc < 0 ? ERR_UNAVAILABLE : 0;
 }
 
+static void add_reason(struct buf *reasons, const char *text)
+{
+	buf_put(reasons, text, strlen(text) + 1);
+}
+
 bool endpoints_ready(const struct status *s, struct buf *ret_reasons)
 {
 	const struct producer_stat *p = &s->producer;
 
 	if (!strcmp(s->state, "blocked"))
-		buf_put(ret_reasons, "the spool is full, files wait", sizeof "the spool is full, files wait");
+		add_reason(ret_reasons, "the spool is full, files wait");
 	if (!strncmp(s->state, "stop", 4))
-		buf_put(ret_reasons, "the agent is stopping", sizeof "the agent is stopping");
+		add_reason(ret_reasons, "the agent is stopping");
 	if (s->files_unknown)
-		buf_put(ret_reasons, "the tail thread does not answer", sizeof "the tail thread does not answer");
+		add_reason(ret_reasons, "the tail thread does not answer");
 	if (s->producer_unknown)
-		buf_put(ret_reasons, "the sender thread does not answer", sizeof "the sender thread does not answer");
+		add_reason(ret_reasons, "the sender thread does not answer");
 	for (size_t i = 0; i < p->broker_count && !p->any_broker_up; i++) {
 		const struct producer_broker_stat *b = &p->brokers[i];
 
