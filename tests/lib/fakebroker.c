@@ -50,13 +50,19 @@ static void drop(struct fake_conn *c)
 	*c = (struct fake_conn){ .fd = -1 };
 }
 
+/* Is nobody else to have its port? Only then is it kept while nobody listens. */
+static void keep_port(int fd, bool keep)
+{
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ !keep }, sizeof(int));
+}
+
 static bool listen_on(struct fake *f, int node)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)f->port[node]),
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	keep_port(fd, false);
 	if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 64) < 0) {
 		close(fd);
 		return false;
@@ -65,7 +71,7 @@ static bool listen_on(struct fake *f, int node)
 	return true;
 }
 
-/* Below the range that connecting sockets get: the port stays ours while the node is down. */
+/* Below the range that connecting sockets get, where no other program looks for one as a rule. */
 static void find_port(struct fake *f, int node)
 {
 	static _Atomic unsigned int turn;
@@ -338,8 +344,7 @@ void fake_close(struct fake *f)
 	for (int i = 0; i < CONNS_MAX; i++)
 		drop(&f->conns[i]);
 	for (int i = 0; i < f->nodes; i++)
-		if (!f->down[i])
-			close(f->listen[i]);
+		close(f->listen[i]);
 	for (int t = 0; t < f->topic_count; t++) {
 		for (int i = 0; i < PARTITIONS_MAX; i++)
 			fake_log_clear(&f->topics[t]->logs[i]);
@@ -367,9 +372,9 @@ static void cut(struct fake *f, int node)
 	if (f->down[node])
 		return;
 	f->down[node] = true;
-	/* The thread's poll still holds it open for a moment; this ends listening at once. */
+	/* It ends listening and keeps the port: another test's broker there would be taken for this one. */
+	keep_port(f->listen[node], true);
 	shutdown(f->listen[node], SHUT_RDWR);
-	close(f->listen[node]);
 	for (int i = 0; i < CONNS_MAX; i++)
 		if (f->conns[i].fd >= 0 && f->conns[i].node == node)
 			drop(&f->conns[i]);
@@ -380,9 +385,19 @@ void fake_down(struct fake *f, int node)
 	LOCKED(f, cut(f, node));
 }
 
+static void listen_again(struct fake *f, int node)
+{
+	if (!f->down[node])
+		return;
+	keep_port(f->listen[node], false);
+	if (listen(f->listen[node], 64) < 0)
+		fake_die("listen");
+	f->down[node] = false;
+}
+
 void fake_up(struct fake *f, int node)
 {
-	LOCKED(f, if (f->down[node]) { if (!listen_on(f, node)) fake_die("listen"); f->down[node] = false; });
+	LOCKED(f, listen_again(f, node));
 }
 
 void fake_lead(struct fake *f, int partition, int node)

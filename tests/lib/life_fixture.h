@@ -41,7 +41,7 @@ static inline struct fixture *fixture_with(void **state, const char *profile, co
 {
 	static const char *const keys[][2] = {
 		{ "retry.backoff.ms", "10" }, { "retry.backoff.max.ms", "100" }, { "reconnect.backoff.ms", "10" },
-		{ "reconnect.backoff.max.ms", "50" }, { "request.timeout.ms", "300" }, { "evidence.settle.ms", "200" },
+		{ "reconnect.backoff.max.ms", "50" }, { "request.timeout.ms", "1000" }, { "evidence.settle.ms", "200" },
 		{ "buffer.memory", "1MiB" }, { "batch.size", "16KiB" }, { "linger.ms", "5000" },
 	};
 	struct fixture *f = calloc(1, sizeof *f);
@@ -78,6 +78,7 @@ static inline int teardown(void **state)
 
 	if (f->started)
 		producer_stop(f->p, NULL, NULL);
+	fake_on_batch(f->fake, NULL, NULL);	/* what was on its way is still read */
 	mock_close(&f->mock);
 	producer_close(f->p, 0);
 	producer_config_free(f->c);

@@ -8,17 +8,24 @@
 #include "tests/lib/fakebroker.h"
 #include "tests/lib/unit.h"
 
-static struct admin *opened(struct producer_config **ret_config, const char *servers)
+/* Who waits so long for a connection and for an answer. */
+static struct admin *opened_with(struct producer_config **ret_config, const char *servers, const char *setup_ms,
+				 const char *request_ms)
 {
 	struct producer_config *k = producer_config_new();
 	struct admin *a;
 
 	assert_int_equal(producer_config_set(k, "bootstrap.servers", servers, NULL), 0);
-	assert_int_equal(producer_config_set(k, "socket.connection.setup.timeout.ms", "300", NULL), 0);
-	assert_int_equal(producer_config_set(k, "request.timeout.ms", "500", NULL), 0);
+	assert_int_equal(producer_config_set(k, "socket.connection.setup.timeout.ms", setup_ms, NULL), 0);
+	assert_int_equal(producer_config_set(k, "request.timeout.ms", request_ms, NULL), 0);
 	assert_int_equal(admin_open(k, &a, NULL), 0);
 	*ret_config = k;
 	return a;
+}
+
+static struct admin *opened(struct producer_config **ret_config, const char *servers)
+{
+	return opened_with(ret_config, servers, "60000", "60000");
 }
 
 static void closed(struct admin *a, struct producer_config *k)
@@ -117,8 +124,8 @@ static void a_broker_that_is_not_there_has_words_and_the_next_is_asked(void **st
 static void one_that_never_answers_is_given_up(void **state)
 {
 	struct fake *f = fake_open(1, 1);
-	struct producer_config *k;
-	struct admin *a = opened(&k, fake_address(f));
+	struct producer_config *k, *k2;
+	struct admin *a = opened_with(&k, fake_address(f), "60000", "500"), *b = opened_with(&k2, fake_address(f), "1000", "60000");
 	struct api_metadata m;
 	struct err e;
 
@@ -127,9 +134,10 @@ static void one_that_never_answers_is_given_up(void **state)
 	fake_mute(f, 0, true);
 	assert_int_equal(admin_metadata(a, NULL, 0, &m, &e), ERR_UNAVAILABLE);
 	assert_string_equal(e.text, "request timed out");
-	assert_int_equal(admin_connect(a, "127.0.0.1", fake_port(f, 0), &e), ERR_UNAVAILABLE);
+	assert_int_equal(admin_connect(b, "127.0.0.1", fake_port(f, 0), &e), ERR_UNAVAILABLE);
 	assert_string_equal(e.text, "no answer to the first request");
 	closed(a, k);
+	closed(b, k2);
 	fake_close(f);
 }
 

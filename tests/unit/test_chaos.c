@@ -142,6 +142,7 @@ static void end(struct fixture *f)
 	f->looking = false;
 	pthread_join(f->looker, NULL);
 	producer_stop(f->p, NULL, NULL);
+	fake_on_batch(f->fake, NULL, NULL);	/* what was on its way is still read */
 	mock_close(&f->mock);
 	producer_close(f->p, 0);
 	producer_config_free(f->c);

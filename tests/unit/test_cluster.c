@@ -12,7 +12,14 @@
 #include "producer/core.h"
 #include "tests/lib/fakebroker.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
+
+#define wait_for(condition) do { \
+	int64_t end_ = clock_mono_ms() + WAIT_MS; \
+	while (!(condition)) { \
+		if (clock_mono_ms() > end_) fail_msg("never: %s", #condition); \
+		usleep(1000); \
+	} } while (0)
 
 struct fixture {
 	struct fake *fake;
@@ -180,6 +187,7 @@ static int good(struct fixture *f, int partition)
 static void a_refused_and_a_slow_partition_delay_neither_each_other_nor_a_third(void **state)
 {
 	struct fixture *f = fixture(state, 1, 3);
+	uint64_t refused;
 	int64_t began;
 
 	open_producer(f);
@@ -201,20 +209,21 @@ static void a_refused_and_a_slow_partition_delay_neither_each_other_nor_a_third(
 		usleep(20000);
 	}
 	wait_good(f, 2, 101);
-	assert_in_range(slowest(f, 2), 0, 300);
+	assert_in_range(slowest(f, 2), 0, 1200);
 	assert_int_equal(good(f, 0), 1);
 	/* The refused one comes in the middle of a slow answer of the other. */
 	wait_good(f, 1, 5);
 	fake_heal(f->fake);
-	fake_fault(f->fake, 1, FAULT_DELAY, 4000, 1);
+	fake_fault(f->fake, 1, FAULT_DELAY, 20000, 1);
 	fake_fault(f->fake, 0, FAULT_ERROR, 19, 1000);
+	refused = fake_code_answers(f->fake, 19);
 	send_some(f, 0, 1);
 	send_some(f, 1, 1);
-	usleep(300000);
+	wait_for(fake_records(f->fake, "t", 1) == 6 && fake_code_answers(f->fake, 19) > refused);
 	fake_heal(f->fake);
 	began = clock_mono_ms();
 	wait_good(f, 0, 3);
-	assert_in_range(clock_mono_ms() - began, 0, 2000);
+	assert_in_range(clock_mono_ms() - began, 0, 10000);
 }
 
 /* --- max_rate --- */
@@ -236,12 +245,12 @@ static void max_rate_bounds_what_leaves_and_small_traffic_does_not_wait(void **s
 		usleep(10000);
 	}
 	wait_good(f, 0, 21);
-	assert_in_range(slowest(f, 0), 0, 250);
+	assert_in_range(slowest(f, 0), 0, 1000);
 	began = clock_mono_ms();
 	send_sized(f, 0, 200, 1024);
 	wait_good(f, 0, 221);
 	/* 200 KiB and what is around them, a burst of 10 KiB less. */
-	assert_in_range(clock_mono_ms() - began, 1700, 3500);
+	assert_in_range(clock_mono_ms() - began, 1700, 10000);
 }
 
 static void a_batch_larger_than_the_burst_goes_and_its_debt_is_paid(void **state)
@@ -249,17 +258,17 @@ static void a_batch_larger_than_the_burst_goes_and_its_debt_is_paid(void **state
 	struct fixture *f = fixture(state, 1, 1);
 	int64_t began;
 
-	set(f, "max_rate", "100KiB/s");
+	set(f, "max_rate", "25KiB/s");
 	open_producer(f);
 	send_some(f, 0, 1);
 	wait_good(f, 0, 1);
 	began = clock_mono_ms();
 	send_sized(f, 0, 1, 100 * 1024);
 	wait_good(f, 0, 2);
-	assert_in_range(clock_mono_ms() - began, 0, 700);
+	assert_in_range(clock_mono_ms() - began, 0, 3000);
 	send_some(f, 0, 1);
 	wait_good(f, 0, 3);
-	assert_in_range(clock_mono_ms() - began, 800, 2500);
+	assert_in_range(clock_mono_ms() - began, 3500, 15000);
 }
 
 /* --- throttling --- */
@@ -269,26 +278,26 @@ static void a_throttled_broker_does_not_stop_another(void **state)
 	struct fixture *f = fixture(state, 2, 2);
 	int64_t began;
 
-	set(f, "request.timeout.ms", "500");
+	set(f, "request.timeout.ms", "2000");
 	open_producer(f);
 	for (int p = 0; p < 2; p++) {
 		send_some(f, p, 1);
 		wait_good(f, p, 1);
 	}
-	fake_fault(f->fake, 0, FAULT_THROTTLE, 1500, 1);
+	fake_fault(f->fake, 0, FAULT_THROTTLE, 4000, 1);
+	began = clock_mono_ms();
 	send_some(f, 0, 1);
 	wait_good(f, 0, 2);
-	began = clock_mono_ms();
 	send_some(f, 0, 1);
 	measure_anew(f);
 	for (int i = 0; i < 10; i++) {
 		send_some(f, 1, 1);
 		wait_good(f, 1, 2 + i);
 	}
-	assert_in_range(slowest(f, 1), 0, 400);
+	assert_in_range(slowest(f, 1), 0, 3000);
 	/* It outlasts request.timeout.ms and is no time-out. */
 	wait_good(f, 0, 3);
-	assert_in_range(clock_mono_ms() - began, 1200, 3000);
+	assert_in_range(clock_mono_ms() - began, 4000, 15000);
 	pthread_mutex_lock(&f->p->mu);
 	assert_int_equal(f->p->sender.trouble[0], 0);
 	pthread_mutex_unlock(&f->p->mu);
@@ -296,24 +305,29 @@ static void a_throttled_broker_does_not_stop_another(void **state)
 
 /* --- brokers --- */
 
+/* Connected, and nothing is wrong with it. */
+static bool is_up(struct fixture *f)
+{
+	struct producer_stat st;
+	bool up;
+
+	assert_int_equal(producer_stat(f->p, &st), 0);
+	up = st.any_broker_up && !st.brokers[0].error[0];
+	producer_stat_release(&st);
+	return up;
+}
+
 static void a_broker_that_comes_back_is_found_without_traffic(void **state)
 {
 	struct fixture *f = fixture(state, 1, 1);
-	struct producer_stat st;
-	bool up = false;
 
 	open_producer(f);
 	send_some(f, 0, 1);
 	wait_good(f, 0, 1);
 	fake_down(f->fake, 0);
-	usleep(300000);
+	wait_for(!is_up(f));
 	fake_up(f->fake, 0);
-	for (int64_t end = clock_mono_ms() + WAIT_MS; !up && clock_mono_ms() < end; usleep(10000)) {
-		assert_int_equal(producer_stat(f->p, &st), 0);
-		up = st.any_broker_up && !st.brokers[0].error[0];
-		producer_stat_release(&st);
-	}
-	assert_true(up);
+	wait_for(is_up(f));
 }
 
 /* All that was learned is forgotten and found again; what was on its way is sent again and doubled nowhere. */
@@ -352,6 +366,16 @@ static void bootstrap_by_name(struct fixture *f, const char *name)
 	set(f, "bootstrap.servers", text);
 }
 
+static int asked(struct fixture *f)
+{
+	int n;
+
+	pthread_mutex_lock(&f->mu);
+	n = f->asked;
+	pthread_mutex_unlock(&f->mu);
+	return n;
+}
+
 static void every_address_of_a_name_is_tried(void **state)
 {
 	struct fixture *f = fixture(state, 1, 1);
@@ -374,16 +398,10 @@ static void a_host_that_moved_is_found_by_asking_again(void **state)
 	f->address_count = 1;
 	bootstrap_by_name(f, "kafka.test");
 	open_producer(f);
-	for (int64_t end = clock_mono_ms() + WAIT_MS; clock_mono_ms() < end; usleep(5000)) {
-		pthread_mutex_lock(&f->mu);
-		bool enough = f->asked >= 3;
-
-		if (enough)
-			f->addresses[0] = "127.0.0.1";
-		pthread_mutex_unlock(&f->mu);
-		if (enough)
-			break;
-	}
+	wait_for(asked(f) >= 3);
+	pthread_mutex_lock(&f->mu);
+	f->addresses[0] = "127.0.0.1";
+	pthread_mutex_unlock(&f->mu);
 	send_some(f, 0, 1);
 	wait_good(f, 0, 1);
 }
@@ -406,8 +424,9 @@ static void a_bootstrap_name_stands_for_the_names_of_its_addresses(void **state)
 	pthread_mutex_unlock(&f->mu);
 }
 
-/* How often the bootstrap name was asked for while its broker, which the producer knows by its address, was away. */
-static int asked_in_an_outage(struct fixture *f)
+/* How often the bootstrap name was asked for while its broker, which the producer knows by its address, was away: until so
+ * many times, or for a second. */
+static int asked_in_an_outage(struct fixture *f, int enough)
 {
 	int before, after;
 
@@ -417,15 +436,14 @@ static int asked_in_an_outage(struct fixture *f)
 	open_producer(f);
 	send_some(f, 0, 1);
 	wait_good(f, 0, 1);
-	pthread_mutex_lock(&f->mu);
-	before = f->asked;
-	pthread_mutex_unlock(&f->mu);
+	before = asked(f);
 	fake_down(f->fake, 0);
 	send_some(f, 0, 1);
-	usleep(1000000);
-	pthread_mutex_lock(&f->mu);
-	after = f->asked;
-	pthread_mutex_unlock(&f->mu);
+	if (enough)
+		wait_for(asked(f) - before >= enough);
+	else
+		usleep(1000000);
+	after = asked(f);
 	fake_up(f->fake, 0);
 	wait_good(f, 0, 2);
 	return after - before;
@@ -435,7 +453,7 @@ static void when_no_known_broker_answers_bootstrap_servers_are_tried(void **stat
 {
 	struct fixture *f = fixture(state, 1, 1);
 
-	assert_in_range(asked_in_an_outage(f), 1, 1000);
+	assert_true(asked_in_an_outage(f, 1) >= 1);
 }
 
 static void without_a_recovery_strategy_only_known_brokers_are_tried(void **state)
@@ -444,7 +462,7 @@ static void without_a_recovery_strategy_only_known_brokers_are_tried(void **stat
 
 	set(f, "metadata.recovery.strategy", "none");
 	/* The connection of the bootstrap entry itself goes down too: that is one try at the most. */
-	assert_in_range(asked_in_an_outage(f), 0, 1);
+	assert_in_range(asked_in_an_outage(f, 0), 0, 1);
 }
 
 /* --- describing --- */
@@ -457,7 +475,7 @@ static void the_cluster_is_described(void **state)
 	struct producer_error err;
 
 	open_producer(f);
-	assert_int_equal(producer_describe(f->p, topics, 1, 5000, &c, &err), 0);
+	assert_int_equal(producer_describe(f->p, topics, 1, WAIT_MS, &c, &err), 0);
 	assert_string_equal(c.cluster_id, "fake-cluster");
 	assert_int_equal(c.broker_count, 2);
 	assert_string_equal(c.brokers[0].host, "127.0.0.1");
@@ -480,13 +498,13 @@ static void describing_ends_in_time_and_says_why(void **state)
 
 	fake_down(f->fake, 0);
 	open_producer(f);
-	assert_int_equal(producer_describe(f->p, NULL, 0, 300, &c, &err), PRODUCER_ERR_TIMEOUT);
-	assert_in_range(clock_mono_ms() - began, 290, 3000);
+	assert_int_equal(producer_describe(f->p, NULL, 0, 1000, &c, &err), PRODUCER_ERR_TIMEOUT);
+	assert_in_range(clock_mono_ms() - began, 990, 15000);
 	assert_true(err.retriable);
 	assert_non_null(strstr(err.text, fake_address(f->fake)));
 	assert_non_null(strstr(err.text, "refused"));
 	fake_up(f->fake, 0);
-	assert_int_equal(producer_describe(f->p, (const char *[]){ "x" }, 1, 10000, &c, &err), 0);
+	assert_int_equal(producer_describe(f->p, (const char *[]){ "x" }, 1, WAIT_MS, &c, &err), 0);
 	producer_cluster_release(&c);
 }
 
@@ -498,7 +516,7 @@ static void ask_in_callback(void *arg, const struct producer_metadata *md, const
 	struct producer_cluster c;
 
 	(void)md, (void)err;
-	a->rc = producer_describe(a->f->p, NULL, 0, 5000, &c, NULL);
+	a->rc = producer_describe(a->f->p, NULL, 0, 2 * WAIT_MS, &c, NULL);
 }
 
 static void a_callback_may_not_describe(void **state)
@@ -506,13 +524,11 @@ static void a_callback_may_not_describe(void **state)
 	struct fixture *f = fixture(state, 1, 1);
 	struct asker a = { f, 0 };
 	struct producer_record r = { .topic = "t", .partition = 0, .value = "x", .value_len = 1, .timestamp = -1 };
-	int64_t began = clock_mono_ms();
 
 	open_producer(f);
 	assert_int_equal(producer_send(f->p, &r, ask_in_callback, &a, NULL), 0);
-	assert_int_equal(producer_flush(f->p, 20000), 0);
+	assert_int_equal(producer_flush(f->p, WAIT_MS), 0);	/* nobody waited for an answer */
 	assert_int_equal(a.rc, PRODUCER_ERR_SYSTEM);
-	assert_in_range(clock_mono_ms() - began, 0, 4000);
 }
 
 static void error_codes_have_kafkas_names(void **state)

@@ -96,8 +96,12 @@ static void serve_one(struct fixture *f)
 	uint32_t size;
 	int key, version;
 
-	if (!read_all(f->peer, in, 4))
+	if (!read_all(f->peer, in, 4)) {
+		/* It would be readable for ever, and turns would take no time. */
+		close(f->peer);
+		f->peer = -1;
 		return;
+	}
 	memcpy(&size, in, 4);
 	size = ntohl(size);
 	assert_true(size < sizeof in && read_all(f->peer, in, size));

@@ -360,7 +360,7 @@ static struct fixture *fixture(void **state)
 	set(f, "bootstrap.servers", fake_address(f->fake));
 	set(f, "retry.backoff.ms", "20");
 	set(f, "reconnect.backoff.ms", "20");
-	set(f, "request.timeout.ms", "1000");
+	set(f, "request.timeout.ms", "30000");
 	set(f, "batch.size", "16KiB");
 	set(f, "linger.ms", "5");
 	*state = f;
@@ -573,11 +573,13 @@ static void a_stop_tries_once_more_what_could_not_be_recorded(void **state)
 	struct fixture *f = fixture(state);
 	int64_t kept = 0;
 
+	set(f, "linger.ms", "60000");		/* one batch: smaller ones could be good */
 	limit(f, "max.message.bytes", 3000);
 	begin_journaled(f);
 	f->mock.fail_replaces = 1000000;
-	lines(f, 0, 40, 0, 0);
 	f->mock.replace_retry_ms = 600000;	/* the next try is far away */
+	lines(f, 0, 40, 0, 0);
+	lane_seal(f->lane);
 	wait_for(f->mock.replaces == 1);
 	wait_for(({ bool b; pthread_mutex_lock(&f->mock.mu); b = strstr(f->mock.topic_event, "no room left") != NULL;
 		    pthread_mutex_unlock(&f->mock.mu); b; }));
@@ -611,19 +613,23 @@ static void without_sequences_parts_are_recorded_before_what_stands_behind(void 
 {
 	struct fixture *f = fixture(state);
 	const struct mock_row *rows[64];
-	size_t n = 0;
-	int next = 0;
+	size_t n = 0, before;
+	int next = 1;
 
 	set(f, "enable.idempotence", "false");
 	limit(f, "max.message.bytes", 3000);
 	begin_journaled(f);
 	f->mock.fail_replaces = 1000000;
 	f->mock.replace_retry_ms = 600000;
-	fake_mute(f->fake, 0, true);		/* until all are there: else the first may be refused before others follow it */
-	lines(f, 0, 200, 0, 0);
+	line(f, 0, "k", 100);			/* who leads is known from now on */
+	wait_for(fake_records(f->fake, "t", 0) == 1 && producer_in_memory(f->p) == 0);
+	before = planned(f);
+	fake_mute(f->fake, 0, true);		/* until all are sent: else the first may be refused before others follow it */
+	lines(f, 1, 200, 0, 0);
 	lane_seal(f->lane);
+	wait_for(planned(f) > before + 2);
 	fake_mute(f->fake, 0, false);
-	wait_for(planned(f) > 2 && f->mock.replaces == 1);
+	wait_for(f->mock.replaces == 1);
 	f->mock.fail_replaces = 0;
 	producer_stop(f->p, NULL, NULL);
 	f->started = false;
@@ -674,6 +680,7 @@ static void culprits_are_set_aside_and_the_others_arrive_in_order(void **state)
 {
 	struct fixture *f = fixture(state);
 
+	set(f, "linger.ms", "60000");		/* a batch of nothing but culprits would be held instead */
 	limit(f, "cleanup.policy", 1);
 	begin_journaled(f);
 	for (int i = 0; i < 3000; i++)
@@ -691,6 +698,7 @@ static void without_names_the_culprit_is_found_by_halves(void **state)
 	fake_close(f->fake);
 	f->fake = fake_open_profile("2.1", 1, 1);
 	set(f, "bootstrap.servers", fake_address(f->fake));
+	set(f, "linger.ms", "60000");		/* a batch of nothing but culprits would be held instead */
 	limit(f, "cleanup.policy", 1);
 	begin_journaled(f);
 	for (int i = 0; i < 400; i++)

@@ -699,6 +699,8 @@ static void nodes_refuse_and_fall_silent(void **state)
 	close(f->fd);
 	f->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(f->fd, (struct sockaddr *)&a, sizeof a), -1);
+	assert_int_equal(setsockopt(f->fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)), 0);
+	assert_int_equal(bind(f->fd, (struct sockaddr *)&a, sizeof a), -1);	/* nobody else gets its port meanwhile */
 	fake_up(f->fake, 0);
 	connect_to(f, 0);
 	assert_produced(SEND(0, 1), 0, 0);
