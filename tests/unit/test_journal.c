@@ -793,6 +793,7 @@ static void what_memory_cannot_hold_goes_back_to_a_source_that_waits(void **stat
 {
 	struct fixture *f = fixture(state, 1, 1);
 	struct budget_waiter w = { .fn = memory_came };
+	uint64_t calls;
 	int most = 100;
 
 	list_init(&w.node);
@@ -801,7 +802,11 @@ static void what_memory_cannot_hold_goes_back_to_a_source_that_waits(void **stat
 	f->lane = producer_waiting_lane(f->p, "t", 0);
 	start(f);
 	append_some(f, 100);
-	wait_for(fake_records(f->fake, "t", 0) == 100);
+	wait_for(fake_records(f->fake, "t", 0) == 100 && producer_in_memory(f->p) == 0);
+	fake_mute(f->fake, 0, true);		/* something is on its way when the broker goes for the first time */
+	calls = f->mock.plan_calls;
+	append_some(f, 200);
+	wait_for(f->mock.plan_calls > calls);
 	for (int round = 0; round < 3; round++) {
 		if (round == 1)
 			fake_mute(f->fake, 0, true);
