@@ -11,6 +11,9 @@ Each cmocka test, each lint rule, each build and each scenario is one test with 
     scenario:NAME  asan-scenario:NAME  tsan-scenario:NAME     against a real Kafka; under sanitizers the core ones
 
 Prints failures as they come, then the ten slowest; the last line is "N passed, N failed". Exit status 1 when any failed.
+A unit test or scenario that fails is run once more, unless it crashed, a sanitizer reported, or lines were wrong: its condition may
+have met a machine that was busy elsewhere. What passed the second time is listed. That may happen to a few of thousands; when it
+happens to more than SECOND_TIME_MOST the tree is at fault, and all of them have failed.
 With --filter TEXT only tests whose name contains TEXT run, and only what they need is built. TEXT may be a whole name as
 printed ("asan:test_buf.the_ceiling_holds_and_the_error_sticks").
 """
@@ -18,6 +21,7 @@ import argparse
 import concurrent.futures
 import glob
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +34,8 @@ SCENARIO_RUNNER = "tests/scenario/run.py"
 FUZZ_RUNNER = "tests/fuzz/run.py"
 PACKAGES_RUNNER = "tests/packaging/run.py"
 FUZZ_SECONDS = "5"
+SECOND_TIME_MOST = 5
+FINAL = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|failed with exception")    # no second run
 SANITIZERS = ("asan", "tsan")
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1",
@@ -62,13 +68,15 @@ class Filter:
 
 
 class Results:
-    """The one list of (name, passed, seconds)."""
+    """The one list of (name, passed, seconds), and the names of those that passed the second time."""
 
     def __init__(self):
-        self.rows = []
+        self.rows, self.again = [], []
 
-    def add(self, name, passed, seconds, output=""):
+    def add(self, name, passed, seconds, output="", again=False):
         self.rows.append((name, passed, seconds))
+        if again:
+            self.again.append(name)
         if not passed:
             print(f"not ok {name}")
             for line in output.strip().splitlines()[-60:]:
@@ -77,6 +85,10 @@ class Results:
 
     def finish(self):
         failed = [name for name, passed, _ in self.rows if not passed]
+        if self.again:
+            print("\npassed the second time:", *self.again, sep="\n  ")
+        if len(self.again) > SECOND_TIME_MOST:
+            failed += self.again
         print("\nten slowest:")
         for name, _, seconds in sorted(self.rows, key=lambda r: -r[2])[:10]:
             print(f"  {seconds:7.2f} s  {name}")
@@ -142,18 +154,33 @@ def unit_command(kind, binary):
 
 
 def run_unit(kind, binary, pattern):
-    """One cmocka binary. Returns rows of (name, passed, seconds, output)."""
-    module = os.path.basename(binary)
+    """One cmocka binary. Returns rows of (name, passed, seconds, output, again)."""
+    rows, rc, out, seconds = run_cmocka(kind, binary, pattern)
+    name = f"{kind}:{os.path.basename(binary)}"
+    if rows is None:
+        return [(name, False, seconds, out + f"\nended with status {rc} before its report", False)]
+    if rc != 0 and all(passed for _, passed, _, _ in rows):
+        rows.append((name, False, seconds, f"all tests passed, but it ended with status {rc}"))
+    return [(n, True, s, "", False) if p else run_again(kind, binary, n, s, f"{text}\n{out}") for n, p, s, text in rows]
+
+
+def run_again(kind, binary, name, seconds, words):
+    """A test that failed. Returns its row."""
+    if not FINAL.search(words) and name.count("."):
+        rows, rc, _, _ = run_cmocka(kind, binary, name.split(".", 1)[1])
+        if rc == 0 and [n for n, _, _, _ in rows or ()] == [name]:
+            print(f"again {name}\n    " + "\n    ".join(words.strip().splitlines()[-60:]), flush=True)
+            return name, True, seconds, "", True
+    return name, False, seconds, words, False
+
+
+def run_cmocka(kind, binary, pattern):
+    """Returns (rows of (name, passed, seconds, failure), or None without a report; exit status; output; seconds)."""
     env = {**os.environ, **SANITIZER_ENV, "CMOCKA_MESSAGE_OUTPUT": "XML"}
     with tempfile.TemporaryDirectory() as d:
         env["CMOCKA_XML_FILE"] = report = os.path.join(d, "report.xml")
         rc, out, seconds = run([*unit_command(kind, binary), pattern], env=env, timeout=UNIT_TIMEOUT)
-        rows = read_report(kind, module, report)
-    if rows is None:
-        return [(f"{kind}:{module}", False, seconds, out + f"\nended with status {rc} before its report")]
-    if rc != 0 and all(passed for _, passed, _, _ in rows):
-        rows.append((f"{kind}:{module}", False, seconds, out + f"\nall tests passed, but it ended with status {rc}"))
-    return [(n, p, s, text if p else f"{text}\n{out}") for n, p, s, text in rows]
+        return read_report(kind, os.path.basename(binary), report), rc, out, seconds
 
 
 def read_report(kind, module, path):
@@ -203,21 +230,22 @@ def run_lint(args, results, self_test):
 
 
 def read_results(path):
-    """Lines of pass|fail|skip TAB name TAB seconds. What was skipped counts neither way."""
+    """Rows of (name, passed, seconds, again) from lines of pass|again|fail|skip TAB name TAB seconds. What was skipped counts
+    neither way."""
     rows = []
     with open(path) as f:
         for line in f:
             verdict, name, seconds = line.rstrip("\n").split("\t")[:3]
             if verdict != "skip":
-                rows.append((name, verdict == "pass", float(seconds)))
+                rows.append((name, verdict != "fail", float(seconds), verdict == "again"))
     return rows
 
 
 def add_rows(args, results, kind, rows, rc, out, seconds):
-    for name, passed, took in rows:
+    for name, passed, took, again in rows:
         if args.filter.text in name:
-            results.add(f"{kind}:{name}", passed, took, out)
-    if rc != 0 and all(passed for _, passed, _ in rows):
+            results.add(f"{kind}:{name}", passed, took, out, again)
+    if rc != 0 and all(passed for _, passed, _, _ in rows):
         results.add(f"{kind}:(runner)", False, seconds, out + f"\nended with status {rc}")
 
 

@@ -9,14 +9,15 @@ Each story is a file next to this one, each scenario a function in it. One broke
 one, for the scenarios that stop or kill it, when the first of those comes. Prints `ok NAME SECONDS` or `not ok NAME
 SECONDS` and the reason; the directory of a failed scenario is kept under build/scenario/NAME. Exit code 1 if one failed.
 
-A scenario that waited in vain, or whose broker did not answer a tool, is run once more, and `again NAME` says why: on a machine
-that others use too that may be the machine. What was lost, doubled, reordered or reported by a sanitizer has failed at once, and a
-soak takes everything as it comes.
+A scenario that fails is run once more, and `again NAME` says why: it waited in vain, or something came in another order than it
+thinks, and on a machine that others use too that may be the machine. Lines lost, doubled or reordered, books that do not balance, a
+crash and a sanitizer's report have failed at once, and a soak takes everything as it comes.
 """
 import argparse
 import fcntl
 import fnmatch
 import os
+import re
 import shutil
 import signal
 import sys
@@ -36,6 +37,8 @@ KEPT = os.path.join(procs.ROOT, "build", "scenario")
 LONGEST = 300           # seconds that one scenario may take in the worst case
 SOAK_TURNS = 4          # a loop of kills is so much longer in the soak
 SLOW_BUILDS = {"asan": 3.0, "tsan": 6.0, "cov": 2.0}
+FINAL = re.compile(r"\b(missing|doubled|reordered|unknown|corrupt|uncertain) [1-9]|books do not balance")    # no second run
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS)
 
 
 def arguments(argv):
@@ -44,7 +47,7 @@ def arguments(argv):
     p.add_argument("--filter", default="", help="a part of names, or a pattern with *")
     p.add_argument("--core", action="store_true", help="only the scenarios that are also run under sanitizers")
     p.add_argument("--share", metavar="FILE", help="only scenarios that no other run with this file (empty at first) has taken")
-    p.add_argument("--results", help="a file that gets one line a scenario: pass|fail|skip, name, seconds (tabs between)")
+    p.add_argument("--results", help="a file that gets one line a scenario: pass|again|fail|skip, name, seconds (tabs between)")
     p.add_argument("--kills", type=int, default=0, metavar="N",
                    help="only the loops of kill -9, with other seeds again and again until N kills fell; ends at the first failure")
     p.add_argument("--steps", type=int, default=0, metavar="N", help="the same with the random walks, until N steps were made")
@@ -127,7 +130,7 @@ def keep(run, name, directory):
 
 
 def one(run, row, seed):
-    """Runs one scenario: ("pass" | "fail" | "late" | "skip", words). late: what was waited for did not come."""
+    """Runs one scenario: ("pass" | "fail" | "unsure" | "skip", words). unsure: it failed, and a second run may tell more."""
     if row["needs_root"] and os.geteuid() != 0:
         return "skip", "needs root"
     directory = os.path.join(run.work, f"{len(os.listdir(run.work)):03d}")
@@ -140,18 +143,20 @@ def one(run, row, seed):
     except scenario.Skip as e:
         result, words = "skip", str(e)
     except Exception as e:
-        result = "late" if isinstance(e, (procs.Timeout, wire.WireError)) else "fail"
         at = [f for f in traceback.extract_tb(e.__traceback__) if f.filename.startswith(HERE)]
         where = f" ({os.path.basename(at[-1].filename)}:{at[-1].lineno}: {at[-1].line})" if at else ""
         words = f"{str(e) or type(e).__name__}{where}"
         if not isinstance(e, (AssertionError, procs.Timeout)):
             words += "\n" + traceback.format_exc()
+        late = isinstance(e, (procs.Timeout, wire.WireError))
+        result = "unsure" if late or not FINAL.search(words) else "fail"
     finally:
         signal.alarm(0)
         reports = test.close()
+    reports += [f"{a.name} crashed: it ended with {a.exit_code}" for a in test.agents if -(a.exit_code or 0) in CRASHES]
     if reports:
         result, words = "fail", "\n".join([words, *reports]).strip()
-    if result in ("fail", "late"):
+    if result in ("fail", "unsure"):
         words += f"\nkept: {os.path.relpath(keep(run, row['name'], directory), procs.ROOT)}"
     else:
         scenario.remove(directory)
@@ -195,27 +200,27 @@ def main(argv):
     results = open(options.results, "w") if options.results else None
     count = {"pass": 0, "fail": 0, "skip": 0, "again": 0}
     begin = time.monotonic()
-    again = options.kills or options.steps
+    soak = options.kills or options.steps
     try:
         for row, seed in rounds(run, rows, options):
             at = time.monotonic()
             result, words = one(run, row, seed)
-            if result == "late" and not again:
-                count["again"] += 1
+            if result == "unsure" and not soak:
                 print(f"again {row['name']}: {words}", flush=True)
                 result, words = one(run, row, seed)
-            if result == "late":
+                result = "again" if result == "pass" else result
+            if result == "unsure":
                 result = "fail"
             seconds = time.monotonic() - at
             count[result] += 1
             print(f"{'not ok' if result == 'fail' else 'ok'} {row['name']} {seconds:.1f}s"
-                  + (f" # skip: {words}" if result == "skip" else "") + (f" # seed {seed}" if again else ""), flush=True)
+                  + (f" # skip: {words}" if result == "skip" else "") + (f" # seed {seed}" if soak else ""), flush=True)
             if result == "fail":
                 print("    " + words.replace("\n", "\n    "), flush=True)
             if results:
                 results.write(f"{result}\t{row['name']}\t{seconds:.2f}\n")
                 results.flush()
-            if result == "fail" and again:
+            if result == "fail" and soak:
                 break
     finally:
         run.close()
@@ -224,8 +229,8 @@ def main(argv):
         print(run.kills)
     for figures in run.walks:
         print(figures)
-    print(f"{count['pass']} passed, {count['fail']} failed, {count['skip']} skipped, {count['again']} run again in {time.monotonic() - begin:.0f} s "
-          f"(seed {options.seed})", flush=True)
+    print(f"{count['pass'] + count['again']} passed ({count['again']} of them the second time), {count['fail']} failed, "
+          f"{count['skip']} skipped in {time.monotonic() - begin:.0f} s (seed {options.seed})", flush=True)
     return 1 if count["fail"] else 0
 
 
