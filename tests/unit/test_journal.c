@@ -1084,7 +1084,9 @@ static void rows_that_are_dropped_leave_the_backlog_at_any_moment(void **state)
 		before = fake_records(f->fake, "t", 0);
 		fake_fault(f->fake, 0, FAULT_CLOSE_AFTER, 0, 1);
 		fake_up(f->fake, 0);
-		wait_for((dropped += mock_forget(&f->mock, f->lane, 1), fake_records(f->fake, "t", 0) > before));
+		/* Some stay, or a broker that is found late would get nothing any more. */
+		wait_for((dropped += mock_rows(&f->mock) > 10 ? mock_forget(&f->mock, f->lane, 1) : 0,
+			  fake_records(f->fake, "t", 0) > before));
 	}
 	drain(f);
 	assert_true(dropped > 0);
