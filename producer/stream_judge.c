@@ -414,6 +414,8 @@ void stream_abandon(struct stream *s, struct batch *b, int code, int64_t now_ms,
 
 	for (uint32_t k = i + 1; k < s->count && b->attempts; k++)
 		s->slots[k]->gaps += stream_same_identity(s->slots[k], b);
+	/* Never sent: nothing may follow under its identity, for the broker would miss its sequences. */
+	s->need_id |= s->conf->idempotent && b->attempts == 0;
 	finish(s, i, code, done);
 	/* A question that was put was about other batches. */
 	evidence_free(s->evidence);
