@@ -56,6 +56,7 @@ struct producer_journal {
 	void (*acked)(void *arg, struct list *batches);
 	/* Batches of an earlier life of which load() could bring nothing back: counted as dropped, then producer_recorded(). */
 	void (*lost)(void *arg, struct list *batches);
+	/* When some of a lane cannot be kept, nothing that follows it in the list and has no identity may be. */
 	void (*spill)(void *arg, struct list *batches);
 	/* b->gone: no bytes are wanted. Ranges whose records are nowhere any more go to the end of its ranges; range_count counts
 	 * the others, lost_ranges those; raw_crc and raw_bytes are of the others' records. ERR_BAD_DATA: nothing is left. */

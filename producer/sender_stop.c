@@ -118,25 +118,6 @@ static void empty_lane(struct sender *s, struct lane *l, struct list *out)
 	throw_list(s, &l->ready);
 }
 
-/* In portions that make good transactions. */
-static void spill_all(struct sender *s, struct list *out)
-{
-	struct batch *b;
-
-	while (!list_empty(out)) {
-		struct list portion;
-		size_t bytes = 0;
-
-		list_init(&portion);
-		while (bytes < SENDER_SPILL_BYTES && (b = list_first(out, struct batch, node))) {
-			list_remove(&b->node);
-			list_push_back(&portion, &b->node);
-			bytes += b->bytes;
-		}
-		s->journal->spill(s->journal->arg, &portion);
-	}
-}
-
 /* One step for a batch of an earlier life, or of a lane that waits. True: the journal has it. */
 static bool keep_one(struct sender *s, struct batch *b)
 {
@@ -198,7 +179,9 @@ static void give_rest(struct sender *s)
 	list_each(it, &s->lanes)
 		empty_lane(s, list_entry(it, struct lane, node), &out);
 	s->stop_given = true;
-	spill_all(s, &out);
+	/* In one call: the journal, which makes several transactions of it, knows what stands behind one that fails. */
+	if (!list_empty(&out))
+		s->journal->spill(s->journal->arg, &out);
 }
 
 void sender_stop_round(struct sender *s)

@@ -406,6 +406,23 @@ static void spill_failed(struct state *st, struct list *batches, int rc)
 	producer_spilled(st->producer, batches, rc, RETRY_MS);
 }
 
+/* What is left of their lanes for the next transaction would be rows before them, if that one were good: it fails with them. */
+static void take_followers(struct state *st, struct list *failed)
+{
+	const struct lane *last = NULL;
+	struct list rest;
+
+	list_init(&rest);
+	list_each(it, failed) {
+		struct batch *b = list_entry(it, struct batch, node);
+
+		if (b->lane && b->lane != last)
+			state_held_take(st, b, &rest);
+		last = b->lane;
+	}
+	list_splice_back(failed, &rest);
+}
+
 void state_commit_spills(struct state *st)
 {
 	struct list stored, of_held;
@@ -441,6 +458,7 @@ void state_commit_spills(struct state *st)
 	if (rc < 0) {
 		state_say(st, &e, "cannot write to the spool, lines stay in their files, trying again in 1 s");
 		state_room_undone(st);
+		take_followers(st, &stored);
 		spill_failed(st, &stored, rc);
 	} else {
 		st->full_at_ms = clock_mono_ms();

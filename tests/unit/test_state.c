@@ -102,10 +102,43 @@ static void nothing_becomes_a_row_behind_a_plan_that_has_just_failed(void **stat
 	take_back(f);
 }
 
+/* More than one transaction takes: the first fails, and what is left of the lane would go well behind it. */
+static void nothing_becomes_a_row_behind_a_spill_that_has_just_failed(void **state)
+{
+	static char large[1 << 20];
+	struct fixture *f = *state;
+	struct batch *b[10], *other = line(f, 1000);
+	struct spool_totals t;
+
+	for (size_t i = 0; i < COUNT(b); i++) {
+		b[i] = line(f, (int64_t)i * 5);
+		assert_int_equal(batch_append(b[i], producer_budget(f->p), BUDGET_APPEND, 0, NULL, 0, large, sizeof large - 100,
+					      NULL, 0, -1), 0);
+		batch_seal_crc(b[i]);
+		b[i]->state = BATCH_SPILLING;
+		list_push_back(&f->st->todo.spills, &b[i]->node);
+	}
+	other->lane = producer_lane(f->p, "t", 1);
+	other->state = BATCH_SPILLING;
+	list_push_back(&f->st->todo.spills, &other->node);
+	faultvfs_fail(FAULT_SYNC, 1, FAULT_EIO, false);
+	state_commit_spills(f->st);
+	assert_true(faultvfs_happened());
+	for (size_t i = 0; i < COUNT(b); i++)
+		assert_true(b[i]->error < 0);
+	/* Another lane has nothing to do with it. */
+	assert_ptr_equal(list_first(&f->st->todo.spills, struct batch, node), other);
+	state_commit_spills(f->st);
+	spool_totals(f->d.s, &t);
+	assert_int_equal(t.rows, 1);
+	take_back(f);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(nothing_becomes_a_row_behind_a_plan_that_has_just_failed, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_becomes_a_row_behind_a_spill_that_has_just_failed, setup, teardown),
 	};
 
 	faultvfs_install();
