@@ -79,6 +79,8 @@ int ledger_end(struct spool *s, struct ledger_row *r, struct err *ret_err)
 
 	if (r->row_id) {
 		rc = row_info_get(s, r->row_id, &info, ret_err);
+		if (rc == ERR_NOT_FOUND)	/* tried again it would fail for ever */
+			rc = err_set(ret_err, ERR_CORRUPT, "%s: batch %lld has lost its row", s->db.path, (long long)r->id);
 		if (rc == 0)
 			rc = row_remove(s, &info, false, ret_err);
 	} else {

@@ -194,6 +194,8 @@ int spool_row_read(struct spool *s, int64_t id, row_fn *fn, void *arg, struct er
 
 	sqlite3_bind_int64(q, 1, id);
 	rc = read_rows(s, q, true, see_one, &one, ret_err);
+	if (rc == 0 && !one.seen && ledger_of_row(&s->ledger, id))
+		db_mark_damaged(&s->db);
 	if (rc == 0 && !one.seen)
 		rc = err_set(ret_err, ERR_NOT_FOUND, "no spooled row %lld", (long long)id);
 	return rc;

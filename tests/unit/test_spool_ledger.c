@@ -303,6 +303,32 @@ static void a_round_of_acks_in_file_order_writes_few_pages(void **state)
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, spool_dir_setup, spool_dir_teardown)
+/* The disk has lost it. Without an end to it the agent would try to record that ack for ever, and nothing else. */
+static void a_batch_whose_row_vanishes_is_damage(void **state)
+{
+	struct spool_dir *d = *state;
+	struct spool_range r = range_of(1, 0, 10);
+	struct spool_ledger l = ledger_of(&r, 1, 10);
+	struct err e;
+	int64_t row = 0;
+
+	txn(d);
+	put_file(d, 1, 0);
+	assert_int_equal(spool_plan(d->s, &l, NULL), 0);
+	assert_int_equal(add_row_sized(d, "logs", 1, 0, 10, 100, l.id, &row), 0);
+	commit(d);
+	assert_int_equal(db_exec(&d->s->db, "DELETE FROM rows", &e), 0);
+	assert_false(spool_damaged(d->s));
+	assert_int_equal(spool_row_read(d->s, row, NULL, NULL, &e), ERR_NOT_FOUND);
+	assert_true(spool_damaged(d->s));
+	d->s->db.damaged = false;
+	txn(d);
+	assert_int_equal(spool_acked(d->s, l.id, &e), ERR_CORRUPT);
+	assert_non_null(strstr(e.text, "has lost its row"));
+	assert_true(spool_damaged(d->s));
+	spool_rollback(d->s);
+}
+
 static const struct CMUnitTest tests[] = {
 	T(a_plan_comes_back_whole_after_a_kill),
 	T(filtered_lines_are_counted_when_their_range_is_finished),
@@ -310,6 +336,7 @@ static const struct CMUnitTest tests[] = {
 	T(freed_slots_are_taken_again),
 	T(a_withdrawn_batch_leaves_its_bytes_unfinished),
 	T(an_ack_counts_once),
+	T(a_batch_whose_row_vanishes_is_damage),
 	T(a_rollback_revives_and_forgets),
 	T(a_thousand_ranges_are_one_row),
 	T(a_damaged_ledger_row_is_noticed_at_open),
