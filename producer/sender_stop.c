@@ -69,8 +69,32 @@ static bool source_has(const struct sender *s, const struct batch *b)
 	return b->lane && b->lane->waits && !(s->keep && s->keep(s->keep_arg, b));
 }
 
+/* Never recorded, and never sent or in their source: batches of their lanes again, older than all that spills which failed
+ * gave back. */
+static void give_back_unrecorded(struct sender *s, struct stream *st)
+{
+	uint32_t left = 0;
+
+	for (uint32_t i = st->count; i-- > 0;) {
+		struct batch *b = st->slots[i];
+
+		if (b->ledger_id || !b->lane || b->row_id || batch_absent(b) || (b->attempts && !source_has(s, b)))
+			continue;
+		list_remove(&b->node);	/* replan */
+		b->state = BATCH_READY;
+		b->producer_id = -1;
+		list_push_front(&b->lane->bounced, &b->node);
+		st->slots[i] = NULL;
+	}
+	for (uint32_t i = 0; i < st->count; i++)
+		if (st->slots[i])
+			st->slots[left++] = st->slots[i];
+	st->count = left;
+}
+
 static void empty_stream(struct sender *s, struct stream *st, struct list *out)
 {
+	give_back_unrecorded(s, st);
 	for (uint32_t i = 0; i < st->count; i++) {
 		struct batch *b = st->slots[i];
 
@@ -80,11 +104,6 @@ static void empty_stream(struct sender *s, struct stream *st, struct list *out)
 			b->placed = true;
 			s->at_journal++;
 			list_push_back(out, &b->node);
-		} else if (!b->ledger_id && b->lane && !b->row_id && !batch_absent(b)) {
-			/* Never recorded, so never sent: a batch of its lane again, the oldest. */
-			b->state = BATCH_READY;
-			b->producer_id = -1;
-			list_push_back(&b->lane->bounced, &b->node);
 		} else {
 			throw_away(s, b);
 		}

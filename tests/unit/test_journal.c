@@ -1,5 +1,6 @@
 /* test_journal.c - the producer with a journal: recorded before sent, kept elsewhere when memory is dry, brought back in
  * order. */
+#define _GNU_SOURCE	/* memmem */
 #include "tests/lib/unit.h"
 
 #include <stdio.h>
@@ -9,7 +10,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/err.h"
 #include "producer/codec.h"
-#include "producer/journal.h"
+#include "producer/core.h"
 #include "tests/lib/fakebroker.h"
 #include "tests/lib/mockjournal.h"
 
@@ -1167,6 +1168,61 @@ static void a_stop_keeps_unrecorded_batches_that_were_sent(void **state)
 	f->started = false;
 }
 
+static void *release_spills(void *arg)
+{
+	struct fixture *f = arg;
+	bool stopping = false;
+
+	while (!stopping) {
+		usleep(1000);
+		pthread_mutex_lock(&f->p->mu);
+		stopping = f->p->stopping;
+		pthread_mutex_unlock(&f->p->mu);
+	}
+	f->mock.hold_spills = false;
+	return NULL;
+}
+
+static int first_line(const struct mock_row *r)
+{
+	const uint8_t *dots = memmem(r->bytes, r->like.bytes, " ......", 7);
+
+	assert_non_null(dots);
+	return atoi((const char *)dots - 6);
+}
+
+/* Some were given to the stream, and the spill of what stands behind them is refused while all of it ends. */
+static void a_stop_keeps_unrecorded_batches_in_order(void **state)
+{
+	struct fixture *f = fixture(state, 1, 1);
+	struct wanted w = { .last = INT32_MAX };
+	int before = -1, n = 0;
+	pthread_t other;
+
+	may_double(f);
+	set(f, "request.timeout.ms", "30000");
+	fake_fault(f->fake, 0, FAULT_SWALLOW, 0, 1);
+	f->mock.hold_spills = true;
+	f->mock.fail_spills = 1;
+	append_until_dry(f);
+	wait_for(f->mock.spills_given > 0);
+	assert_int_equal(pthread_create(&other, NULL, release_spills, f), 0);
+	producer_stop(f->p, keep, &w);
+	pthread_join(other, NULL);
+	f->started = false;
+	assert_int_equal(f->mock.fail_spills, 0);
+	list_each(it, &f->mock.rows) {
+		const struct mock_row *r = list_entry(it, struct mock_row, node);
+
+		if (r->identity)
+			continue;
+		assert_true(first_line(r) > before);
+		before = first_line(r);
+		n++;
+	}
+	assert_true(n > 8);
+}
+
 /* --- everything at once --- */
 
 static void chaos(struct fixture *f, unsigned int *rng, int partitions)
@@ -1241,6 +1297,7 @@ int main(int argc, char **argv)
 		T(a_batch_that_keeps_a_position_back_is_kept_though_memory_is_free),
 		T(unrecorded_batches_get_their_identity_recorded_when_they_are_kept),
 		T(a_stop_keeps_unrecorded_batches_that_were_sent),
+		T(a_stop_keeps_unrecorded_batches_in_order),
 		T(cuts_outages_and_full_spools_lose_and_double_nothing),
 	};
 
