@@ -99,6 +99,13 @@ void sender_forget(struct sender *s, struct broker *b, bool at_once)
 {
 	fault_over(s, b);
 	b->gone = true;
+	/* If it comes back it has connections of its own: what is owed on these is waited for, as when another one leads. */
+	list_each(it, &s->streams) {
+		struct stream *st = list_entry(it, struct stream, node);
+
+		if (topic_leader(st->owner, st->partition) == b->id)
+			stream_moved(st);
+	}
 	if (at_once)
 		close_conns(s, b, false);
 	else
