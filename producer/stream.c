@@ -108,7 +108,7 @@ int stream_restore(struct stream *s, struct batch *b)
 
 bool stream_can_take(const struct stream *s, const struct stream_id *fresh, uint64_t round)
 {
-	if (s->count >= s->conf->window || s->recovering || s->renumber || s->hold_code || s->cutting)
+	if (s->count >= s->conf->window || s->recovering || s->renumber || s->gap || s->hold_code || s->cutting)
 		return false;
 	if (s->need_id && (s->count || fresh->producer_id == s->id.producer_id))
 		return false;
@@ -124,7 +124,7 @@ static void begin_identity(struct stream *s, struct stream_id id)
 {
 	s->id = id;
 	s->next_sequence = 0;
-	s->warm = s->need_id = false;
+	s->warm = s->need_id = s->gap = false;
 }
 
 static struct stream_id next_epoch(const struct stream *s)
@@ -207,7 +207,9 @@ struct batch *stream_next(const struct stream *s, int64_t now_ms, int64_t *wake_
 {
 	struct batch *b;
 
-	if (s->count == 0 || s->voided || s->cutting || s->doubt || (s->need_id && !s->recovering) || stream_gone_asks(s))
+	if (s->count == 0 || s->voided || s->cutting || s->doubt || stream_gone_asks(s))
+		return NULL;
+	if ((s->need_id || s->gap) && !s->recovering)
 		return NULL;
 	b = s->recovering ? next_recovering(s) : next_flowing(s);
 	if (!b || b->state != BATCH_PLANNED || b->gone)
@@ -307,7 +309,7 @@ void stream_check(const struct stream *s)
 		sent += b->state == BATCH_SENT;
 		planning += b->state == BATCH_PLANNING;
 		ASSERT(b->partition == s->partition);
-		if (before && b->producer_id >= 0 && !s->conf->may_double && !s->need_id && stream_same_identity(before, b) &&
+		if (before && b->producer_id >= 0 && !s->conf->may_double && !s->need_id && !s->gap && stream_same_identity(before, b) &&
 		    !before->proven)
 			ASSERT(b->base_sequence == stream_sequence_after(before->base_sequence, before->count));
 		if (!s->recovering && b->state == BATCH_SENT)

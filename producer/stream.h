@@ -85,6 +85,7 @@ struct stream {
 	bool     passing;		/* recovering, all was quiet once, a pass over the slots is on its way */
 	bool     progress;		/* the present pass of recovery had a success */
 	bool     renumber;		/* a batch was failed: what is left needs new sequences first */
+	bool     gap;			/* one was given up unsent: nothing new is sent or joins under this identity */
 	bool     moved;			/* what is sent is at a broker that leads no more */
 	bool     slow;			/* travels apart from others */
 	struct batch *cutting;		/* in slot 0: others are to take its place */

@@ -177,7 +177,7 @@ static void judge_all_out_of_order(struct stream *s, int64_t now_ms)
 	}
 }
 
-static void judge(struct stream *s, int64_t now_ms)
+static void judge_recovery(struct stream *s, int64_t now_ms)
 {
 	uint32_t ever, aside;
 
@@ -199,6 +199,23 @@ static void judge(struct stream *s, int64_t now_ms)
 	s->hold_code = 0;
 	if (s->renumber)
 		renumber(s);
+}
+
+/* One that was never sent was given up: the broker would miss its sequences before those of all that stands behind it. */
+static void close_gap(struct stream *s)
+{
+	uint32_t aside;
+
+	if (!s->gap || s->sent || stream_ever_sent(s, &aside))
+		return;
+	s->gap = false;
+	s->need_id = true;
+}
+
+static void judge(struct stream *s, int64_t now_ms)
+{
+	judge_recovery(s, now_ms);
+	close_gap(s);
 }
 
 void stream_resume(struct stream *s, int64_t now_ms)
@@ -414,8 +431,7 @@ void stream_abandon(struct stream *s, struct batch *b, int code, int64_t now_ms,
 
 	for (uint32_t k = i + 1; k < s->count && b->attempts; k++)
 		s->slots[k]->gaps += stream_same_identity(s->slots[k], b);
-	/* Never sent: nothing may follow under its identity, for the broker would miss its sequences. */
-	s->need_id |= s->conf->idempotent && b->attempts == 0;
+	s->gap |= s->conf->idempotent && b->attempts == 0;
 	finish(s, i, code, done);
 	/* A question that was put was about other batches. */
 	evidence_free(s->evidence);

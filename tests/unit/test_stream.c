@@ -537,6 +537,27 @@ static void one_that_is_given_up_unsent_leaves_no_gap_in_the_sequences(void **st
 	assert_true(finished(f, 3));
 }
 
+static void nor_when_what_is_before_it_gets_lost(void **state)
+{
+	struct fixture *f = *state;
+	const struct stream_id next = { 8, 0 };
+
+	warm_and_send(f, 1);
+	join(f, 10);
+	stream_abandon(&f->s, f->b[2], ERR_CORRUPT, f->now, &f->done);
+	lose(f, 1);
+	assert_false(f->s.need_id);		/* it has to be drained under the old one first */
+	assert_false(stream_renew(&f->s, &next, f->now));
+	assert_int_equal(send_next(f), 1);
+	answer(f, 1, 0);
+	assert_true(finished(f, 1));
+	assert_false(stream_can_take(&f->s, &f->id, ++f->round));
+	f->id = next;
+	join(f, 10);
+	assert_int_equal(f->b[3]->base_sequence, 0);
+	assert_int_equal(send_next(f), 3);
+}
+
 /* --- the alarm --- */
 
 static void answer_with(struct fixture *f, int i, int64_t offset, int64_t append_time)
@@ -1376,6 +1397,7 @@ int main(int argc, char **argv)
 		J(what_was_in_a_topic_that_was_deleted_is_not),
 		J(a_question_is_put_again_when_one_of_its_batches_is_given_up),
 		J(one_that_is_given_up_unsent_leaves_no_gap_in_the_sequences),
+		J(nor_when_what_is_before_it_gets_lost),
 		J(a_first_attempt_that_is_answered_like_a_repeat_acknowledges_nothing),
 		J(so_does_one_below_what_was_acknowledged),
 		J(what_nobody_can_tell_of_raises_the_alarm_once),
