@@ -92,16 +92,6 @@ bool mock_take_unread(struct mock *m, int64_t *ret_from)
 	return true;
 }
 
-/* Their end is recorded as that of acked ones. */
-static void on_lost(void *arg, struct list *batches)
-{
-	struct mock *m = arg;
-
-	list_each(it, batches)
-		m->lost += (uint64_t)list_entry(it, struct batch, node)->count;
-	producer_recorded(m->p, batches);
-}
-
 static void on_load(void *arg, struct batch *b)
 {
 	struct mock *m = arg;
@@ -177,6 +167,23 @@ static void drop_row(struct mock_row *r)
 	list_remove(&r->node);
 	free(r->bytes);
 	free(r);
+}
+
+/* Their end is recorded as that of acked ones. */
+static void on_lost(void *arg, struct list *batches)
+{
+	struct mock *m = arg;
+
+	pthread_mutex_lock(&m->mu);
+	list_each(it, batches) {
+		const struct batch *b = list_entry(it, struct batch, node);
+
+		m->lost += (uint64_t)b->count;
+		if (b->row_id)
+			drop_row(row_of(m, b->row_id));
+	}
+	pthread_mutex_unlock(&m->mu);
+	producer_recorded(m->p, batches);
 }
 
 static void plan_one(struct mock *m, struct batch *b)
@@ -326,6 +333,8 @@ static int load(struct mock *m, struct batch *b)
 		return ERR_IO;
 	}
 	ASSERT(batch_absent(b));
+	if (b->row_id && b->row_id == m->damaged_row)
+		return ERR_CORRUPT;
 	if (!b->row_id)
 		return m->build(b, producer_budget(m->p));
 	ASSERT(r);
@@ -409,8 +418,10 @@ static void carry_out(struct mock *m, struct command *c)
 	pthread_mutex_unlock(&m->mu);
 	if (c->kind == PLAN && rc == 0)
 		shrink(m, &c->batches);
-	if (c->kind == PLAN)
+	if (c->kind == PLAN) {
 		producer_planned(m->p, &c->batches, rc);
+		m->plans_answered++;
+	}
 	else if (c->kind == ACKED)
 		producer_recorded(m->p, &c->batches);
 	else if (c->kind == SPILL) {

@@ -42,7 +42,7 @@ struct mock {
 	bool     started, may_double;	/* the latter: plans of batches out of files are answered, not recorded */
 
 	/* Atomic: tests look at them, and set the failures (so many calls). */
-	_Atomic uint64_t plan_calls, spilled, spill_calls, spilled_identity, refills, rewinds, loads, acked_records;
+	_Atomic uint64_t plan_calls, plans_answered, spilled, spill_calls, spilled_identity, refills, rewinds, loads, acked_records;
 	_Atomic int64_t first_spill_ms;
 	_Atomic uint64_t replaces, rejected;
 	_Atomic bool give_up;		/* what is to be kept without an identity is given up */
@@ -54,6 +54,7 @@ struct mock {
 	_Atomic uint64_t spills_given;	/* calls of spill(), answered or not */
 	_Atomic bool hold_spills;	/* a disk that takes its time: they are not answered before it is over */
 	_Atomic int64_t replace_retry_ms;	/* after a failed replace(); 0: 50 */
+	_Atomic int64_t damaged_row;	/* its bytes cannot be fetched for a batch any more; 0: none */
 	_Atomic uint64_t unplanned;	/* batches that the broker saw before they were recorded */
 };
 
