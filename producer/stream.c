@@ -309,8 +309,8 @@ void stream_check(const struct stream *s)
 		sent += b->state == BATCH_SENT;
 		planning += b->state == BATCH_PLANNING;
 		ASSERT(b->partition == s->partition);
-		if (before && b->producer_id >= 0 && !s->conf->may_double && !s->need_id && !s->gap && stream_same_identity(before, b) &&
-		    !before->proven)
+		if (before && b->producer_id >= 0 && !s->conf->may_double && !s->need_id && !s->gap &&
+		    stream_same_identity(before, b) && !before->proven)
 			ASSERT(b->base_sequence == stream_sequence_after(before->base_sequence, before->count));
 		if (!s->recovering && b->state == BATCH_SENT)
 			ASSERT(i < s->sent);
