@@ -34,7 +34,7 @@
 static const struct tail_pace default_pace = {
 	.piece = 2,
 	.flush = 5000, .rotated_idle = 60000, .deleted_idle = 5000, .away = 500, .reconcile = 10000, .poll = 1000,
-	.retry = 100, .keep_rows = 7 * 86400000LL, .doubt = 10000, .twin = 2000, .answer = 5000,
+	.retry = 100, .keep_rows = 7 * 86400000LL, .doubt = 10000, .twin = 2000, .answer = 5000, .gate = 3000,
 };
 
 /* --- rounds --- */

@@ -4,8 +4,10 @@
  * a directory is touched but within GATE_MS after its probe (probe.h), on a thread of its own, got an answer: a server that
  * hangs most likely catches the probe. Each walk asks; the answer wakes this thread, which then walks there and reads.
  *
- * A gate is the part of a pattern before its first wildcard. Until it answered for the first time nobody knows where it is, so
- * the first walk waits for local ones, but not for long.
+ * A gate is the part of a pattern before its first wildcard. Until it answered for the first time nobody knows where it is. The
+ * first walk waits for that: what it has to leave out begins as nothing else does (`read_from: end` is not kept, and a file that was
+ * rotated while nobody ran is not looked for), and a busy machine or a disk at boot may take its time to say "local". Servers that
+ * hang cost `pace.gate` then, all of them together.
  * Threads: tail. Failure: no memory for a gate: its directory is taken for a local one.
  */
 #include <string.h>
@@ -180,6 +182,7 @@ bool gates_answered(struct tail *t)
 
 void gates_wait(struct tail *t)
 {
+	int64_t until = clock_mono_ms() + t->pace.gate;
 	struct probe_answer a;
 
 	list_each(it, &t->gates) {
@@ -188,7 +191,7 @@ void gates_wait(struct tail *t)
 		if (g->probe)
 			probe_look(g->probe, &a);
 		if (g->probe && !a.answered_ms)
-			probe_wait(g->probe, GATE_MS);
+			probe_wait(g->probe, until - clock_mono_ms());
 		if (settle(t, g, &a))
 			g->walked_ms = a.answered_ms;
 	}

@@ -63,6 +63,7 @@ struct tail_pace {
 	int64_t keep_rows;		/* of files that are gone and finished */
 	int64_t twin;			/* what repeats another file and has not changed for so long is a file of its own */
 	int64_t answer;			/* who looks waits for the thread so long */
+	int64_t gate;			/* the first walk waits so long for file systems that never answered, all together */
 	int64_t doubt;			/* what a network file system says about a file that shrank is believed after so long */
 };
 

@@ -69,7 +69,7 @@ static inline void open_tail(struct fixture *f)
 	f->specs[0] = f->specs[1] = f->spec ? f->spec : "";
 	assert_int_equal(tail_open(&c, &f->t, &err), 0);
 	f->t->pace = (struct tail_pace){ .piece = 60000, .flush = 100, .rotated_idle = 300, .deleted_idle = 150,
-					 .away = 10, .poll = 20, .answer = 60000,
+					 .away = 10, .poll = 20, .answer = 60000, .gate = 20000,
 					 .retry = 20, .reconcile = f->reconcile, .keep_rows = 7 * 86400000LL, .twin = 200 };
 }
 
