@@ -24,6 +24,7 @@ struct fixture {
 	char *paths[2], *excludes[1];
 	bool once, other_boot;
 	int64_t reconcile;
+	int64_t idle;		/* rotated and deleted files are closed after so long at their end */
 	struct tail_known known[3];
 	size_t known_count;
 	int64_t next_id;
@@ -52,6 +53,7 @@ static inline int setup(void **state)
 	}
 	f->conf.max_lanes = 1000;
 	f->reconcile = 600000;
+	f->idle = 600000;	/* a slow machine must not look like a quiet file */
 	f->next_id = 1;
 	*state = f;
 	return 0;
@@ -68,7 +70,7 @@ static inline void open_tail(struct fixture *f)
 
 	f->specs[0] = f->specs[1] = f->spec ? f->spec : "";
 	assert_int_equal(tail_open(&c, &f->t, &err), 0);
-	f->t->pace = (struct tail_pace){ .piece = 60000, .flush = 100, .rotated_idle = 300, .deleted_idle = 150,
+	f->t->pace = (struct tail_pace){ .piece = 60000, .flush = 100, .rotated_idle = f->idle, .deleted_idle = f->idle / 2,
 					 .away = 10, .poll = 20, .answer = 60000, .gate = 20000,
 					 .retry = 20, .reconcile = f->reconcile, .keep_rows = 7 * 86400000LL, .twin = 200 };
 }

@@ -418,6 +418,7 @@ static void a_file_renamed_over_a_followed_one_is_read_and_the_old_one_to_its_en
 	struct fixture *f = *state;
 	int old = open_log(f, "a.log");
 
+	f->idle = 300;
 	put(old, "1\n");
 	start(f);
 	expect(f, "<1>");
@@ -435,6 +436,7 @@ static void a_rotated_file_is_closed_when_finished_and_idle_and_goes_on_if_it_co
 {
 	struct fixture *f = *state;
 
+	f->idle = 300;
 	f->p->safe_is_read = false;
 	append(f, "a.log", "1\n");
 	start(f);
@@ -456,6 +458,7 @@ static void a_file_deleted_while_it_waits_for_memory_is_read_to_its_end(void **s
 {
 	struct fixture *f = *state;
 
+	f->idle = 300;
 	append(f, "a.log", "1\n");
 	start(f);
 	expect(f, "<1>");
@@ -480,6 +483,7 @@ static void lanes_of_deleted_and_rotated_files_are_rescued_until_these_are_finis
 	struct fixture *f = *state;
 	uint32_t n = 1;
 
+	f->idle = 300;
 	f->p->safe_is_read = false;
 	append(f, "a.log", "1\n");
 	start(f);
@@ -577,7 +581,7 @@ static void a_random_life_of_files_gives_each_line_once(void **state)
 	m.dice = seed;
 	m.fds[0] = open_log(f, "a.log");
 	open_tail(f);
-	f->t->pace.flush = f->t->pace.rotated_idle = 600000;	/* a slow machine must not look like a quiet file */
+	f->t->pace.flush = 600000;	/* a slow machine must not look like a quiet file */
 	assert_int_equal(tail_start(f->t), 0);
 	for (int i = 0; i < 3000; i++) {
 		int dice = throw(&m, 100);

@@ -391,6 +391,7 @@ static void a_copy_whose_original_is_deleted_is_not_read_again(void **state)
 {
 	struct fixture *f = *state;
 
+	f->idle = 300;
 	append(f, "a.log", "1\n2\n");
 	start_never_quiet(f);
 	expect(f, "<1><2>");

@@ -214,6 +214,7 @@ static void a_link_that_is_removed_ends_its_file_when_that_is_idle(void **state)
 {
 	struct fixture *f = *state;
 
+	f->idle = 300;
 	append(f, "data/a", "1\n");
 	point(f, "link.log", "data/a");
 	start(f);

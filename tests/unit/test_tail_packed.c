@@ -191,6 +191,7 @@ static void what_is_compressed_after_it_was_read_is_not_read_again(void **state)
 	struct fixture *f = *state;
 	int64_t id, now;
 
+	f->idle = 300;
 	append(f, "app.log", "one\ntwo\n");
 	start(f);
 	expect(f, "<one><two>");
@@ -210,6 +211,7 @@ static void the_compressed_file_waits_while_the_plain_one_is_there(void **state)
 {
 	struct fixture *f = *state;
 
+	f->idle = 300;
 	append(f, "app.log.1", "one\ntwo\n");
 	pack_text(f, "app.log.1.gz", "one\ntwo\n");
 	f->reconcile = 20;
@@ -229,6 +231,7 @@ static void a_deleted_file_is_read_to_its_end_before_its_compressed_one_takes_ov
 {
 	struct fixture *f = *state;
 
+	f->idle = 300;
 	append(f, "app.log", "one\ntwo\n");
 	start(f);
 	expect(f, "<one><two>");
