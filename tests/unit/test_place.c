@@ -132,7 +132,6 @@ static void a_partition_that_is_stuck_does_not_keep_later_records_from_leaving(v
 	const struct producer_record r = { .topic = "t", .partition = -1, .value = value, .value_len = sizeof value,
 					   .timestamp = -1 };
 	struct fixture *f = fixture(state, 2, 2);
-	int late = 0;
 
 	set(f, "batch.size", "1000");
 	set(f, "linger.ms", "5");
@@ -148,10 +147,9 @@ static void a_partition_that_is_stuck_does_not_keep_later_records_from_leaving(v
 		assert_int_equal(producer_send(f->p, &r, done, f, NULL), 0);
 		for (int k = 0; k < 800 && f->good == before; k++)
 			usleep(500);
-		late += f->good == before;
 	}
-	/* The silent one holds a window of eight batches at the most. */
-	assert_in_range(late, 0, 9);
+	/* The silent one holds a window of eight batches at the most, of a record each; two more where one was not sealed at once. */
+	wait_for(&f->good, 2 + 30 - 8 - 2);
 	fake_mute(f->fake, 1, false);
 	close_producer(f);
 	assert_int_equal(f->good, 32);
@@ -288,7 +286,7 @@ static void a_partition_that_is_not_there_is_waited_for_and_refused_with_words(v
 	assert_int_equal(send_(f, 2, NULL, NULL, NULL), 0);
 	began = clock_mono_ms();
 	assert_true(send_(f, 3, NULL, NULL, &err) < 0);
-	assert_in_range(clock_mono_ms() - began, 290, 2000);
+	assert_in_range(clock_mono_ms() - began, 290, 20000);		/* the default is a minute */
 	assert_false(err.retriable);
 	assert_non_null(strstr(err.text, "partition 3 does not exist: the topic \"t\" has 3"));
 	assert_non_null(strstr(err.text, "max.block.ms"));
@@ -313,7 +311,7 @@ static int given_to_the_late_broker(void **state, const char *timeout)
 	wait_for(&f->good, 1);
 	fake_mute(f->fake, 1, true);
 	send_many(f, 1, NULL, NULL, LATE);		/* more than may be in flight */
-	usleep(300000);					/* time itself is the condition */
+	usleep(1000000);				/* time itself is the condition */
 	for (int i = 0; i < 200; i++) {
 		send_many(f, -1, NULL, NULL, 1);
 		usleep(1000);

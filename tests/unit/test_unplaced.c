@@ -281,8 +281,7 @@ static void they_wait_for_max_block_ms_in_their_file(void **state)
 	assert_int_equal(append(f, 0), ERR_UNAVAILABLE);
 	lane_rescue(f->lane);		/* the file is about to vanish */
 	append_some(f, 10);
-	lane_rescue(f->lane);		/* it is said again and again */
-	wait_for(look(f).unplaced > 0);
+	wait_for((lane_rescue(f->lane), look(f).unplaced > 0));		/* it is said again and again */
 	fake_up(f->fake, 0);
 	drain(f);
 	assert_placed(f);
@@ -334,8 +333,7 @@ static void what_a_killed_life_left_unplaced_goes_before_what_comes_now(void **s
 	fake_down(f->fake, 0);
 	live(f);
 	append_some(f, 15000);
-	lane_rescue(f->lane);
-	wait_for(producer_in_memory(f->p) == 0);
+	wait_for((lane_rescue(f->lane), producer_in_memory(f->p) == 0));	/* it is said again and again */
 	kept = f->next;
 	assert_true(look(f).unplaced > 0);
 	die(f, true);
