@@ -113,6 +113,12 @@ static void touch(struct tail *t, struct file *f, const struct stat *st)
 		files_ready(t, f);
 }
 
+/* Of several names that a file has, it is followed under one that an input matches. */
+static bool is_better_name(const struct tail *t, const struct file *g, const char *path)
+{
+	return !file_is_at(g, g->path) || (find_input(t, g->path) == SIZE_MAX && find_input(t, path) != SIZE_MAX);
+}
+
 /* ret_file: what is followed there, or NULL. */
 static enum sight look(struct tail *t, const char *path, const char *home, struct file **ret_file)
 {
@@ -128,7 +134,7 @@ static enum sight look(struct tail *t, const char *path, const char *home, struc
 		files_detach(t, f);
 		f = NULL;
 	}
-	if (g && g != f && !file_is_at(g, g->path))
+	if (g && g != f && is_better_name(t, g, path))
 		files_attach(t, g, path);
 	*ret_file = g;
 	if (g) {

@@ -277,7 +277,11 @@ static void live(uint64_t seed)
 }
 
 static uint64_t first_seed = 20260201;
+#ifdef __SANITIZE_THREAD__
+static int lives = 1;		/* ten times as slow, and there is one thread */
+#else
 static int lives = 4;
+#endif
 
 static void what_full_recorded_survives_any_cut(void **state)
 {

@@ -341,19 +341,21 @@ static void who_waits_at_a_border_for_long_costs_little(void **state)
 {
 	struct fixture *f = *state;
 	struct other o;
+	int64_t began;
 	uint64_t asked;
 
 	f->p->safe_is_read = false;
 	start_with_line(f);
+	began = clock_mono_ms();
 	other_init(f, &o, "*.log", "new");
 	expect_reload(f, &o);
 	append(f, "a.log", "2\n");
-	for (int64_t until = clock_mono_ms() + 2000; clock_mono_ms() < until;)
+	while (clock_mono_ms() < began + 2000)
 		usleep(100000);
 	pthread_mutex_lock(&f->p->mu);
 	asked = f->p->safe_asked;
 	pthread_mutex_unlock(&f->p->mu);
-	assert_true(asked < 80);		/* looked at every 10 ms it would be 200 */
+	assert_true(asked < (uint64_t)(clock_mono_ms() - began) / 25);	/* looked at every 10 ms it would be 200 in two seconds */
 	finish_all(f);
 	expect(f, "<1><2>");
 	stop(f);

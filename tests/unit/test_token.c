@@ -435,7 +435,7 @@ static void a_silent_endpoint_and_none_at_all_are_unavailable(void **state)
 	c.read_timeout_ms = 50;
 	assert_int_equal(get(&c, token, sizeof token), ERR_UNAVAILABLE);
 	assert_string_equal(strstr(e.text, ": ") + 2, "waiting for the answer timed out");
-	assert_true(clock_mono_ms() - begin < 5000);
+	assert_true(clock_mono_ms() - begin < 20000);
 	endpoint_close(&s);
 	/* The port is free now. */
 	assert_int_equal(get(&c, token, sizeof token), ERR_UNAVAILABLE);
