@@ -307,9 +307,9 @@ class Cluster:
         return self.nodes[node_id - 1]
 
     def in_sync(self, topic):
-        """How many replicas the worst partition of a topic has in sync."""
+        """How many replicas the worst partition of a topic has in sync. 0: the node that was asked has just come and knows none."""
         with self.alive().client() as c:
-            return min(c.metadata([topic])["isr"][topic].values())
+            return min(c.metadata([topic])["isr"].get(topic, {}).values(), default=0)
 
     def close(self):
         for b in self.nodes:

@@ -13,6 +13,7 @@ import resource
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -23,6 +24,7 @@ _PR_SET_PDEATHSIG = 1
 # Below the range that the kernel takes for outgoing connections: a port that was free stays free while a broker restarts.
 _ports = random.Random(os.getpid() * 7919 + time.time_ns())
 _PORT_LOW, _PORT_HIGH = 12000, 32000
+_given = -1             # the file whose locks say which ports a run has
 
 SLOWNESS = 1.0          # deadlines are multiplied by it; run.py raises it for sanitizer builds
 
@@ -50,10 +52,25 @@ def until(condition, timeout=30, what="", every=0.05, alive=None):
         time.sleep(every)
 
 
+def _ours(port):
+    """Whether no other run was given that port. What was given to one stays its own while nobody listens there: a broker that is
+    down, a proxy that refuses. Byte N of a file is locked for port N; the kernel unlocks what a dead process had."""
+    global _given
+    if _given < 0:
+        _given = os.open(os.path.join(tempfile.gettempdir(), f"spillway-ports-{os.getuid()}"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.lockf(_given, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
 def free_port():
-    """A loopback port that nobody listens on now."""
+    """A loopback port that nobody listens on now, and that no other run has."""
     while True:
         port = _ports.randrange(_PORT_LOW, _PORT_HIGH)
+        if not _ours(port):
+            continue
         with socket.socket() as s:
             try:
                 s.bind(("127.0.0.1", port))

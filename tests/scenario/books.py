@@ -22,6 +22,7 @@ def a_thousand_snapshots_under_load_balance(t):
         if i == 600:
             agent.until(lambda s: s["spool"]["rows"] > 0, 30, "rows are in the spool")
             kafka.proxy.forward()
+            kafka.proxy.delay(0.05)             # so that they are not gone between two looks
         s = agent.snapshot()
         assert s is not None, f"no answer to snapshot {i}"
         agent_module.check_books(s)
@@ -32,6 +33,8 @@ def a_thousand_snapshots_under_load_balance(t):
         for one in s["inputs"]:
             for f in one["files"]:
                 assert 0 <= f["safe"] <= f["read"], f
+    agent.until(lambda s: states.add(s["state"]) or "draining" in states, 30, "the rows drain", every=0)
+    kafka.proxy.forward()
     feed.stop()
     s = agent.until(lambda s: states.add(s["state"]) or s["records"]["acked"] >= t.ledger.total(), 60, "all lines are acked", every=0)
     assert s["records"]["read"] == s["records"]["acked"] == t.ledger.total(), s["records"]

@@ -1,6 +1,5 @@
 """chains.py - generations that nobody saw come and go: their lines, and their order."""
 import os
-import time
 
 from procs import until
 from scenario import scenario
@@ -13,7 +12,6 @@ def rotate_unseen(w, times, lines=700):
             if os.path.exists(f"{w.path}.{n}"):
                 os.rename(f"{w.path}.{n}", f"{w.path}.{n + 1}")
         w.rotate(f"{w.path}.1")
-        time.sleep(0.02)                # times are what tells the age of files; those of the kernel are coarse
         w.write(lines)
 
 

@@ -36,6 +36,11 @@ def expect_from(broker, topic, first, total):
                                               f"ends {got[-3:]}, {len(got) - len(set(got))} doubled")
 
 
+def recorded(s):
+    """All that was answered to this life counts as acked: that is recorded a little later."""
+    return s["records"]["acked"] >= sum(p["records"] for p in s["producer"]["partitions"])
+
+
 @scenario(core=True)
 def a_topic_made_anew_under_load_gets_all_that_the_old_one_had_not_taken(t):
     """The topic is deleted and made again while lines flow, three times: what was acknowledged went with the old topic,
@@ -48,8 +53,8 @@ def a_topic_made_anew_under_load_gets_all_that_the_old_one_had_not_taken(t):
     for _ in range(3):
         agent.until(lambda s: s["records"]["acked"] >= acked + 3000, 60, "lines flow", every=0.01)
         delete(kafka, topic)
-        agent.until(lambda s: any(UNKNOWN in r for r in s["reasons"]), 60, "the agent says that the topic is unknown")
-        acked = agent.status()["records"]["acked"]
+        s = agent.until(lambda s: any(UNKNOWN in r for r in s["reasons"]) and recorded(s), 60, "the agent says that the topic is unknown")
+        acked = s["records"]["acked"]
         kafka.create_topic(topic)
         agent.until(lambda s: not s["reasons"], 60, "the reason is over")
     feed.stop()
@@ -101,6 +106,7 @@ def batches_of_another_cluster_are_new_data_for_this_one(t):
     first.proxy.hold_acks()
     w.write(2000)
     agent.until(lambda s: s["records"]["in_memory"] == 2000 and s["producer"]["in_flight_batches"] >= 5, 30, "lines are in flight")
+    until(lambda: first.count(topic) > 1000, 30, "some of them reached the first cluster")
     agent.kill()
     first.proxy.forward()
     there = set(numbers(first, topic)) - set(range(1000))
@@ -111,8 +117,8 @@ def batches_of_another_cluster_are_new_data_for_this_one(t):
     s = agent.until_acked(3000)
     # The first cluster may have those that were recorded as in flight, and cannot be asked.
     assert s["uncertain"]["batches"] >= 5 and 0 < s["uncertain"]["records"] <= 2000 and s["losses"]["records"] == 0, s
-    assert agent.log_text().count("counted as uncertain") == s["uncertain"]["batches"]
     agent.stop()
+    assert agent.log_text().count("counted as uncertain") == s["uncertain"]["batches"]
     listed = []
     for row in agent.json("losses"):
         assert row.keys() >= {"time", "reason", "path", "start", "end", "records", "bytes"}, row
@@ -166,7 +172,8 @@ def max_rate_holds_and_small_traffic_stays_quick(t):
     agent.start()
     agent.until_acked(t.ledger.total())
     took = time.monotonic() - begin
-    assert 5 < took < 15, f"{size} bytes at 500 kB/s took {took:.1f} s"
+    # The other limit is far: a busy machine is no wrong rate. Bits taken for bytes would be eight times as long.
+    assert 5 < took < 40, f"{size} bytes at 500 kB/s took {took:.1f} s"
     agent.stop()
     t.expect_all(kafka, topic)
 

@@ -1,9 +1,14 @@
 """copytruncate.py - rotation by copying: the log is copied, then truncated, while its application goes on writing to it."""
+import contextlib
 import os
 import shutil
+import time
 
+import procs
 from procs import until
 from scenario import scenario
+
+QUIET_S = 2             # a copy that does not change for so long, its original still there, is a file of its own
 
 
 def shipped(t, kafka, agent, topic, **how):
@@ -27,6 +32,21 @@ def shift(path, keep=5):
             os.rename(f"{path}.{n}", f"{path}.{n + 1}")
 
 
+@contextlib.contextmanager
+def still_a_copy():
+    """From copying to what makes an end of the original, which has to come in time: a machine that takes longer shows nothing."""
+    begin = time.monotonic()
+    yield
+    if time.monotonic() - begin >= QUIET_S:
+        raise procs.Timeout(f"{QUIET_S} s passed between copying and truncation")
+
+
+def copy_and_truncate(w, copy):
+    with still_a_copy():
+        shutil.copyfile(w.path, copy)
+        os.ftruncate(w.fd, 0)
+
+
 def truncated(agent):
     _, out, _ = agent.command("losses")
     return [line for line in out.splitlines() if "truncated" in line]
@@ -43,8 +63,7 @@ def a_copy_that_an_input_matches_gives_back_what_was_written_before_the_truncati
             agent.until_acked(t.ledger.total())
         w.write(20)
         shift(w.path)
-        shutil.copyfile(w.path, f"{w.path}.1")
-        os.ftruncate(w.fd, 0)
+        copy_and_truncate(w, f"{w.path}.1")
         w.write(30)
     w.write(500)
     shipped(t, kafka, agent, topic)
@@ -59,11 +78,12 @@ def a_copy_that_waits_for_its_truncation_is_not_sent_twice(t):
     for _ in range(3):
         w.write(1000)
         agent.until_acked(t.ledger.total())
-        shutil.copyfile(w.path, f"{w.path}.copy")
-        until(lambda: any(f["path"].endswith(".copy") for i in agent.status()["inputs"] for f in i["files"]), 10, "the copy is seen")
-        w.write(100)
-        agent.until_acked(t.ledger.total())
-        os.ftruncate(w.fd, 0)
+        with still_a_copy():
+            shutil.copyfile(w.path, f"{w.path}.copy")
+            until(lambda: any(f["path"].endswith(".copy") for i in agent.status()["inputs"] for f in i["files"]), 10, "the copy is seen")
+            w.write(100, sync=False)            # a busy disk may take longer than there is
+            agent.until_acked(t.ledger.total())
+            os.ftruncate(w.fd, 0)
         w.write(100)
         agent.until_acked(t.ledger.total())
         os.rename(f"{w.path}.copy", t.path("away"))
@@ -82,8 +102,7 @@ def a_writer_that_does_not_append_leaves_a_hole(t):
         agent.until_acked(t.ledger.total())
         w.write(10)
         shift(w.path)
-        shutil.copyfile(w.path, f"{w.path}.1")
-        os.ftruncate(w.fd, 0)
+        copy_and_truncate(w, f"{w.path}.1")
     w.write(10)
     shipped(t, kafka, agent, topic)
 
@@ -116,9 +135,10 @@ def killed_between_copy_and_truncation(t):
     kafka.proxy.refuse()
     w.write(2000)
     until(lambda: agent.status()["records"]["read"] >= 3000, 20, "all is read", alive=agent.check_alive)
-    shutil.copyfile(w.path, f"{w.path}.1")
-    until(lambda: len(agent.status()["inputs"][0]["files"]) > 1, 10, "the copy is seen")
-    agent.kill()
+    with still_a_copy():
+        shutil.copyfile(w.path, f"{w.path}.1")
+        until(lambda: len(agent.status()["inputs"][0]["files"]) > 1, 10, "the copy is seen")
+        agent.kill()
     os.ftruncate(w.fd, 0)
     w.write(500)
     kafka.proxy.forward()
@@ -136,8 +156,7 @@ def truncated_under_a_broker_outage_and_killed(t):
     kafka.proxy.refuse()
     w.write(2000)
     until(lambda: agent.status()["records"]["read"] >= 3000, 20, "all is read", alive=agent.check_alive)
-    shutil.copyfile(w.path, f"{w.path}.1")
-    os.ftruncate(w.fd, 0)
+    copy_and_truncate(w, f"{w.path}.1")
     w.write(500)
     until(lambda: agent.status()["records"]["read"] >= 3500, 20, "the rest is read", alive=agent.check_alive)
     agent.kill()
@@ -178,8 +197,9 @@ def moved_to_another_file_system(t):
     w.write(1000)
     agent.until_acked(1000)
     w.write(100)
-    shutil.copyfile(w.path, f"{w.path}.moved")
-    os.unlink(w.path)
+    with still_a_copy():
+        shutil.copyfile(w.path, f"{w.path}.moved")
+        os.unlink(w.path)
     agent.until_acked(1100)
     w.close()
     w.fd = os.open(f"{w.path}.moved", os.O_WRONLY | os.O_APPEND)

@@ -9,19 +9,20 @@ FAULT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fault", 
 
 
 def killed_with_two_in_flight(t, **settings):
-    """One batch of a.log and one of b.log are recorded and sent, no answer comes, the agent dies."""
+    """One batch of a.log and one of b.log are recorded and sent, no answer comes, the agent dies. linger.ms is what makes it one
+    batch each: without, it is sent while its lines are still being read."""
     kafka = t.kafka()
     topic = t.topic(kafka)
     a, b = t.writer("a"), t.writer("b")
-    agent = t.agent(kafka.proxied, topic, producer={"linger.ms": 0}, **settings).start()
+    agent = t.agent(kafka.proxied, topic, producer={"linger.ms": 200}, **settings).start()
     a.write(100)
     b.write(100)
     agent.until_acked(200)
     kafka.proxy.black_hole()
     a.write(50)
-    agent.until(lambda s: s["producer"]["in_flight_batches"] >= 1, 20, "the first batch is in flight")
+    agent.until(lambda s: s["producer"]["in_flight_batches"] == 1 and s["records"]["in_memory"] == 50, 20, "the first batch is in flight")
     b.write(50)
-    agent.until(lambda s: s["producer"]["in_flight_batches"] >= 2, 20, "the second batch is in flight")
+    agent.until(lambda s: s["producer"]["in_flight_batches"] == 2 and s["records"]["in_memory"] == 100, 20, "the second batch is in flight")
     agent.kill()
     kafka.proxy.cut()
     return kafka, topic, a, b, agent

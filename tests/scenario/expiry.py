@@ -15,6 +15,7 @@ from scenario import scenario
 LINE = oracle.DEFAULT_LEN + 1           # with its LF
 EXPIRY_MS = 3000
 IMPATIENT = {"linger.ms": 50, "request.timeout.ms": 2000, "evidence.settle.ms": 1000}
+PATIENT = {**IMPATIENT, "request.timeout.ms": 10000}    # what is in flight stays so while the tests arrange the rest
 
 
 def started(t, paths=None, **producer):
@@ -25,10 +26,16 @@ def started(t, paths=None, **producer):
     kafka.start()
     topic = t.topic(kafka)
     w = t.writer("app")
-    agent = t.agent(kafka.proxied, topic, paths=paths, producer={**IMPATIENT, **producer}, shutdown_timeout="1s").start()
+    agent = t.agent(kafka.proxied, topic, paths=paths, producer={**PATIENT, **producer}, shutdown_timeout="1s").start()
     w.write(100)
     agent.until_acked(100)
     return kafka, topic, w, agent
+
+
+def next_life(agent, **producer):
+    agent.settings["producer"].update({**IMPATIENT, **producer})
+    agent.write_config()
+    agent.start()
 
 
 def deny_read(kafka, topic):
@@ -73,7 +80,7 @@ def what_was_in_flight_is_found_in_the_log_of_a_broker_that_forgot_the_producer(
     kafka, topic, w, agent = started(t)
     unresolved.half_known(t, kafka, topic, agent, w)
     forget(kafka, topic)
-    agent.start()
+    next_life(agent)
     told(t, kafka, topic, agent, 200)
 
 
@@ -84,7 +91,8 @@ def a_broker_that_forgot_and_may_not_be_read_makes_lines_uncertain(t):
     unresolved.half_known(t, kafka, topic, agent, w)
     forget(kafka, topic)
     deny_read(kafka, topic)
-    agent.start()
+    # It is said after two seconds, and until no earlier request can be under way any more.
+    next_life(agent, **{"evidence.settle.ms": 5000})
     agent.until(lambda s: any("READ" in r for r in s["reasons"]), 20, "it is said what is not permitted", every=0.01)
     w.write(50)
     s = agent.until_acked(250, 60)
@@ -108,7 +116,7 @@ def a_broker_that_may_not_be_read_and_remembers_doubles_nothing(t):
     kafka, topic, w, agent = started(t)
     unresolved.half_known(t, kafka, topic, agent, w)
     deny_read(kafka, topic)
-    agent.start()
+    next_life(agent)
     s = agent.until_acked(200, 60)
     assert not s["uncertain"]["batches"] and not s["losses"]["events"], s
     agent.stop()
@@ -140,5 +148,5 @@ def what_a_stop_spooled_without_an_answer_is_found_in_the_log(t):
     kafka.proxy.cut()
     kafka.proxy.forward()
     forget(kafka, topic)
-    agent.start()
+    next_life(agent)
     told(t, kafka, topic, agent, 200)

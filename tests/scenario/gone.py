@@ -19,8 +19,9 @@ def killed_with_both_in_flight(t, topic, address, before, sent):
     b.write(100)
     agent.until_acked(200)
     before()
-    a.write(50)
-    b.write(50)
+    with agent.asleep():                # both are there when it looks: one batch, however long a busy disk takes
+        a.write(50)
+        b.write(50)
     agent.until(lambda s: s["producer"]["in_flight_batches"] >= 1 and s["records"]["in_memory"] == 100, 20, "the batch is in flight")
     sent()
     agent.kill()
@@ -75,10 +76,13 @@ def a_deleted_file_takes_no_lines_of_others_with_it(t):
 
 @scenario()
 def a_kill_at_each_commit_of_giving_up_loses_and_doubles_nothing_more(t):
-    """Six lives end at the first commits behind their start; the same lines are lost as in one life, and counted once."""
+    """Lives end at the first commits behind their start, until the lines are given up; the same are lost as in one life, and
+    counted once."""
     kafka, topic, b, agent = of_a_real_broker(t, written=False)
     dropped = []
-    for n in (1, 2, 3):
+    for n in range(1, 9):               # how many come before depends on what is recorded together
+        if 50 in dropped and n > 3:
+            break
         for point in ("ledger.before", "ledger.after"):
             agent.env = {"SPILLWAY_KILL": f"{point}:{n}"}
             agent.start(wait=False)
@@ -88,7 +92,7 @@ def a_kill_at_each_commit_of_giving_up_loses_and_doubles_nothing_more(t):
     assert 0 in dropped and 50 in dropped, dropped
     agent.env = {}
     agent.start()
-    s = agent.until_acked(310)
+    s = agent.until_acked(t.ledger.total() - 50)
     assert s["records"]["dropped"] == 50 and s["losses"]["records"] == 50, s["records"]
     assert s["uncertain"]["records"] == 0, s["uncertain"]
     agent.stop()

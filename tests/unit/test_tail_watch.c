@@ -213,6 +213,26 @@ static void an_input_that_polls_watches_nothing(void **state)
 	assert_false(has_reason(f, "inotify"));
 }
 
+static void a_stop_notices_names_that_went_since_the_last_look(void **state)
+{
+	struct fixture *f = *state;
+
+	f->in[0].watch = CONF_WATCH_POLL;
+	append(f, "a.log", "a\n");
+	append(f, "b.log", "b\n");
+	append(f, "c.log", "c\n");
+	open_tail(f);
+	f->t->pace.poll = 600000;
+	assert_int_equal(tail_start(f->t), 0);
+	expect(f, "<a><b><c>");
+	move(f, "a.log", "a.log.1");
+	assert_int_equal(unlink(at(f, "b.log")), 0);
+	tail_stop(f->t);
+	assert_true(tail_file_vanishing(f->t, files_by_path(f->t, at(f, "a.log"))->id));
+	assert_true(tail_file_vanishing(f->t, files_by_path(f->t, at(f, "b.log"))->id));
+	assert_false(tail_file_vanishing(f->t, files_by_path(f->t, at(f, "c.log"))->id));
+}
+
 static void files_of_a_network_file_system_are_polled(void **state)
 {
 	struct fixture *f = *state;
@@ -611,6 +631,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(files_are_polled_while_no_instance_can_be_had),
 	TEST(files_are_polled_while_no_watch_can_be_had),
 	TEST(an_input_that_polls_watches_nothing),
+	TEST(a_stop_notices_names_that_went_since_the_last_look),
 	TEST(files_of_a_network_file_system_are_polled),
 	TEST(an_input_that_wants_inotify_gets_it_on_a_network_file_system),
 	TEST(a_size_that_shrinks_for_a_moment_is_not_believed_on_a_network_file_system),
