@@ -292,7 +292,8 @@ int tail_start(struct tail *t)
 	return rc;
 }
 
-/* The last word on every file: sizes are not written while reading. */
+/* The last word on every file: sizes are not written while reading, and a name may have gone since names were looked at. What
+ * is in memory of such a file must outlive us (tail_file_vanishing). */
 static void put_all(struct tail *t)
 {
 	struct stat st;
@@ -300,8 +301,14 @@ static void put_all(struct tail *t)
 	list_each(it, &t->files) {
 		struct file *f = list_entry(it, struct file, node);
 
-		if (f->fd < 0 || (f->remote && !gates_pass(t, f->path)) || slow_fstat(f->fd, &st) < 0)
+		if (f->remote && !gates_pass(t, f->path))
 			continue;
+		if (f->state == FILE_ACTIVE && !file_is_at(f, f->path))
+			f->state = FILE_ROTATED;
+		if (f->fd < 0 || slow_fstat(f->fd, &st) < 0)
+			continue;
+		if (f->state == FILE_ROTATED && !st.st_nlink)
+			f->state = FILE_DELETED;
 		file_changed(f, &st, clock_mono_ms());
 		files_put(t, f, 0);
 	}
