@@ -66,6 +66,8 @@ static int take_files(struct pipeline *p, struct status *s, struct tail_file_inf
 		struct status_file *to = &s->files[s->file_count++];
 		int64_t safe = state_safe(p->state, f[i].file_id);
 
+		if (safe > f[i].read)		/* since the tail thread answered, more was read and finished */
+			safe = f[i].read;
 		*to = (struct status_file){ f[i].path, f[i].input, f[i].dev, f[i].inode, f[i].size, f[i].read,
 			safe < 0 ? 0 : safe, "", f[i].waits, 0 };
 		to->lag_s = to->safe < to->size ? (double)f[i].lag_ms / 1000 : 0;
