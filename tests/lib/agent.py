@@ -223,6 +223,11 @@ class Agent:
         return self.until(lambda s: s["records"]["acked"] >= records and not s["records"]["in_memory"]
                           and not s["records"]["spooled"], timeout, f"{records} records acked")
 
+    def until_finished(self, path, timeout=30):
+        """Until every byte that a file has is finished. As long as the tail thread is too busy to answer, a status has no files."""
+        return self.until(lambda s: (self.file(path, s) or {"safe": -1})["safe"] == os.path.getsize(path), timeout,
+                          f"every byte of {path} is finished")
+
     def file(self, path, status=None):
         """The row of a path in a status, or None."""
         for one in (status or self.status())["inputs"]:

@@ -17,7 +17,7 @@ def in_sync(cluster):
     def all_there():
         try:
             return cluster.in_sync(TOPIC) == 3
-        except (OSError, KeyError):
+        except (OSError, KeyError, wire.WireError):
             return False
 
     until(all_there, 90, "all replicas are in sync", every=0.1)
@@ -63,10 +63,18 @@ def flow(agent, lines=2000):
 
 
 def lead(cluster, wanted):
-    """Gives each partition to the wanted one of its replicas: {partition: node}. Asks; does not wait."""
-    with cluster.alive().client() as c:
-        c.reassign(TOPIC, {p: [first, first % 3 + 1, (first + 1) % 3 + 1] for p, first in wanted.items()})
-        c.elect_preferred(TOPIC, range(PARTITIONS))
+    """Gives each partition to the wanted one of its replicas: {partition: node}. Asks, again while the nodes have no controller;
+    does not wait for what comes of it."""
+    def asked():
+        try:
+            with cluster.alive().client() as c:
+                c.reassign(TOPIC, {p: [first, first % 3 + 1, (first + 1) % 3 + 1] for p, first in wanted.items()})
+                c.elect_preferred(TOPIC, range(PARTITIONS))
+            return True
+        except (OSError, wire.WireError):
+            return False
+
+    until(asked, 60, "a controller takes it", every=0.1)
 
 
 def count(cluster):

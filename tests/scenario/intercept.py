@@ -64,10 +64,10 @@ def dropped_lines_count_as_filtered_and_the_books_balance(t):
     total = data.count(b"\n")
     s = agent.until(lambda s: s["records"]["filtered"] == total - len(kept(data)), 20, "each dropped line is counted")
     assert s["records"]["read"] == s["records"]["acked"], s["records"]
-    agent.until(lambda s: agent.file(path, s)["safe"] == len(data), 20, "all bytes are finished")
+    agent.until_finished(path)
     agent.stop()
     agent.start()
-    assert agent.snapshot()["records"]["filtered"] == total - len(kept(data))
+    assert agent.status()["records"]["filtered"] == total - len(kept(data))
     agent.stop()
     assert got(kafka, topic) == kept(data, b"12345678")
 
@@ -150,7 +150,7 @@ def lines_that_a_serializer_refuses_are_set_aside(t):
     path = t.file("a.log", b'{"a":1}\nno json\n[1, 2]\n\n"x"\n')
     s = agent.until(lambda s: s["records"]["acked"] == 3 and s["records"]["rejected"] == 2, 30, "three arrive, two are set aside")
     assert s["records"]["read"] == 5, s["records"]
-    agent.until(lambda s: agent.file(path, s)["safe"] == os.path.getsize(path), 20, "all bytes are finished")
+    agent.until_finished(path)
     agent.kill()
     agent.start()
     t.file("a.log", b"{}\n", "ab")
@@ -172,7 +172,7 @@ def refused_lines_beyond_their_share_hold_their_file(t):
     data = b"".join(b"no json %d %s\n" % (i, b"x" * 1000) for i in range(9000))
     t.file("a.log", data)
     agent.until(lambda s: any("no room for rejected lines" in r for r in s["reasons"]), 60, "the reason is said")
-    s = agent.snapshot()
+    s = agent.status()
     aside = s["records"]["rejected"]
     assert 1000 < aside < 9000 and s["records"]["read"] == aside, s["records"]
     agent.kill()

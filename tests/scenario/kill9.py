@@ -88,11 +88,15 @@ def kill_9_at_every_named_place_loses_doubles_and_reorders_nothing(t):
 
 # --- random moments
 
+def swallowed(story):
+    """Answers vanish, and the broker has lines that the agent does not know of."""
+    story.kafka.proxy.swallow()
+    until(lambda: story.kafka.count(story.topic) > story.agent.status()["records"]["acked"], 30, "an answer is missed")
+
+
 def restarted(story, clean):
     """The broker goes, by kill -9 or in order, the agent is killed while it is away and while it comes back."""
-    story.kafka.proxy.swallow()
-    until(lambda: story.kafka.count(story.topic) > story.agent.status()["records"]["acked"], 10,
-          "the broker has lines that the agent does not know of")
+    swallowed(story)
     if clean:
         story.kafka.stop()
     else:
@@ -169,6 +173,10 @@ def the_same_kills_without_a_ledger_double_lines(t):
     """The control: after each kill the ledger is emptied. Lines are doubled, so the loops above would see it; none is lost."""
     story = Story(t, t.kafka(), partitions=1, without_ledger=True)
     for happen in TROUBLES[:4]:
+        story.loop.resume(200)
+        swallowed(story)
+        story.loop.at_moment(how="answers are missed")
+        story.kafka.proxy.forward()
         story.loop.resume(200)
         happen(story)
     v = story.end(between_partitions=True)

@@ -20,6 +20,12 @@ def point(path, target):
     os.rename(path + ".new", path)
 
 
+def known(agent, writer):
+    """Waits until the agent has found what the link leads to: of a target that was one while nobody looked it cannot know."""
+    inode = os.stat(writer.path).st_ino
+    agent.until(lambda s: any(f["inode"] == inode for i in s["inputs"] for f in i["files"]), 30, "the target is found", every=0.005)
+
+
 def warnings(agent, word):
     return sum(1 for line in agent.log_text().splitlines() if "level=info" not in line and "level=debug" not in line and word in line)
 
@@ -39,6 +45,7 @@ def a_link_turned_to_another_file_gives_the_lines_of_both(t):
         point(t.path("links", "current"), os.path.relpath(new.path, t.path("links")))
         old.write(300)
         new.write(300)
+        known(agent, new)
     agent.until_acked(t.ledger.total())
     agent.stop()
     t.expect_all(kafka, topic)

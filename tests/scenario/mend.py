@@ -39,7 +39,8 @@ def spooled_and_stopped(t, deleted=False, **producer):
     agent.until(lambda s: s["records"]["spooled"] > 25000 and s["records"]["read"] == t.ledger.total(), 60, "lines are spooled")
     if deleted:
         os.unlink(w.path)
-        agent.until(lambda s: agent.file(w.path, s)["state"] == "deleted", 20, "the deletion is seen")
+        # "done" when all of it is spooled, and soon after that no row at all.
+        agent.until(lambda s: (agent.file(w.path, s) or {"state": "done"})["state"] in ("deleted", "done"), 20, "the deletion is seen")
     agent.stop()
     kafka.proxy.cut()
     kafka.proxy.forward()

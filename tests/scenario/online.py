@@ -210,6 +210,17 @@ def online_brokers_that_are_not_there_are_69(t):
         says(online(agent, UNAVAILABLE), "error", "no answer to the first request")
 
 
+def told_by_all(cluster, topic, in_sync):
+    """Whether each node that runs tells of all leaders and of so many replicas in sync: any of them may be asked."""
+    for node in (n for n in cluster.nodes if n.running()):
+        with node.client() as c:
+            m = c.metadata([topic])
+        error, leaders = m["topics"][topic]
+        if error or min(leaders.values()) < 0 or set(m["isr"][topic].values()) != {in_sync}:
+            return False
+    return True
+
+
 @scenario()
 def online_one_of_three_brokers_down_is_said_and_the_topics_are_looked_at(t):
     """The other two answer for the topics; exit 69 all the same."""
@@ -220,9 +231,10 @@ def online_one_of_three_brokers_down_is_said_and_the_topics_are_looked_at(t):
     topic = "three"
     c.nodes[0].create_topic(topic, 3, 3)
     agent = t.agent(c.address, topic)
+    until(lambda: told_by_all(c, topic, 3), 60, "all of them know the topic")
     nothing_wrong(online(agent, GOOD))
     c.nodes[2].kill()
-    until(lambda: c.in_sync(topic) == 2, 60, "the others have noticed")
+    until(lambda: told_by_all(c, topic, 2), 60, "the others have noticed")
     lines = online(agent, UNAVAILABLE)
     says(lines, "error", f"broker {c.nodes[2].address}", "Connection refused")
     says(lines, "ok", f"topic {topic}", "3 partitions")

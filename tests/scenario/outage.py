@@ -106,7 +106,7 @@ def an_agent_that_starts_in_an_outage_spools_and_delivers_later(t):
 
 @scenario(core=True)
 def dry_memory_spills_after_max_block_ms_and_not_before(t):
-    """With max.block.ms 3s no row exists 2.5 s after memory ran dry, and one exists after 4 s."""
+    """With max.block.ms 3s no row exists 2.5 s after memory ran dry, and one exists within ten."""
     kafka = t.kafka()
     topic = t.topic(kafka)
     w = t.writer("app")
@@ -124,8 +124,8 @@ def dry_memory_spills_after_max_block_ms_and_not_before(t):
             dry = answered                      # it was dry by now
         if s["spool"]["rows"]:
             break
-        assert dry is None or asked < dry + 4 + 2 * (procs.SLOWNESS - 1), f"no row {asked - dry:.1f} s after memory ran dry"
-        assert asked < begin + 30, "memory never ran dry"
+        assert dry is None or asked < dry + 10 * procs.SLOWNESS, f"no row {asked - dry:.1f} s after memory ran dry"
+        assert asked < begin + 60 * procs.SLOWNESS, "memory never ran dry"
         time.sleep(0.02)
     assert answered > begin + 2.5, f"a row {answered - begin:.2f} s after the first line"
     kafka.proxy.forward()
@@ -134,31 +134,51 @@ def dry_memory_spills_after_max_block_ms_and_not_before(t):
     t.expect_all(kafka, topic)
 
 
+BLOCK_S = 4
+
+
+def ack_in_between(kafka, agent, w):
+    """No row before one is due, although the wait that the ack cut off would be over. Whether the machine was quick enough to
+    tell: an ack that is late, or a look that takes too long, says nothing."""
+    acked = agent.status()["records"]["acked"]
+    kafka.proxy.hold_acks()
+    begin = time.monotonic()                    # memory is not dry before this
+    w.write(30000, block=30000)
+    agent.until(waiting, 30, "memory is dry", every=0.01)
+    over = time.monotonic() + BLOCK_S + 0.5     # of a wait that goes on
+    until(lambda: time.monotonic() > begin + 0.6 * BLOCK_S, what="most of the wait is over")
+    let = time.monotonic()
+    kafka.proxy.let_acks(1)
+    agent.until(lambda s: s["records"]["acked"] > acked, 30, "one ack arrives")
+    if time.monotonic() > begin + BLOCK_S:
+        return False
+    told, asked = False, let
+    while asked < let + BLOCK_S:
+        s = agent.status()
+        if time.monotonic() < let + BLOCK_S:
+            assert s["spool"]["rows"] == 0, f"a row {time.monotonic() - let:.2f} s after the ack, {s['spool']}"
+            told = asked > over
+        time.sleep(0.05)
+        asked = time.monotonic()
+    return told
+
+
 @scenario()
 def an_ack_in_between_begins_the_wait_anew(t):
-    """Memory is dry and an ack comes after two of three seconds: after four seconds there is still no row."""
+    """Memory is dry and an ack comes when most of max.block.ms is over: when all of it is there is still no row."""
     kafka = t.kafka()
     topic = t.topic(kafka)
     w = t.writer("app")
-    agent = t.agent(kafka.proxied, topic, producer={"buffer.memory": "2MiB", "max.block.ms": "3s", "compression.type": "none"})
+    agent = t.agent(kafka.proxied, topic, producer={"buffer.memory": "2MiB", "max.block.ms": f"{BLOCK_S}s", "compression.type": "none"})
     warm(t, agent, w)
-    acked = agent.status()["records"]["acked"]
-    kafka.proxy.hold_acks()
-    w.write(30000, block=30000)
-    begin = time.monotonic()
-    agent.until(waiting, 2, "memory is dry", every=0.01)
-    while time.monotonic() < begin + 2:
-        assert agent.status()["spool"]["rows"] == 0
-        time.sleep(0.05)
-    kafka.proxy.let_acks(1)
-    agent.until(lambda s: s["records"]["acked"] > acked, 2, "one ack arrives")
-    while time.monotonic() < begin + 4:
-        s = agent.status()
-        if time.monotonic() < begin + 4.5:      # not when the machine slept over it
-            assert s["spool"]["rows"] == 0, f"a row {time.monotonic() - begin:.2f} s after the first line, {s['spool']}"
-        time.sleep(0.05)
-    kafka.proxy.forward()
-    drained(t, agent)
+    for _ in range(5):
+        told = ack_in_between(kafka, agent, w)
+        kafka.proxy.forward()
+        drained(t, agent)
+        if told:
+            break
+    else:
+        raise procs.Timeout("the machine slept over each of five looks")
     agent.stop()
     t.expect_all(kafka, topic)
 
@@ -187,7 +207,7 @@ def the_spooled_bytes_are_the_bytes_that_the_broker_stores(t):
         agent.until_acked(500)
         kafka.proxy.refuse()
         w.write(40000)
-        agent.until(lambda s: s["records"]["spooled"] > 0 and s["records"]["in_memory"] == 0, 60, "all lines are in the spool")
+        agent.until(lambda s: s["records"]["read"] == 40500 and s["records"]["in_memory"] == 0, 60, "all lines are in the spool")
         agent.stop()
         sections = spooled_sections(agent.state_dir)
         assert len(sections) > 3, f"only {len(sections)} rows"
