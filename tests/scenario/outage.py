@@ -169,7 +169,9 @@ def an_ack_in_between_begins_the_wait_anew(t):
     kafka = t.kafka()
     topic = t.topic(kafka)
     w = t.writer("app")
-    agent = t.agent(kafka.proxied, topic, producer={"buffer.memory": "2MiB", "max.block.ms": f"{BLOCK_S}s", "compression.type": "none"})
+    # Small batches: what is on a socket is never spilled, so there has to be more than that.
+    agent = t.agent(kafka.proxied, topic, producer={"buffer.memory": "2MiB", "max.block.ms": f"{BLOCK_S}s", "compression.type": "none",
+                                                    "batch.size": "32KiB"})
     warm(t, agent, w)
     for _ in range(5):
         told = ack_in_between(kafka, agent, w)
