@@ -55,5 +55,9 @@ class Fake:
     def close(self):
         if self.process.poll() is None:
             self.process.stdin.close()
-            self.process.wait(10)
+            try:
+                self.process.wait(30 * procs.SLOWNESS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
         self.process.stdout.close()
