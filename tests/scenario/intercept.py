@@ -1,6 +1,5 @@
 """intercept.py - interceptors and serializers at work on the lines of files, as Kafka's consumers see them."""
 import json
-import os
 
 import oracle
 import procs
