@@ -91,3 +91,18 @@ class SecureBroker(Broker):
             else:
                 conf.update({"sasl.username": USER, "sasl.password": PASSWORD})
         return conf
+
+
+def token_file(t, kafka):
+    path = t.path("token")
+    with open(path, "w") as f:
+        f.write(kafka.issuer.token(lives=3600) + "\n")
+    return path
+
+
+def agent_of(t, kafka, name, mechanism=None, topic=None, **changes):
+    """An agent that a listener takes, but for the changes: keys with _ for the dot, None takes one out."""
+    conf = kafka.client_conf(name, mechanism, token_file(t, kafka) if mechanism == "OAUTHBEARER" else None)
+    conf.update({k.replace("_", "."): v for k, v in changes.items()})
+    conf = {k: v for k, v in conf.items() if v is not None}
+    return t.agent(conf.pop("bootstrap.servers"), topic, producer=conf, name=f"agent-{name}-{mechanism}")

@@ -124,8 +124,16 @@ class Agent:
     def signal(self, number):
         os.kill(self.pid, number)       # Popen's own way would reap it first
 
+    def heeds(self, number):
+        """Whether it has come so far as to take this signal itself: before, the kernel ends whom it hits."""
+        with open(f"/proc/{self.pid}/status") as f:
+            masks = [int(row.split()[1], 16) for row in f if row.startswith(("SigBlk:", "SigCgt:"))]
+        return any(m >> number - 1 & 1 for m in masks)
+
     def stop(self, timeout=60, expect=0):
         """TERM, and the promised exit code."""
+        if self.running():
+            procs.until(lambda: not self.running() or self.heeds(signal.SIGTERM), 30, f"{self.name} takes signals", every=0.002)
         if self.running():
             self.signal(signal.SIGTERM)
         code = self.wait(timeout)

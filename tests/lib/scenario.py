@@ -28,6 +28,7 @@ def scenario(core=False, needs_root=False, kills=False, walk=False):
     """Registers a scenario. core: also run under sanitizers. needs_root: mounts, or changes its user. kills: a loop of kills,
     walk: random operations; the soak repeats both."""
     def register(function):
+        assert not any(row["name"] == function.__name__ for row in ALL), f"{function.__name__} is there twice"
         ALL.append({"name": function.__name__, "run": function, "core": core, "needs_root": needs_root,
                     "kills": kills, "walk": walk, "story": os.path.basename(function.__code__.co_filename)})
         return function

@@ -5,8 +5,7 @@ import kafka as kafka_module
 import procs
 from procs import until
 from scenario import scenario
-from secure import PASSWORD
-from security import agent_of
+from secure import PASSWORD, agent_of
 
 GOOD, UNAVAILABLE, PERMISSION, CONFIG = 0, 69, 77, 78
 

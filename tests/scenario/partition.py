@@ -45,6 +45,13 @@ def send(t, kafka, topic, lines, *arguments):
     return rc, (out + err).decode()
 
 
+def refusal(t, kafka, topic, *arguments):
+    """What is said of a record that is not taken; None where the broker's answer came too late to say more than that."""
+    rc, err = send(t, kafka, topic, [b"never"], *arguments)
+    assert rc, err
+    return None if "not in metadata" in err else (rc, err)
+
+
 @scenario(core=True)
 def all_lines_of_a_file_are_in_one_partition_over_rotation_and_restart(t):
     """With `partitioner.class: file`, eight logs are renamed while the agent runs and while it does not, one of them into names that match too."""
@@ -67,8 +74,8 @@ def all_lines_of_a_file_are_in_one_partition_over_rotation_and_restart(t):
         agent.start()
     records = shipped(t, kafka, agent, topic)
     where = partitions_of_files(records)
-    assert len(where) == 8 and all(len(p) == 1 for p in where.values()), where
-    assert len(set.union(*where.values())) > 2, where
+    # Which ones depends on the paths, and so on the directory of this run.
+    assert where == {w.id: {wire.partition_of_key(w.path.encode(), 6)} for w in writers}, where
 
 
 @scenario()
@@ -216,7 +223,7 @@ def partitions_that_are_added_are_used(t):
     fixed.write(500)
     free.write(2000)
     agent.until(lambda s: s["records"]["acked"] == 2000 and s["records"]["in_memory"] == 500, 30, "lines of partition 3 wait")
-    rc, err = send(t, kafka, topic, [b"never"], "-p", "7", "max.block.ms=500")
+    rc, err = procs.until(lambda: refusal(t, kafka, topic, "-p", "7", "max.block.ms=500"), 30, "the topic is known in time")
     assert rc == 75 and "partition 7 does not exist" in err and "has 2," in err, (rc, err)
     kafka.grow_topic(topic, 4)
     agent.until_acked(2500, 20)
