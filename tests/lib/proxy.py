@@ -118,6 +118,7 @@ class Proxy:
         self.links = set()
         self.closed = False
         self.listener = None
+        self.held = None                        # keeps the port from others while nobody listens
         self.port = 0
         self.codes = None
         self._reset_modes()
@@ -132,14 +133,19 @@ class Proxy:
         self.acks_held, self.acks_let, self.acks_to_lose = False, 0, 0
         self.acks_lost = self.acks_seen = 0     # counted, for tests
 
-    def _listen(self):
-        if not self.port:
-            self.port = procs.free_port()
+    def _bound(self):
         s = socket.socket()
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.1", self.port))
+        return s
+
+    def _listen(self):
+        if not self.port:
+            self.port = procs.free_port()
+        s = self.held or self._bound()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)         # connections of before may still be there
         s.listen(64)
-        self.listener = s
+        self.listener, self.held = s, None
 
     # --- modes
 
@@ -169,6 +175,8 @@ class Proxy:
                     self.listener.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass
+                self.held = self._bound()
+                self.held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
                 self.listener.close()
                 self.listener = None
             self.change.notify_all()
@@ -213,6 +221,10 @@ class Proxy:
         with self.change:
             self.closed = True
         self.refuse()
+        with self.change:
+            if self.held:
+                self.held.close()
+                self.held = None
 
     # --- for the links
 
