@@ -158,14 +158,13 @@ class Agent:
     def _stopped(self):
         """Every thread of it is."""
         tasks = f"/proc/{self.pid}/task"
-        for tid in os.listdir(tasks):
-            try:
+        try:
+            for tid in os.listdir(tasks):
                 with open(f"{tasks}/{tid}/stat") as f:
-                    state = f.read().rpartition(") ")[2][0]
-            except OSError:                             # that one ended meanwhile
-                return False
-            if state not in "Tt":
-                return False
+                    if f.read().rpartition(") ")[2][0] not in "Tt":
+                        return False
+        except OSError:                 # a thread that was ending has ended meanwhile
+            return False
         return True
 
     def once(self, *options, timeout=120, expect=0):
