@@ -56,14 +56,16 @@ static void hook_run_begin(void *arg, struct lane *l, int64_t now_ms, int64_t wa
 	lane_begin(l, now_ms, wall_ms);
 }
 
+/* Behind the lock: lane_end takes those of other lanes, whose runs come for this one. */
 static void hook_run_end(void *arg, struct lane *l, uint32_t records)
 {
 	struct pipeline *p = arg;
 
 	books_lock(&p->books);
 	p->books.read += records;
-	lane_end(l);
+	lane_count(l);
 	books_unlock(&p->books);
+	lane_end(l);
 	killpoint(KILL_READ_AFTER);
 }
 

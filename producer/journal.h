@@ -104,9 +104,11 @@ void lane_has_streams(struct lane *l);
 const char *lane_topic(const struct lane *l);
 int32_t     lane_partition(const struct lane *l);
 
-/* A run of appends. lane_begin takes the lane's lock, lane_end gives it back and returns how many records the run added
- * to producer_in_memory(). In between only lane_append. */
+/* A run of appends. lane_begin takes the lane's lock, lane_end gives it back. In between only lane_append, and at the end
+ * lane_count, which adds the run's records to producer_in_memory(), returns how many, and takes no lock: the caller may hold
+ * one for its own counters, which lane_end must not be called under. Without it lane_end counts. */
 void     lane_begin(struct lane *l, int64_t now_ms, int64_t wall_ms);
+uint32_t lane_count(struct lane *l);
 uint32_t lane_end(struct lane *l);
 struct lane_record {
 	const void *key, *value;		/* NULL: null */
@@ -200,7 +202,7 @@ void producer_stop(struct producer *p, bool (*keep)(void *arg, const struct batc
 
 /* --- looking in: any thread --- */
 
-/* Records in batches that are neither recorded nor kept elsewhere. Changes only inside lane_append..lane_end,
+/* Records in batches that are neither recorded nor kept elsewhere. Changes only inside lane_count, lane_end,
  * producer_restore, producer_shrunk, producer_recorded, producer_spilled and producer_replaced (on the caller's thread), so
  * that a caller can move its own counters together with it under one lock of its own. */
 uint64_t producer_in_memory(const struct producer *p);

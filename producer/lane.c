@@ -297,7 +297,6 @@ static void count_run(struct lane *l)
 {
 	if (!l->run_uncounted)
 		return;
-	atomic_fetch_add_explicit(&l->accum->in_memory, l->run_uncounted, memory_order_relaxed);
 	atomic_fetch_add_explicit(&l->in_memory, l->run_uncounted, memory_order_relaxed);
 	atomic_fetch_add_explicit(&l->bytes, l->run_bytes, memory_order_relaxed);
 	l->run_uncounted = 0;
@@ -308,7 +307,6 @@ static void begin(struct lane *l, int64_t now_ms, int64_t wall_ms)
 {
 	pthread_mutex_lock(&l->mu);
 	l->in_run = true;
-	l->parked = false;
 	l->now_ms = now_ms;
 	l->wall_ms = wall_ms;
 }
@@ -320,7 +318,7 @@ static void end(struct lane *l)
 
 	count_run(l);
 	l->in_run = false;
-	ready = publish_run(l);
+	ready = !l->parked && publish_run(l);
 	if (announce) {
 		l->announced = true;
 		pthread_mutex_lock(&a->mu);
@@ -348,9 +346,19 @@ void lane_begin(struct lane *l, int64_t now_ms, int64_t wall_ms)
 	l->run_count = 0;
 }
 
-uint32_t lane_end(struct lane *l)
+uint32_t lane_count(struct lane *l)
 {
 	uint32_t n = l->run_count;
+
+	atomic_fetch_add_explicit(&l->accum->in_memory, n, memory_order_relaxed);
+	l->run_count = 0;
+	return n;
+}
+
+/* Only now that the run is counted it is shown. */
+uint32_t lane_end(struct lane *l)
+{
+	uint32_t n = lane_count(l);
 	struct lane *target;
 
 	if (l->target)
@@ -359,6 +367,7 @@ uint32_t lane_end(struct lane *l)
 	while ((target = list_first(&l->targets, struct lane, target_node))) {
 		list_remove(&target->target_node);
 		begin(target, l->now_ms, l->wall_ms);
+		target->parked = false;
 		end(target);
 	}
 	end(l);
@@ -391,6 +400,7 @@ static void hold(struct lane *l, struct lane *target)
 		park(l, l->target);
 	list_remove(&target->target_node);
 	begin(target, l->now_ms, l->wall_ms);
+	target->parked = false;
 	l->target = target;
 }
 

@@ -14,7 +14,8 @@
  *      head, returned batches, an answered spill.
  *  (4) an open batch has at least one record.
  *  (5) a run of an unbound lane holds the lock of at most one bound lane. Others it has touched are parked: what is sealed
- *      of them stays hidden until the run ends, for it may hold records that their caller has not counted yet.
+ *      of them, also by others that append there meanwhile, stays hidden until the run ends, for it may hold records that
+ *      their caller has not counted yet.
  *  (6) a record that needs a partition joins the lane of one only while the topic's unplaced lane has nothing, be it in
  *      memory or elsewhere: what stands in it is older.
  * Locks: lane->mu is rank 1 (an unbound lane's may be held while a bound one's is taken, never the reverse), accum->mu is
@@ -54,12 +55,11 @@ struct lane {
 	pthread_mutex_t mu;
 	struct batch *open;
 	int64_t  now_ms, wall_ms;	/* of the run */
-	uint32_t run_count;		/* records of the run */
-	uint32_t run_uncounted;		/* of them, not in in_memory yet */
+	uint32_t run_count;		/* records of the run, in whatever lane they are; 0 when they are counted */
+	uint32_t run_uncounted;		/* records of runs that are not in this lane's in_memory yet */
 	size_t   run_bytes;		/* not in `bytes` yet */
 	bool     in_run;
-	bool     parked;		/* in the run of the unbound lane, which holds another lane now; over when it was ended
-					 * by anyone, for then all of it was counted */
+	bool     parked;		/* in the run of the unbound lane, which holds another lane now */
 	struct list hidden;		/* sealed in this run: shown when it ends, after it was counted */
 	bool     announced;		/* the sender knows of an open batch */
 

@@ -350,6 +350,33 @@ static void nothing_of_a_run_over_many_lanes_is_seen_before_it_ends(void **state
 	atomic_store(&l->topic->partition_count, 0);
 }
 
+/* Goal: whoever ends a run in a lane that another run has parked neither counts nor shows what is of that one, and this one is
+ * counted while somebody has that lane: the caller's lock is held meanwhile, which the other wants next. */
+static void a_run_in_a_parked_lane_is_counted_apart_and_shown_with_the_one_that_parked_it(void **state)
+{
+	struct fixture *f = fixture(state, false, BATCH_MAX);
+	struct lane *l = accum_lane(&f->a, "t", -1, false), *one = accum_lane(&f->a, "t", 1, false);
+
+	by_turns(f, l, 3);
+	lane_begin(l, 1, 1);
+	for (int i = 0; i < 30; i++)
+		append(l, NULL, 180, NULL);
+	lane_begin(one, 1, 1);
+	for (int i = 0; i < 8; i++)
+		append(one, NULL, 180, NULL);
+	assert_int_equal(lane_end(one), 8);
+	assert_int_equal(f->a.in_memory, 8);
+	assert_int_equal(ready_count(one), 0);
+	assert_int_equal(f->a.live, 0);
+	lane_begin(one, 1, 1);
+	assert_int_equal(lane_count(l), 30);
+	assert_int_equal(f->a.in_memory, 38);
+	assert_int_equal(lane_end(one), 0);
+	assert_int_equal(lane_end(l), 0);
+	assert_int_equal(f->a.in_memory, 38);
+	assert_int_equal(ready_count(one), 3);
+}
+
 static void a_record_that_found_no_memory_keeps_its_turn(void **state)
 {
 	struct fixture *f = fixture(state, false, 2 << 20);
@@ -542,6 +569,7 @@ int main(int argc, char **argv)
 		T(a_record_that_nobody_can_place_waits_outside_first_and_then_in_the_unplaced_lane),
 		T(a_record_whose_file_decides_waits_outside_for_ever),
 		T(nothing_of_a_run_over_many_lanes_is_seen_before_it_ends),
+	T(a_run_in_a_parked_lane_is_counted_apart_and_shown_with_the_one_that_parked_it),
 		T(a_record_that_found_no_memory_keeps_its_turn),
 		T(a_partitioner_that_names_no_partition_fails_the_record_alone),
 		T(an_open_batch_is_announced_once_and_sealed_by_age),

@@ -142,11 +142,12 @@ static int append(struct fixture *f, int i)
 
 	memset(value, '.', sizeof value);
 	snprintf(value, sizeof value, "%06d %s", i, key);
-	books_lock(&f->books);
 	lane_begin(f->lane, clock_mono_ms(), clock_wall_ms());
 	rc = lane_append(f->lane, &rec);
-	f->books.read += lane_end(f->lane);
+	books_lock(&f->books);
+	f->books.read += lane_count(f->lane);
 	books_unlock(&f->books);
+	lane_end(f->lane);
 	assert_true(rc == 0 || rc == ERR_AGAIN || rc == ERR_UNAVAILABLE);
 	return rc;
 }
