@@ -79,7 +79,21 @@ is_there() {
 root_by() {
 	[ "$(id -u)" -ne 0 ] || return 0
 	command -v sudo >/dev/null || { echo "not root and no sudo; install by hand:$missing" >&2; exit 1; }
-	root='sudo env DEBIAN_FRONTEND=noninteractive'
+	root='sudo env DEBIAN_FRONTEND=noninteractive LC_ALL=C'
+}
+
+# apt_get WORD... - waits for another apt-get, such as a machine runs by itself when it has just been started; apt itself waits
+# for one of the locks only. Prints what apt said if it fails.
+apt_get() {
+	tries=60
+	until said=$($root apt-get -qq -o DPkg::Lock::Timeout=600 "$@" 2>&1); do
+		case $said in
+		*'Could not get lock'*) tries=$((tries - 1)) ;;
+		*) tries=0 ;;
+		esac
+		[ $tries -gt 0 ] || { printf '%s\n' "$said"; return 1; }
+		sleep 10
+	done
 }
 
 with_apt() {
@@ -90,12 +104,13 @@ with_apt() {
 	[ -n "$missing" ] || return 0
 	echo "installing:$missing"
 	root_by
-	export DEBIAN_FRONTEND=noninteractive
-	# The lists may be old or not there at all: only then are they fetched.
+	export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+	# The lists may be old or not there at all: only then are they fetched. One of a third party that cannot be fetched
+	# may not be needed: what is installed decides.
 	# shellcheck disable=SC2086
-	$root apt-get install -qq -y --no-install-recommends $missing >/dev/null 2>&1 || {
-		$root apt-get update -qq
-		$root apt-get install -qq -y --no-install-recommends $missing >/dev/null
+	apt_get install -y --no-install-recommends $missing >/dev/null || {
+		apt_get update >&2 || :
+		apt_get install -y --no-install-recommends $missing >&2
 	}
 }
 
