@@ -52,11 +52,13 @@ group.initial.rebalance.delay.ms=0
 log.retention.hours=-1
 log.cleaner.enable=false
 controlled.shutdown.enable=false
-broker.session.timeout.ms=1500
 broker.heartbeat.interval.ms=300
-controller.quorum.election.timeout.ms=300
-controller.quorum.fetch.timeout.ms=600
+controller.quorum.election.timeout.ms=500
+controller.quorum.fetch.timeout.ms=1500
 """
+# A node that the controller does not hear of for so long leads nothing any more. So the first session is long: on a busy machine a
+# broker that nobody disturbs may well be silent for seconds. A node that comes back has to wait until its session before is over.
+SESSION_MS, SESSION_AGAIN_MS = 18000, 3000
 
 
 def fetch(version=NEWEST):
@@ -80,7 +82,7 @@ def java(main, *args, heap="256m", version=NEWEST, jvm=()):
     return ["java", f"-Xmx{heap}", *JVM, *jvm, "-cp", os.path.join(LIBS[version], "*"), main, *map(str, args)]
 
 
-def tool(main, *args, timeout=60, version=NEWEST):
+def tool(main, *args, timeout=180, version=NEWEST):
     """Runs one of Kafka's own tools to its end; returns its standard output. Fails with the tool's words."""
     rc, out, err = procs.run(java(main, *args, version=version), timeout=timeout)
     if rc:
@@ -95,6 +97,8 @@ def new_cluster_id():
 
 class Broker:
     """One node. start(), then any of the rest; stop() at the end. `dir` holds its data, configuration and log."""
+
+    session_ms = SESSION_MS                     # the first one
 
     def __init__(self, directory, cluster=None, version=NEWEST, **properties):
         self.dir = directory
@@ -134,7 +138,7 @@ class Broker:
         for attempt in range(3):
             self.launch()
             try:
-                procs.until(self.answers, 60, "Kafka answers", alive=self._check_alive)
+                procs.until(self.answers, 180, "Kafka answers", alive=self._check_alive)
                 return self
             except RuntimeError:
                 if attempt == 2:
@@ -144,13 +148,16 @@ class Broker:
     def launch(self):
         """Starts the process, without waiting for it."""
         fetch(self.version)
+        session = SESSION_AGAIN_MS
         if not os.path.exists(os.path.join(self.dir, "data", "meta.properties")):
+            session = self.session_ms
             self.cluster = self.cluster or new_cluster_id()
             tool("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", self.config, *self.format_options,
                  version=self.version)
         with open(os.path.join(self.dir, "broker.log"), "ab") as log:
-            self.process = procs.spawn(java("kafka.Kafka", self.config, heap="400m", version=self.version, jvm=self.jvm),
-                                       stdout=log, stderr=log)
+            # What the JVM unpacks stays behind when it is killed.
+            self.process = procs.spawn(java("kafka.Kafka", self.config, "--override", f"broker.session.timeout.ms={session}", heap="400m",
+                                            version=self.version, jvm=[f"-Djava.io.tmpdir={self.dir}", *self.jvm]), stdout=log, stderr=log)
 
     def _check_alive(self):
         if self.process.poll() is not None:
@@ -177,7 +184,7 @@ class Broker:
             self.process.kill()
             self.process.wait()
 
-    def stop(self, timeout=30):
+    def stop(self, timeout=60):
         """The orderly end."""
         if self.running():
             self.process.send_signal(signal.SIGCONT)
@@ -200,7 +207,7 @@ class Broker:
 
     # --- administration
 
-    def client(self, timeout=10):
+    def client(self, timeout=30):
         return wire.Client("127.0.0.1", self.port, timeout)
 
     def create_topic(self, name, partitions=1, replication=1, **config):
@@ -279,6 +286,8 @@ class Cluster:
         for i in (1, 2, 3):
             self.nodes.append(Broker(os.path.join(directory, str(i)), cluster, node_id=i, min_insync_replicas=2,
                                      offsets_topic_replication_factor=3, unclean_leader_election_enable="false", **properties))
+        for b in self.nodes:
+            b.session_ms = SESSION_AGAIN_MS     # the others take over what a lost one has led
         voters = ",".join(f"{i + 1}@127.0.0.1:{b.controller}" for i, b in enumerate(self.nodes))
         for b in self.nodes:
             with open(b.config, "a") as f:
@@ -287,7 +296,7 @@ class Cluster:
     def start(self):
         for b in self.nodes:
             b.launch()
-        procs.until(lambda: all(len(b.known()) == 3 for b in self.nodes), 90, "all three nodes know each other", every=0.2)
+        procs.until(lambda: all(len(b.known()) == 3 for b in self.nodes), 180, "all three nodes know each other", every=0.2)
         return self
 
     @property
