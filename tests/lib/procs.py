@@ -7,13 +7,14 @@ Invariants
 """
 import ctypes
 import fcntl
+import functools
+import itertools
 import os
 import random
 import resource
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 
@@ -21,10 +22,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
-# Below the range that the kernel takes for outgoing connections: a port that was free stays free while a broker restarts.
-_ports = random.Random(os.getpid() * 7919 + time.time_ns())
-_PORT_LOW, _PORT_HIGH = 12000, 32000
-_given = -1             # the file whose locks say which ports a run has
+# Below the range that the kernel takes for outgoing connections, and below that of the fake brokers (fakebroker.c): a port that
+# was free stays free while a broker restarts.
+_PORT_LOW, _PORT_HIGH, _PORT_SHARE = 12000, 20000, 1000
 
 SLOWNESS = 1.0          # deadlines are multiplied by it; run.py raises it for sanitizer builds
 
@@ -52,25 +52,28 @@ def until(condition, timeout=30, what="", every=0.05, alive=None):
         time.sleep(every)
 
 
-def _ours(port):
-    """Whether no other run was given that port. What was given to one stays its own while nobody listens there: a broker that is
-    down, a proxy that refuses. Byte N of a file is locked for port N; the kernel unlocks what a dead process had."""
-    global _given
-    if _given < 0:
-        _given = os.open(os.path.join(tempfile.gettempdir(), f"spillway-ports-{os.getuid()}"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.lockf(_given, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-    except OSError:
-        return False
-    return True
+@functools.cache
+def _ports():
+    """This run's share of the ports, round and round, and what holds it: runs beside each other would give the same port away
+    between a broker's end and its new start. The name of a socket is as far known as a port is, and ends with the process."""
+    shares = list(range(_PORT_LOW, _PORT_HIGH, _PORT_SHARE))
+    random.shuffle(shares)
+    for low in shares:
+        held = socket.socket(socket.AF_UNIX)
+        try:
+            held.bind(f"\0spillway-tests-ports-{low}")
+            break
+        except OSError:
+            held.close()                # if all are taken, two runs have to share one
+    first = random.randrange(_PORT_SHARE)
+    return itertools.cycle([low + (first + i) % _PORT_SHARE for i in range(_PORT_SHARE)]), held
 
 
 def free_port():
-    """A loopback port that nobody listens on now, and that no other run has."""
+    """A loopback port that nobody listens on now, and that was not given away for as long as there were others."""
+    ports, _ = _ports()
     while True:
-        port = _ports.randrange(_PORT_LOW, _PORT_HIGH)
-        if not _ours(port):
-            continue
+        port = next(ports)
         with socket.socket() as s:
             try:
                 s.bind(("127.0.0.1", port))
@@ -112,7 +115,10 @@ def run(argv, timeout=60, **more):
         out, err = p.communicate(timeout=timeout * SLOWNESS)
     except subprocess.TimeoutExpired:
         p.kill()
-        out, err = p.communicate()
+        try:
+            out, err = p.communicate(timeout=10)
+        except subprocess.TimeoutExpired as e:         # what it has started lives on and keeps the pipes open
+            out, err = e.stdout or b"", e.stderr or b""
         raise Timeout(f"{' '.join(map(str, argv))[:200]} did not end in {timeout * SLOWNESS:.0f} s\n"
                       + err.decode(errors="replace")[-2000:])
     return p.returncode, out, err

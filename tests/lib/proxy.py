@@ -19,6 +19,7 @@ so a queue of api keys a connection says what each answer is. Modes may be chang
 Threads: one accepts, two a connection copy. Lock: `change` guards every field of Proxy that a mode sets.
 """
 import collections
+import os
 import socket
 import struct
 import threading
@@ -29,6 +30,7 @@ import wire
 
 PRODUCE = wire.PRODUCE
 PIECE = 65536
+NOWHERE = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
 
 class _Link:
@@ -38,6 +40,7 @@ class _Link:
         self.proxy, self.client, self.server = proxy, client, server
         self.apis = collections.deque()         # (api, version) of requests that were not answered yet
         self.mute = False                       # an answer was swallowed: nothing that follows may pass
+        self.threads = 2
 
     def start(self):
         for work in (self._requests, self._responses):
@@ -48,17 +51,26 @@ class _Link:
             work()
         except OSError:
             pass
-        self.reset()
+        finally:
+            self.reset()
+            with self.proxy.change:
+                self.threads -= 1
+                if not self.threads:
+                    self.client.close()
+                    self.server.close()
 
     def reset(self):
-        """Closes both ends at once; the client sees a reset, not an orderly end."""
-        for s in (self.client, self.server):
-            try:
-                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            s.close()
+        """Closes both ends at once; what was in flight is lost. The descriptors lead nowhere until both threads
+        have ended: one that is just about to read would read from the connection that got the number next."""
+        with self.proxy.change:
+            for s in (self.client, self.server):
+                try:
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+                if s.fileno() >= 0:
+                    os.dup2(NOWHERE, s.fileno(), inheritable=False)
         self.proxy.forget(self)
 
     def _requests(self):
