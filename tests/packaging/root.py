@@ -19,8 +19,11 @@ ENV = {"PATH": PATH, "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "n
 CONFIG = "/etc/spillway/spillway.yaml"
 SERVICE = f"/usr/bin/spillway run -c {CONFIG}"
 
-# Enters the root with a /proc of its own; the mount ends with the process.
-ENTER = 'mount -t proc proc "$1/proc" && mount --bind /sys "$1/sys" && exec chroot "$@"'
+# Mounts and processes of their own, which end with the run, also when it is killed: debootstrap, too, mounts /proc.
+APART = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
+MOUNT = 'mount -t proc proc "$1/proc" && mount --bind /sys "$1/sys"'
+ENTER = [*APART, "sh", "-c", MOUNT + ' && chroot "$@"; exit $?', "sh"]
+BOOT = [*APART, "sh", "-c", MOUNT + ' && exec chroot "$@"', "sh"]
 
 # Asked by lines "VERB FILE"; makes FILE when it is done. Process 1 of its namespace, so all that it started ends with it.
 INIT = """#!/bin/sh
@@ -90,17 +93,17 @@ def make_base(debs):
     stamp = os.path.join(BASE, ".complete")
     if os.path.exists(stamp) and open(stamp).read() == want:
         return
-    shutil.rmtree(BASE, ignore_errors=True)
+    command("rm", "-rf", "--one-file-system", BASE)
     os.makedirs(os.path.dirname(BASE), exist_ok=True)
-    command("debootstrap", "--variant=minbase", "bookworm", BASE, source, timeout=900)
+    command(*APART, "debootstrap", "--variant=minbase", "bookworm", BASE, source, timeout=1800)
     # What a mirror has is as old as it is, and this machine's clock may be wrong.
     command("chroot", BASE, "apt-get", "update", "-o", "Acquire::Check-Valid-Until=false", "-o", "Acquire::Check-Date=false",
-            env=ENV, timeout=300)
+            env=ENV, timeout=900)
     for deb in debs:
         shutil.copy(deb, os.path.join(BASE, "root"))
     names = [f"/root/{os.path.basename(d)}" for d in debs]
     command("chroot", BASE, "apt-get", "install", "-y", "--no-install-recommends", "--download-only",
-            "-o", "APT::Keep-Downloaded-Packages=true", *names, env=ENV, timeout=600)
+            "-o", "APT::Keep-Downloaded-Packages=true", *names, env=ENV, timeout=900)
     for name in names:
         os.unlink(BASE + name)
     with open(stamp, "w") as f:
@@ -129,9 +132,8 @@ class Machine:
         if mode is not None:
             os.chmod(self.path(name), mode)
 
-    def run(self, *argv, timeout=300, expect=0):
-        return command("unshare", "--mount", "--propagation", "private", "sh", "-c", ENTER, "sh", self.root, *argv,
-                       timeout=timeout, expect=expect, env=ENV)
+    def run(self, *argv, timeout=600, expect=0):
+        return command(*ENTER, self.root, *argv, timeout=timeout, expect=expect, env=ENV)
 
     def as_service(self, *argv, **how):
         return self.run("setpriv", "--reuid", "spillway", "--regid", "spillway", "--init-groups", *argv, **how)
@@ -160,16 +162,15 @@ class Machine:
         self.write("/bin/systemctl", SYSTEMCTL, 0o755)
         self.write("/var/log/systemctl.calls", "")
         with open(self.path("/var/log/init.log"), "wb") as log:
-            self.init = procs.spawn(["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
-                                     "sh", "-c", ENTER, "sh", self.root, "/root/init"], stdout=log, stderr=log, env=ENV)
-        procs.until(lambda: os.path.exists(self.path("/run/init.ready")), 30, "the machine is up", alive=self._alive)
+            self.init = procs.spawn([*BOOT, self.root, "/root/init"], stdout=log, stderr=log, env=ENV)
+        procs.until(lambda: os.path.exists(self.path("/run/init.ready")), 60, "the machine is up", alive=self._alive)
 
     def _alive(self):
         if self.init.poll() is not None:
             raise RuntimeError(f"the stand-in for systemd ended: {self.read('/var/log/init.log')}")
 
     def systemctl(self, verb):
-        self.run("systemctl", verb, "spillway.service", timeout=120)
+        self.run("systemctl", verb, "spillway.service", timeout=300)
 
     def status(self):
         """The agent's, or None while there is no answer."""

@@ -81,6 +81,7 @@ def main():
         return 1
     if any(f.needs_root for f in tests):
         as_root()
+    os.umask(0o022)         # folders that other users have to enter
     work = tempfile.mkdtemp(prefix="packaging.")
     os.chmod(work, 0o755)
     world, results = shared.World(work), []

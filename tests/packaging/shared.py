@@ -56,7 +56,7 @@ class World:
                     os.chown(out, NOBODY, NOBODY)
             with open(os.path.join(procs.ROOT, "Makefile")) as f:
                 version = re.search(r"^VERSION := (\S+)", f.read(), re.M)[1]
-            root.command("nice", "-n", "10", os.path.join(top, "packaging", "package.sh"), kind, version, out, timeout=900, **more)
+            root.command("nice", "-n", "10", os.path.join(top, "packaging", "package.sh"), kind, version, out, timeout=1800, **more)
             self.folders[key] = out
         return self.folders[key]
 
@@ -71,6 +71,7 @@ class World:
         for folder, _, names in os.walk(top):
             for name in names:
                 os.utime(os.path.join(folder, name), (10 ** 9, 10 ** 9))       # older than any release
+        root.command("chmod", "-R", "a+rX", top)                # whatever the checkout's umask was
 
     def one(self, kind, pattern):
         """The one package of that name."""
