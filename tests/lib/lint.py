@@ -76,7 +76,7 @@ class Tree:
         self.text = {}
         for folder, folders, files in os.walk(root):
             folders[:] = [d for d in folders if d not in (".git", "build", "__pycache__")]
-            for name in files:
+            for name in (f for f in files if f != ".git"):      # a file in a worktree
                 path = os.path.relpath(os.path.join(folder, name), root)
                 if os.path.splitext(name)[1] in TEXT:
                     with open(os.path.join(root, path), errors="replace") as f:
