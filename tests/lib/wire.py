@@ -20,6 +20,7 @@ NOT_LED_YET = (5, 6)            # LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER
 TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
 ACL_ANY, ACL_DENY, ACL_ALLOW, ACL_LITERAL, ACL_READ, ACL_WRITE = 1, 2, 3, 3, 3, 4
 CONFIG_SET, CONFIG_DELETE = 0, 1
+ADMIN_MS = 25000                # that a broker has for what an administrator asks, less than a client waits
 
 
 class WireError(Exception):
@@ -211,19 +212,19 @@ class Client:
         """Returns the error code of the topic (0, TOPIC_ALREADY_EXISTS, ...)."""
         configs = array([string(k) + string(str(v)) for k, v in (config or {}).items()])
         topic = string(name) + struct.pack(">ih", partitions, replication) + array([]) + configs
-        r = self.call(CREATE_TOPICS, 4, array([topic]) + struct.pack(">ib", 10000, 0))
+        r = self.call(CREATE_TOPICS, 4, array([topic]) + struct.pack(">ib", ADMIN_MS, 0))
         r.take("i")
         return r.array(lambda r: (r.string(), r.take("h"), r.string()))[0][1]
 
     def delete_topic(self, name):
-        r = self.call(DELETE_TOPICS, 3, array([string(name)]) + struct.pack(">i", 10000))
+        r = self.call(DELETE_TOPICS, 3, array([string(name)]) + struct.pack(">i", ADMIN_MS))
         r.take("i")
         return r.array(lambda r: (r.string(), r.take("h")))[0][1]
 
     def grow_topic(self, name, partitions):
         """Adds partitions until there are that many."""
         row = string(name) + struct.pack(">ii", partitions, -1)
-        r = self.call(CREATE_PARTITIONS, 1, array([row]) + struct.pack(">ib", 10000, 0))
+        r = self.call(CREATE_PARTITIONS, 1, array([row]) + struct.pack(">ib", ADMIN_MS, 0))
         r.take("i")
         _, error, message = r.array(lambda r: (r.string(), r.take("h"), r.string()))[0]
         if error:
@@ -267,7 +268,7 @@ class Client:
         """Gives partitions other replicas, or the same in another order ({partition: [node, ...]}): the first is to lead."""
         rows = [struct.pack(">i", p) + compact_array([struct.pack(">i", n) for n in nodes]) + b"\0" for p, nodes in replicas.items()]
         row = compact_string(topic) + compact_array(rows) + b"\0"
-        r = self.call(REASSIGN, 0, struct.pack(">i", 10000) + compact_array([row]) + b"\0", flexible=True)
+        r = self.call(REASSIGN, 0, struct.pack(">i", ADMIN_MS) + compact_array([row]) + b"\0", flexible=True)
         r.take("i")
         error, message = r.take("h"), r.compact_string()
         if error:
@@ -276,7 +277,7 @@ class Client:
     def elect_preferred(self, topic, partitions):
         """Has those partitions led by the first of their replicas. A partition where that is so already is no error."""
         row = string(topic) + array([struct.pack(">i", p) for p in partitions])
-        r = self.call(ELECT_LEADERS, 1, b"\0" + array([row]) + struct.pack(">i", 10000))
+        r = self.call(ELECT_LEADERS, 1, b"\0" + array([row]) + struct.pack(">i", ADMIN_MS))
         r.take("i")
         error = r.take("h")
         if error:
@@ -344,7 +345,7 @@ class Client:
 
     def delete_records(self, topic, partition, before):
         row = array([struct.pack(">iq", partition, before)])
-        r = self.call(DELETE_RECORDS, 1, array([string(topic) + row]) + struct.pack(">i", 10000))
+        r = self.call(DELETE_RECORDS, 1, array([string(topic) + row]) + struct.pack(">i", ADMIN_MS))
         r.take("i")
         _, _, error = r.array(lambda r: (r.string(), r.array(lambda r: (r.take("i"), r.take("q"), r.take("h")))))[0][1][0]
         if error:

@@ -8,6 +8,7 @@ needs root runs as root, by sudo where that asks for no password; where neither 
 """
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -82,6 +83,7 @@ def main():
     if any(f.needs_root for f in tests):
         as_root()
     os.umask(0o022)         # folders that other users have to enter
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # with what stands below in `finally`
     work = tempfile.mkdtemp(prefix="packaging.")
     os.chmod(work, 0o755)
     world, results = shared.World(work), []
