@@ -352,7 +352,7 @@ def consume(address, topic, timeout=180):
     return sorted(_parse(out), key=lambda r: (r[0], r[1]))
 
 
-def console_consume(broker, topic, timeout=120):
+def console_consume(broker, topic, timeout=400):
     """All records of a topic by Kafka's own ConsoleConsumer, from offset 0: (partition, offset, key, value).
 
     For lines without LF inside, which is what a log shipper sends. It reads as many records as the broker says there are."""
@@ -361,7 +361,7 @@ def console_consume(broker, topic, timeout=120):
     if not count:
         return []
     out = tool("org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", broker.address, "--topic", topic,
-               "--from-beginning", "--max-messages", count, "--timeout-ms", int(30000 * procs.SLOWNESS),
+               "--from-beginning", "--max-messages", count, "--timeout-ms", int(120000 * procs.SLOWNESS),
                "--property", "print.partition=true", "--property", "print.offset=true",
                "--property", "print.key=true", "--property", "key.separator=|", timeout=timeout)
     rows = []
