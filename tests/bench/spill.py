@@ -78,7 +78,8 @@ class Spill:
         """(rate into the spool, rate out of it, rows' bytes)."""
         fake = Fake(self.bench.options.spillway, PROFILE)
         lines = self.bench.lines
-        agent = self.agent(fake, codec, **{"buffer.memory": "32MiB", "max.block.ms": 0})
+        memory = min(32 << 20, max(2 << 20, self.bench.bytes // 8))         # a small log would fit in and never be spooled
+        agent = self.agent(fake, codec, **{"buffer.memory": memory, "max.block.ms": 0})
         fake.tell("down", 0)
         agent.start()
         into = follow(agent, lambda s: s["records"]["spooled"] > 0.95 * lines, lambda s: s["records"]["spooled"], lines)
