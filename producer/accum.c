@@ -235,7 +235,7 @@ void accum_uncount(struct accum *a, struct batch *b)
 	if (!b->counted)
 		return;
 	b->counted = false;
-	uncount(a, b, b->count + b->dropped);
+	uncount(a, b, b->count + b->dropped - b->kept_rest);
 }
 
 void accum_settled(struct accum *a, struct batch *b)

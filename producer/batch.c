@@ -100,6 +100,29 @@ int batch_reserve_sources(struct batch *b, uint32_t n)
 	return 0;
 }
 
+void batch_part_ranges(struct batch *b, const struct source_range *was, const bool *lost)
+{
+	uint32_t n = b->range_count, left = 0, at;
+
+	for (uint32_t i = 0; i < n; i++)
+		left += !lost[i];
+	at = left;
+	left = 0;
+	for (uint32_t i = 0; i < n; i++)
+		b->ranges[lost[i] ? at++ : left++] = was[i];
+	b->range_count = left;
+	b->lost_ranges += n - left;
+}
+
+int32_t batch_ranges_records(const struct batch *b)
+{
+	int32_t n = 0;
+
+	for (uint32_t i = 0; i < b->range_count; i++)
+		n += (int32_t)b->ranges[i].count;
+	return n;
+}
+
 bool batch_has_source(const struct batch *b, int64_t file_id, int64_t offset)
 {
 	for (uint32_t i = 0; i < b->range_count; i++) {

@@ -99,6 +99,7 @@ struct batch {
 	bool     load_failed;		/* said once */
 	bool     gone;			/* its bytes as they were are nowhere any more (stream_gone.c) */
 	bool     surveyed;		/* gone, and the journal has told what is left of it */
+	bool     keep_rest;		/* gone, at the orderly end: with the survey come the bytes of what is left */
 	uint8_t  stop_step;		/* the orderly end: 1 was fetched, 2 was handed over */
 	bool     proven;		/* a later batch of this identity was acknowledged, so this one is in the log */
 	bool     sealed_live;		/* sealed here and neither acknowledged, failed nor kept elsewhere (lane.h) */
@@ -122,6 +123,7 @@ struct batch {
 	int64_t  ledger_id;		/* 0: none */
 	int64_t  planned_id;		/* of the plan that is being committed, in its place */
 	int64_t  row_id;		/* where the bytes are kept elsewhere; 0: only in memory */
+	int32_t  kept_rest;		/* so many of its records are all that is kept there, and not counted; 0: all of them */
 	bool     placed;		/* SPILLING: unanswered, it keeps its place in its stream */
 	uint32_t lane_bytes;		/* it is counted with in its lane's bytes */
 	bool     counted;		/* its records are in producer_in_memory() */
@@ -162,6 +164,10 @@ static inline uint32_t batch_piece(const struct source_range *r, uint32_t i, uin
 }
 /* Whether it holds this byte of a file. */
 bool batch_has_source(const struct batch *b, int64_t file_id, int64_t offset);
+/* To the end of its ranges, which were `was`, goes what `lost` says; order stays. range_count counts the others. */
+void batch_part_ranges(struct batch *b, const struct source_range *was, const bool *lost);
+/* Records in its ranges: what is left of a batch that is gone. */
+int32_t batch_ranges_records(const struct batch *b);
 /* For the record that is appended next (index == count): call it before batch_append, so that a failure of either leaves
  * the batch as it was. Once a batch has callbacks, each later record needs the call too (fn may be NULL). 0 or ERR_NOMEM. */
 int  batch_add_callback(struct batch *b, producer_done_fn *fn, void *arg, int64_t timestamp);

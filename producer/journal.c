@@ -74,7 +74,7 @@ int producer_restore(struct producer *p, const char *topic, struct batch *b)
 	b->cluster_id = metadata_keep_cluster_id(&s->metadata, b->cluster_id);
 	b->sent_ms = 1;
 	if (b->counted)
-		atomic_fetch_add(&p->accum.in_memory, (uint64_t)b->count);
+		atomic_fetch_add(&p->accum.in_memory, (uint64_t)(b->count - b->kept_rest));
 	if (list_empty(&t->node))
 		metadata_add(&s->metadata, t);
 	if (list_empty(&st->node))
@@ -228,7 +228,7 @@ void producer_pack(struct producer *p, struct batch *b)
 void producer_loaded(struct producer *p, struct batch *b, int rc)
 {
 	/* Rebuilt bytes have a CRC of their own. */
-	if (rc == 0 && !b->gone)
+	if (rc == 0 && !batch_absent(b))
 		producer_pack(p, b);
 	queue_answer(p, b, rc);
 }

@@ -35,6 +35,8 @@
  * first. What is not there is planned again under a fresh identity, and so is, with `uncertain`, what nobody can tell of.
  * A batch that load() cannot build again out of its sources is asked for as well. Only if it is not there, or nobody can tell,
  * load() is asked once more, with `gone` set, for what is left of it. That is planned again; plan() drops the rest.
+ * At the orderly end it is asked for that before anybody knows, with `keep_rest` set: then what is left is spilled, and restored
+ * as a batch that is gone, with a row_id and kept_rest.
  *
  * Threads: the journal's functions are called on the sender thread and must not wait. producer_* functions below may be
  * called from any thread; they queue and wake the sender.
@@ -56,10 +58,12 @@ struct producer_journal {
 	void (*acked)(void *arg, struct list *batches);
 	/* Batches of an earlier life of which load() could bring nothing back: counted as dropped, then producer_recorded(). */
 	void (*lost)(void *arg, struct list *batches);
-	/* When some of a lane cannot be kept, nothing that follows it in the list and has no identity may be. */
+	/* Of one that is gone: the records of its ranges. When some of a lane cannot be kept, nothing that follows it in the list
+	 * and has no identity may be. */
 	void (*spill)(void *arg, struct list *batches);
-	/* b->gone: no bytes are wanted. Ranges whose records are nowhere any more go to the end of its ranges; range_count counts
-	 * the others, lost_ranges those; raw_crc and raw_bytes are of the others' records. ERR_BAD_DATA: nothing is left. */
+	/* b->gone: no bytes are wanted, but with keep_rest. Ranges whose records are nowhere any more go to the end of its
+	 * ranges; range_count counts the others, lost_ranges those; raw_crc and raw_bytes are of the others' records.
+	 * ERR_BAD_DATA: nothing is left. */
 	void (*load)(void *arg, struct batch *b);
 	void (*replace)(void *arg, struct batch *b);
 	/* Batches of a lane that waits (producer_waiting_lane): their source is to go on at the oldest of these records again.

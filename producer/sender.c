@@ -274,6 +274,11 @@ void sender_load_answered(struct sender *s, struct batch *b)
 		b->state = BATCH_PLANNED;
 		return;
 	}
+	if (nowhere && b->keep_rest) {
+		b->state = BATCH_PLANNED;	/* nothing is left that could be kept */
+		b->error = 0;
+		return;
+	}
 	if (nowhere && !b->gone && !b->row_id && b->range_count) {
 		b->state = BATCH_PLANNED;
 		b->error = 0;

@@ -112,7 +112,7 @@ bool sender_only_held(const struct sender *s)
 			if (!stream_stuck(st) && !counted_above)
 				return false;
 			if (b->counted && !counted_above)
-				held += (uint64_t)b->count;
+				held += (uint64_t)(b->count - b->kept_rest);
 		}
 	}
 	return atomic_load(&s->accum->in_memory) == held;

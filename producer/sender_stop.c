@@ -2,8 +2,8 @@
  *
  * Why on the sender's thread: everything it owns stays its own, and the journal sees the calls it knows.
  * Steps	sockets closed -> the journal has answered everything -> the rest handed over by spill() -> answered -> end
- * What is kept: batches with an identity whose bytes are nowhere else, and of each lane all batches up to the last one
- *	that keep() wants; what lies behind that is still in its source.
+ * What is kept: batches with an identity whose bytes are nowhere else, or what is left of them, and of each lane all batches up
+ *	to the last one that keep() wants; what lies behind that is still in its source.
  * Failure what the journal cannot keep is thrown away: there is nobody left to try again.
  */
 #include "producer/sender.h"
@@ -137,21 +137,47 @@ static void empty_lane(struct sender *s, struct lane *l, struct list *out)
 	throw_list(s, &l->ready);
 }
 
-/* One step for a batch of an earlier life, or of a lane that waits. True: the journal has it. */
+static void fetch(struct sender *s, struct batch *b)
+{
+	b->stop_step = 1;
+	b->state = BATCH_LOADING;
+	s->at_journal++;
+	s->journal->load(s->journal->arg, b);
+}
+
+/* The journal owes nothing, so it could not be fetched some time ago, and waits for the next time: that is now. */
+static void try_now(struct batch *b)
+{
+	if (b->state != BATCH_LOADING || b->stop_step)
+		return;
+	list_remove(&b->node);	/* reload */
+	b->state = BATCH_PLANNED;
+	b->retry_at_ms = 0;
+}
+
+/* One step for a batch of an earlier life, or of a lane that waits. True: the journal has it. Of one that cannot be built again
+ * what is left is kept, if its files will not have it for long. */
 static bool keep_one(struct sender *s, struct batch *b)
 {
 	struct list one;
 
-	if ((b->lane && !b->lane->waits) || !b->ledger_id || b->row_id || b->state != BATCH_PLANNED || !s->keep ||
-	    !s->keep(s->keep_arg, b))
+	try_now(b);
+	if ((b->lane && !b->lane->waits) || !b->ledger_id || b->row_id || b->state != BATCH_PLANNED || !s->keep)
 		return false;
+	if (b->gone && !b->keep_rest) {
+		b->keep_rest = true;
+		fetch(s, b);
+		return true;
+	}
+	if (!s->keep(s->keep_arg, b)) {		/* gone: its ranges are those of what is left by now */
+		if (b->gone)
+			batch_drop_bytes(b, s->budget);
+		return false;
+	}
 	if (batch_absent(b)) {
 		if (b->stop_step || b->gone)
 			return false;
-		b->stop_step = 1;
-		b->state = BATCH_LOADING;
-		s->at_journal++;
-		s->journal->load(s->journal->arg, b);
+		fetch(s, b);
 		return true;
 	}
 	if (b->stop_step == 2)

@@ -90,12 +90,10 @@ bool stream_gone_unwritten(const struct stream *s)
 
 void stream_gone_shrink(struct batch *b)
 {
-	int32_t left = 0;
+	int32_t left = batch_ranges_records(b);
 
 	if (!b->gone)
 		return;
-	for (uint32_t i = 0; i < b->range_count; i++)
-		left += (int32_t)b->ranges[i].count;
 	ASSERT(b->surveyed && left > 0 && left <= b->count);
 	b->dropped = b->count - left;
 	b->count = left;

@@ -39,6 +39,9 @@ struct lane {
 	char    topic[];
 };
 
+/* What the columns of a spooled row say. */
+struct row_info { int64_t id, lane, spooled_ms; uint64_t count, size; };
+
 /* An unresolved batch. body is what the database holds of it: the layout is in schema.c. */
 struct ledger_row {
 	struct list node;		/* ledger.rows, oldest first */
@@ -50,6 +53,7 @@ struct ledger_row {
 	int64_t  lane;			/* of row_id */
 	int64_t  file_lo, file_hi;	/* no range lies outside of these files */
 	uint32_t count;
+	uint32_t left;			/* records of its row: count, or fewer (spool.h); 0: no row */
 	uint32_t ranges_at;		/* of body */
 	uint32_t body_len;
 	uint8_t  body[];
@@ -121,7 +125,7 @@ void ledger_remove(struct ledger *g, struct ledger_row *r);
 /* The table has that many slots; after all stored rows were inserted. 0 or ERR_NOMEM. */
 int  ledger_set_slots(struct ledger *g, uint32_t slots);
 /* 0 or ERR_NOMEM (nothing changed). */
-int  ledger_set_row(struct ledger *g, struct ledger_row *r, int64_t row_id, int64_t lane);
+int  ledger_set_row(struct ledger *g, struct ledger_row *r, const struct row_info *info);
 void ledger_committed(struct ledger *g);
 void ledger_rolled_back(struct ledger *g);
 
@@ -143,6 +147,8 @@ int  ledger_write(struct spool *s, struct err *ret_err);
 int  ledger_to_change(struct spool *s, int64_t id, struct ledger_row **ret, struct err *ret_err);
 /* Its row and bytes, or its ranges, and its place in the ledger. On failure the transaction is lost. */
 int  ledger_end(struct spool *s, struct ledger_row *r, struct err *ret_err);
+/* rows_end.c: it gives its row up; what that has not of it is dropped. */
+int  ledger_drop_missing(struct spool *s, const struct ledger_row *l, struct err *ret_err);
 
 /* --- lanes.c --- */
 int  lanes_load(struct spool *s, struct err *ret_err);
@@ -155,7 +161,6 @@ void lanes_committed(struct spool *s);
 void lanes_rolled_back(struct spool *s);
 
 /* --- rows.c --- */
-struct row_info { int64_t id, lane, spooled_ms; uint64_t count, size; };
 /* ERR_NOT_FOUND when there is no such row. */
 int  row_info_get(struct spool *s, int64_t id, struct row_info *ret, struct err *ret_err);
 /* Takes a row out of rows, lanes and totals. */

@@ -146,13 +146,14 @@ void ledger_remove(struct ledger *g, struct ledger_row *r)
 	g->free_slots[g->free_count++] = r->slot;
 }
 
-int ledger_set_row(struct ledger *g, struct ledger_row *r, int64_t row_id, int64_t lane)
+int ledger_set_row(struct ledger *g, struct ledger_row *r, const struct row_info *info)
 {
-	if (map_put(&g->by_row, &row_id, sizeof row_id, r) < 0)
+	if (map_put(&g->by_row, &info->id, sizeof info->id, r) < 0)
 		return ERR_NOMEM;
 	touch(g, r);
-	r->row_id = row_id;
-	r->lane = lane;
+	r->row_id = info->id;
+	r->lane = info->lane;
+	r->left = (uint32_t)info->count;
 	return 0;
 }
 
@@ -196,6 +197,7 @@ void ledger_rolled_back(struct ledger *g)
 			continue;
 		}
 		r->row_id = r->old_row_id;
+		r->left = r->row_id ? r->left : 0;
 		r->gone = false;
 		list_remove(&r->txn);
 	}

@@ -108,6 +108,7 @@ int ledger_decode(struct spool *s, const struct ledger_row *r, struct spool_ledg
 	int rc;
 
 	*ret = (struct spool_ledger){ .id = r->id, .row_id = r->row_id };
+	ret->left = r->row_id && r->left < r->count ? (int32_t)r->left : 0;
 	p = get_fields(r->body, end, &f, ret);
 	if (!p)
 		return ERR_CORRUPT;
@@ -193,6 +194,7 @@ static int load_one(struct spool *s, sqlite3_stmt *st, struct err *ret_err)
 							     s->db.path, (long long)id) : rc;
 		}
 		r->lane = info.lane;
+		r->left = (uint32_t)info.count;
 	}
 	rc = ledger_insert_take(&s->ledger, r, true);
 	return rc < 0 ? err_set(ret_err, rc, "out of memory") : 0;

@@ -23,7 +23,7 @@ static int check_row(struct spool *s, const struct spool_ledger *l, struct row_i
 		return rc;
 	if (ledger_of_row(&s->ledger, l->row_id))
 		return err_set(ret_err, ERR_INTERNAL, "row %lld has an identity already", (long long)l->row_id);
-	if (ret->count != (uint64_t)l->count)
+	if (ret->count != (uint64_t)(l->left ? l->left : l->count))
 		return err_set(ret_err, ERR_INTERNAL, "row %lld holds %llu records, the batch says %d", (long long)l->row_id,
 			       (unsigned long long)ret->count, l->count);
 	return 0;
@@ -54,6 +54,7 @@ int spool_plan(struct spool *s, struct spool_ledger *l, struct err *ret_err)
 	if (rc == 0) {
 		r->row_id = l->row_id;
 		r->lane = info.lane;
+		r->left = (uint32_t)info.count;
 		rc = ledger_insert_take(&s->ledger, r, false);
 	}
 	if (rc < 0)
@@ -120,6 +121,9 @@ int spool_unplan(struct spool *s, int64_t ledger_id, struct err *ret_err)
 
 	if (rc < 0)
 		return rc;
+	rc = ledger_drop_missing(s, r, ret_err);
+	if (rc < 0)
+		return spool_lost(s, rc);
 	ledger_remove(&s->ledger, r);
 	return 0;
 }

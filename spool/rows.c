@@ -122,7 +122,7 @@ static int finish_row(struct spool *s, const struct spool_row *r, struct ledger_
 	if (!l)
 		return finish_ranges(s, r->ranges, r->range_count, ret_err);
 	rc = finish_encoded(s, l->body + l->ranges_at, l->body_len - l->ranges_at, ret_err);
-	if (rc == 0 && ledger_set_row(&s->ledger, l, info->id, info->lane) < 0)
+	if (rc == 0 && ledger_set_row(&s->ledger, l, info) < 0)
 		rc = err_set(ret_err, ERR_NOMEM, "out of memory");
 	return rc;
 }
@@ -168,7 +168,7 @@ static int find_identity(struct spool *s, const struct spool_row *r, struct ledg
 	*ret = ledger_find(&s->ledger, r->ledger_id);
 	if (!*ret)
 		return err_set(ret_err, ERR_NOT_FOUND, "no unresolved batch %lld in the ledger", (long long)r->ledger_id);
-	if ((*ret)->row_id || (*ret)->count != (uint32_t)r->count)
+	if ((*ret)->row_id || (r->rest ? (*ret)->count <= (uint32_t)r->count : (*ret)->count != (uint32_t)r->count))
 		return err_set(ret_err, ERR_INTERNAL, "batch %lld of the ledger has %s", (long long)r->ledger_id,
 			       (*ret)->row_id ? "a row already" : "another number of records");
 	return 0;
@@ -291,9 +291,9 @@ static int check_mend(struct spool *s, const struct spool_row *r, uint64_t size,
 	ASSERT(r->count > 0);
 	if (!size)
 		return err_set(ret_err, ERR_TOO_LARGE, "a batch of more than %d MiB cannot be spooled", ROW_BYTES_MAX >> 20);
-	if (l && l->count != (uint32_t)r->count)
+	if (l && l->left != (uint32_t)r->count)
 		return err_set(ret_err, ERR_INTERNAL, "row %lld has an identity of %u records and was mended with %d",
-			       (long long)r->id, l->count, r->count);
+			       (long long)r->id, l->left, r->count);
 	return check_room(s, size, true, ret_err);
 }
 

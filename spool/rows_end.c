@@ -25,6 +25,46 @@ static int enter_row(struct spool *s, const struct end *e, const char *reason, i
 	return losses_enter(s, &what, e->ranges, e->ranges ? e->row.range_count : 0, ret_err);
 }
 
+/* What a batch had and its row, which is what is left of it, has not. */
+static int enter_missing(struct spool *s, const struct ledger_row *l, const struct end *e, struct err *ret_err)
+{
+	struct spool_loss what = { .reason = SPOOL_LOSS_GONE, .topic = e->row.topic, .partition = e->row.partition,
+				   .records = l->count - l->left };
+	struct spool_range *ranges = NULL;
+	struct spool_ledger batch;
+	size_t n = 0;
+	int rc = ledger_decode(s, l, &batch, &ranges);
+
+	if (rc < 0)
+		return err_set(ret_err, rc, "cannot read batch %lld of the ledger: %s", (long long)l->id, err_text(rc));
+	for (size_t i = 0, kept = 0; e->ranges && i < batch.range_count; i++) {
+		bool there = kept < e->row.range_count && ranges[i].file_id == e->ranges[kept].file_id &&
+			     ranges[i].from == e->ranges[kept].from;
+
+		if (there)
+			kept++;
+		else
+			ranges[n++] = ranges[i];
+	}
+	rc = losses_enter(s, &what, ranges, n, ret_err);
+	mem_free(ranges);
+	return rc;
+}
+
+int ledger_drop_missing(struct spool *s, const struct ledger_row *l, struct err *ret_err)
+{
+	struct end e = { 0 };
+	int rc;
+
+	if (!l->row_id || l->left == l->count)
+		return 0;
+	rc = look_at(s, l->row_id, &e, ret_err);
+	if (rc == 0)
+		rc = enter_missing(s, l, &e, ret_err);
+	mem_free(e.ranges);
+	return rc;
+}
+
 /* Its bytes stay where they are: the pages may be damaged, so they are not touched, and people may want to look at them. */
 int spool_row_set_aside(struct spool *s, int64_t id, struct err *ret_err)
 {
@@ -37,6 +77,8 @@ int spool_row_set_aside(struct spool *s, int64_t id, struct err *ret_err)
 	if (rc < 0)
 		return spool_refused(s, rc);
 	rc = enter_row(s, &e, SPOOL_LOSS_DAMAGED, id, ret_err);
+	if (rc == 0 && l && l->left < l->count)
+		rc = enter_missing(s, l, &e, ret_err);
 	if (rc == 0)
 		rc = row_remove(s, &e.info, true, ret_err);
 	mem_free(e.ranges);

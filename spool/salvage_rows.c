@@ -174,13 +174,18 @@ static int note_uncertain(struct salvage_copying *c, const struct spool_ledger *
 
 static int put_batch(struct salvage_copying *c, struct spool_ledger *l)
 {
+	struct row_info info;
+	int rc = 0;
+
 	if (l->row_id) {
 		const int64_t *id = map_get(&c->row_ids, &l->row_id, sizeof l->row_id);
 
 		l->row_id = *id;
+		rc = row_info_get(c->to, *id, &info, c->ret_err);
+		l->left = rc == 0 && info.count < (uint64_t)l->count ? (int32_t)info.count : 0;
 	}
 	c->got->batches++;
-	return spool_plan(c->to, l, c->ret_err);
+	return rc < 0 ? rc : spool_plan(c->to, l, c->ret_err);
 }
 
 int salvage_ledger(struct salvage_copying *c)

@@ -13,7 +13,8 @@
  *	ledger.row_id ---> rows.id === data.id  rows.lane   ------------> lanes
  *
  * A free ledger slot has id 0. An acked one is free at once: its ranges went into its files' positions in the same
- * transaction. A row of `rows` carries an identity if a ledger slot points to it, and only then.
+ * transaction. A row of `rows` carries an identity if a ledger slot points to it, and only then. It may have fewer records than
+ * the slot says: what is left of a batch whose other files are gone, while nobody has told whether Kafka has that batch.
  * rejected holds records that the broker refuses for what they are, one a row: nothing refers to them.
  * losses: one a file and range, with the path as it was then; nothing refers to them, and `file` may be long forgotten.
  * A row set aside leaves `rows`; its bytes stay in `data` under its id, which stands in `losses`.
@@ -79,6 +80,10 @@ const char *const schema_migrations[SCHEMA_VERSION] = {
 	"CREATE TABLE partitions (topic TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;",
 
 	"ALTER TABLE files ADD COLUMN cursor TEXT; ALTER TABLE files ADD COLUMN cursor_at INTEGER;",
+
+	/* Nothing is laid out anew; but the row of a ledger slot may have fewer records than that, and earlier versions would send
+	 * it under the slot's identity. */
+	"",
 };
 
 int (*const schema_steps[SCHEMA_VERSION])(struct db *, struct err *) = { [2] = schema_split_losses };

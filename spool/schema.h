@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #define SCHEMA_APPLICATION_ID 0x53507721	/* "SPw!" */
-#define SCHEMA_VERSION        4			/* PRAGMA user_version */
+#define SCHEMA_VERSION        5			/* PRAGMA user_version */
 
 enum stmt_id {
 	STMT_BEGIN, STMT_COMMIT, STMT_ROLLBACK,

@@ -161,6 +161,9 @@ struct spool_ledger {
 	uint32_t    raw_crc;		/* of the uncompressed record bytes */
 	uint32_t    raw_bytes;
 	int64_t     row_id;		/* its bytes: this row; 0: the ranges of files */
+	/* Of a batch that cannot be built again the row holds these records only, the rest of it is nowhere; 0: all of them. It
+	 * stands in the ledger as it was sent, until it is known what became of it. */
+	int32_t     left;
 	const struct spool_range *ranges; size_t range_count;
 };
 
@@ -172,7 +175,8 @@ int  spool_acked(struct spool *s, int64_t ledger_id, struct err *ret_err);
  * row with its bytes, or else its ranges are finished. Counts nothing. */
 int  spool_replaced(struct spool *s, int64_t ledger_id, struct err *ret_err);
 /* The batch will not be sent under this identity after all (it cannot be built again): the ledger row goes, its ranges are
- * unfinished again. With row_id: the spooled row waits again, without identity. */
+ * unfinished again. With row_id: the spooled row waits again, without identity; where it is what is left of the batch, the rest
+ * of that is dropped (SPOOL_LOSS_GONE). */
 int  spool_unplan(struct spool *s, int64_t ledger_id, struct err *ret_err);
 /* Unresolved rows, oldest first. */
 int  spool_ledger_each(struct spool *s, int (*fn)(void *arg, const struct spool_ledger *l), void *arg, struct err *ret_err);
@@ -190,13 +194,15 @@ struct spool_row {
 	uint32_t    size;		/* of bytes: out at spool_add */
 	int64_t     spooled_ms;		/* wall time */
 	int64_t     ledger_id;		/* 0: no identity; else this unanswered batch's bytes */
+	bool        rest;		/* spool_add: what is left of that batch, fewer records than it has */
 	bool        instead;		/* spool_add: it takes the place of one that goes in this transaction */
 	const struct spool_range *ranges; size_t range_count;
 };
 struct spool_piece { const void *data; size_t n; };
 
 /* Stores one batch (its bytes in n pieces) and finishes its ranges, in the same transaction. With ledger_id the ledger
- * row points to it from then on. ERR_SPOOL_FULL: max_size or min_free reached, or the disk is full; nothing changed by
+ * row points to it from then on; all of that batch's ranges are finished, also those whose records `rest` has not: their fate
+ * is the ledger row's from here on. ERR_SPOOL_FULL: max_size or min_free reached, or the disk is full; nothing changed by
  * this call (the transaction goes on and may be committed). Batches with ledger_id and those `instead` of others are
  * let through to the reserve. */
 int  spool_add(struct spool *s, struct spool_row *r, const struct spool_piece *pieces, size_t n, struct err *ret_err);
@@ -208,7 +214,8 @@ int  spool_rows_read(struct spool *s, const char *topic, int32_t partition, int6
 int  spool_row_read(struct spool *s, int64_t id, int (*fn)(void *arg, const struct spool_row *r, const void *data, int rc),
 		    void *arg, struct err *ret_err);
 /* Sets a damaged row aside: it leaves rows and records, counts as dropped, in corrupt_rows and in the losses. An identity
- * it had is withdrawn. Its bytes stay in the database, for people, and count against max_size. */
+ * it had is withdrawn; where it was what is left of a batch, the rest of that is dropped with it (SPOOL_LOSS_GONE). Its bytes
+ * stay in the database, for people, and count against max_size. */
 int  spool_row_set_aside(struct spool *s, int64_t id, struct err *ret_err);
 /* A damaged row has been built again from its ranges: these bytes take the place of those it has. Its CRC, count and size
  * become those given; ranges, lane and identity stay. */

@@ -103,7 +103,7 @@ int state_plan_one(struct spool *s, struct batch *b, struct err *e)
 	/* Withdrawn: the new identity takes the place of the old one. */
 	if (b->ledger_id)
 		rc = spool_unplan(s, b->ledger_id, e);
-	if (b->lost_ranges && rc >= 0)
+	if (b->lost_ranges && !b->kept_rest && rc >= 0)		/* with a rest that was kept it is in what was just undone */
 		rc = drop_lost(s, b, ranges, e);
 	if (rc >= 0)
 		rc = spool_plan(s, &l, e);
@@ -308,12 +308,14 @@ int state_spill_one(struct spool *s, struct batch *b, struct err *e)
 {
 	struct spool_range *ranges = state_ranges(b);
 	struct spool_piece *pieces;
+	int32_t count = b->gone ? batch_ranges_records(b) : b->count;
 	size_t n = 0;
 	int rc;
 	struct spool_row r = {
 		.topic = b->lane ? lane_topic(b->lane) : b->topic,
 		.partition = b->lane ? lane_partition(b->lane) : b->partition,
-		.count = b->count,
+		.count = count,
+		.rest = count < b->count,
 		.base_timestamp = b->base_timestamp,
 		.max_timestamp = b->max_timestamp,
 		.codec = b->codec,

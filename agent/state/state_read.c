@@ -231,6 +231,60 @@ static int load_once(struct reading *r, struct err *e)
 	return r->rc;
 }
 
+/* --- what is left of a batch, kept by an earlier life while nobody could tell whether Kafka has it --- */
+
+static bool is_range(const struct source_range *a, const struct spool_range *b)
+{
+	return a->file_id == b->file_id && a->from == b->from && a->to == b->to;
+}
+
+/* The row's ranges are some of the batch's, in the same order. */
+static int part_by_row(struct batch *b, const struct spool_row *row)
+{
+	struct source_range *was = mem_array(struct source_range, b->range_count + 1);
+	bool *lost = mem_array(bool, b->range_count + 1);
+	size_t kept = 0;
+	int rc = was && lost ? 0 : ERR_AGAIN;
+
+	for (uint32_t i = 0; i < b->range_count && rc == 0; i++) {
+		was[i] = b->ranges[i];
+		lost[i] = kept == row->range_count || !is_range(&was[i], &row->ranges[kept]);
+		kept += !lost[i];
+	}
+	if (rc == 0 && (!kept || kept != row->range_count))
+		rc = ERR_CORRUPT;
+	if (rc == 0) {
+		batch_part_ranges(b, was, lost);
+		b->raw_crc = row->raw_crc;
+		b->raw_bytes = row->raw_bytes;
+	}
+	mem_free(was);
+	mem_free(lost);
+	return rc;
+}
+
+/* Damaged bytes are mended when they are sent; without ranges its head is damaged too. */
+static int see_rest(void *arg, const struct spool_row *row, const void *data, int rc)
+{
+	struct reading *r = arg;
+
+	(void)data, (void)rc;
+	r->rc = part_by_row(r->into, row);
+	return 1;
+}
+
+/* As the tail thread's survey of one that has files only. */
+static void survey_rest(struct state *st, struct batch *b)
+{
+	struct reading r = { .st = st, .into = b };
+	struct err e;
+	int rc = spool_row_read(st->spool, b->row_id, see_rest, &r, &e);
+
+	if (rc < 0)
+		state_say(st, &e, "cannot read a spooled batch");
+	producer_loaded(st->producer, b, rc < 0 ? rc : r.rc);
+}
+
 static void load(struct state *st, struct batch *b)
 {
 	struct reading r = { .st = st, .into = b };
@@ -239,6 +293,10 @@ static void load(struct state *st, struct batch *b)
 
 	if (!b->row_id) {
 		tail_rebuild(st->tail, b);
+		return;
+	}
+	if (b->gone) {
+		survey_rest(st, b);
 		return;
 	}
 	rc = load_once(&r, &e);
@@ -296,7 +354,9 @@ static int restore_row(void *arg, const struct spool_ledger *l)
 	memcpy(b->topic_id, l->topic_id, sizeof b->topic_id);
 	b->row_id = l->row_id;
 	b->ledger_id = l->id;
-	b->counted = l->row_id == 0;
+	b->kept_rest = l->left;
+	b->gone = l->left > 0;		/* the rest of it was when it was kept */
+	b->counted = l->row_id == 0 || b->gone;
 	b->maybe_written = true;
 	for (size_t i = 0; i < l->range_count; i++) {
 		const struct spool_range *from = &l->ranges[i];

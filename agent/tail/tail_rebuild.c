@@ -312,28 +312,13 @@ static int look_for(struct rebuilding *r, const struct batch *b, uint32_t i, uin
 	return rc;
 }
 
-/* To the end of b's ranges goes what `lost` says; order stays. */
-static void part_ranges(struct batch *b, const struct source_range *was, const bool *lost)
-{
-	uint32_t n = b->range_count, left = 0, at;
-
-	for (uint32_t i = 0; i < n; i++)
-		left += !lost[i];
-	at = left;
-	left = 0;
-	for (uint32_t i = 0; i < n; i++)
-		b->ranges[lost[i] ? at++ : left++] = was[i];
-	b->range_count = left;
-	b->lost_ranges += n - left;
-}
-
 /* The checksum of what is left, which a later building must give again. */
 static int seal_rest(struct rebuilding *r, struct batch *b, const struct source_range *was, const bool *lost, uint32_t n_lost)
 {
 	uint32_t n = b->range_count;
 	int rc;
 
-	part_ranges(b, was, lost);
+	batch_part_ranges(b, was, lost);
 	rc = lay_some(r, b, b->ranges, b->range_count);
 	if (rc == 0) {
 		batch_seal_crc(r->b);
@@ -343,6 +328,8 @@ static int seal_rest(struct rebuilding *r, struct batch *b, const struct source_
 	if (rc == 0) {
 		b->raw_crc = r->b->raw_crc;
 		b->raw_bytes = r->b->bytes;
+		if (b->keep_rest)
+			take_bytes(b, r->b);
 	} else {
 		/* As if it had not been looked at. */
 		memcpy(b->ranges, was, n * sizeof *was);

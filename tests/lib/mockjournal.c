@@ -243,12 +243,12 @@ static struct batch like(const struct batch *b)
 {
 	return (struct batch){
 		.bytes = b->bytes, .raw_bytes = b->raw_bytes, .payload_crc = b->payload_crc, .raw_crc = b->raw_crc,
-		.codec = b->codec, .count = b->count, .base_timestamp = b->base_timestamp,
+		.codec = b->codec, .count = b->gone ? batch_ranges_records(b) : b->count, .base_timestamp = b->base_timestamp,
 		.max_timestamp = b->max_timestamp, .ledger_id = b->ledger_id,
 	};
 }
 
-static void add_row(struct mock *m, struct batch *b)
+void mock_add_row(struct mock *m, struct batch *b)
 {
 	struct mock_row *r = calloc(1, sizeof *r);
 	size_t at = 0;
@@ -290,7 +290,7 @@ static int spill(struct mock *m, struct list *batches)
 		}
 		if (b->placed && !b->ledger_id)
 			plan_one(m, b);
-		add_row(m, b);
+		mock_add_row(m, b);
 	}
 	return 0;
 }
@@ -315,7 +315,7 @@ static int replace(struct mock *m, struct batch *b)
 		batch_check(part);
 		count += part->count;
 		plan_one(m, part);
-		add_row(m, part);
+		mock_add_row(m, part);
 	}
 	ASSERT(count == b->count);
 	for (uint32_t i = 0; i < c->other_count; i++)
@@ -335,7 +335,7 @@ static int load(struct mock *m, struct batch *b)
 	ASSERT(batch_absent(b));
 	if (b->row_id && b->row_id == m->damaged_row)
 		return ERR_CORRUPT;
-	if (!b->row_id)
+	if (!b->row_id || b->gone)
 		return m->build(b, producer_budget(m->p));
 	ASSERT(r);
 	return batch_fill(b, producer_budget(m->p), BUDGET_REFILL, clock_mono_ms(), r->bytes, r->like.bytes);
@@ -477,6 +477,9 @@ void mock_close(struct mock *m)
 		queue_close(&m->commands);
 		pthread_join(m->thread, NULL);
 	}
+	/* A test that has failed never asked for it. */
+	if (!list_empty(&m->unread))
+		producer_unread(m->p, m->unread_lane, &m->unread, m->unread_last);
 	while (!list_empty(&m->rows))
 		drop_row(list_first(&m->rows, struct mock_row, node));
 	queue_release(&m->commands);

@@ -67,6 +67,8 @@ void mock_seen(void *mock, int64_t producer_id, int16_t epoch, int32_t sequence,
 uint64_t mock_forget(struct mock *m, struct lane *l, uint64_t n);
 /* The caller appends to this lane. True: something was given back, and *ret_from is lowered to where its source begins. */
 bool mock_take_unread(struct mock *m, int64_t *ret_from);
+/* What an earlier life kept of this batch, before mock_start. */
+void mock_add_row(struct mock *m, struct batch *b);
 size_t mock_rows(struct mock *m);
 uint64_t mock_records(struct mock *m);		/* in rows */
 

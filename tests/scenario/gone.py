@@ -1,5 +1,6 @@
 """gone.py - a file is deleted while the agent is dead, and lines of it were in flight together with those of a file that lives."""
 import os
+import signal
 
 import oracle
 from fake import Fake
@@ -95,6 +96,106 @@ def a_kill_at_each_commit_of_giving_up_loses_and_doubles_nothing_more(t):
     s = agent.until_acked(t.ledger.total() - 50)
     assert s["records"]["dropped"] == 50 and s["losses"]["records"] == 50, s["records"]
     assert s["uncertain"]["records"] == 0, s["uncertain"]
+    agent.stop()
+    v = t.verdict(kafka, topic)
+    assert v.doubled == 0 and v.reordered == 0 and v.missing == 50, str(v)
+
+
+def left(agent):
+    """The rows of batches that stand in the ledger, after a stop."""
+    rc, out, err = agent.command("spool", "verify")
+    assert rc == 0, (out, err)
+    return [row["records"] for row in agent.json("spool", "ls") if row["in_flight"]]
+
+
+def last_file_deleted(agent, b):
+    """A life without a broker has the second file open when that is deleted as well."""
+    agent.start()
+    agent.until(lambda s: agent.file(b.path, s)["state"] == "active", 20, "the second file is open")
+    os.unlink(b.path)
+    agent.until(lambda s: agent.file(b.path, s)["state"] == "deleted", 20, "its deletion is seen")
+
+
+def all_files_deleted_before_anybody_answers(t, written):
+    """Such a life is stopped, and another one, that finds neither file. Then the broker is back."""
+    kafka, topic, b, agent = of_a_real_broker(t, written)
+    kafka.proxy.refuse()
+    last_file_deleted(agent, b)
+    agent.stop()
+    assert left(agent) == [50], left(agent)
+    s = agent.start().status()
+    assert s["records"]["spooled"] == 50 and s["records"]["in_memory"] == 50, s["records"]
+    agent.stop()
+    assert left(agent) == [50], left(agent)
+    kafka.proxy.forward()
+    return kafka, topic, agent
+
+
+@scenario(core=True)
+def a_stop_keeps_what_is_left_of_a_batch_and_throws_it_away_where_kafka_has_it(t):
+    """Both files are gone when a broker answers, one of them since before the start. It has the batch: nothing is lost or doubled."""
+    kafka, topic, agent = all_files_deleted_before_anybody_answers(t, written=True)
+    agent.start()
+    s = agent.until_acked(300)
+    assert s["records"]["dropped"] == 0 and s["losses"]["records"] == 0 and s["uncertain"]["records"] == 0, (s["records"], s["uncertain"])
+    agent.stop()
+    t.expect_all(kafka, topic)
+
+
+@scenario(core=True)
+def a_stop_keeps_what_is_left_of_a_batch_and_sends_it_where_kafka_has_it_not(t):
+    """The same, and the broker has nothing of it: only the lines of the file that no life after the kill could read are lost."""
+    kafka, topic, agent = all_files_deleted_before_anybody_answers(t, written=False)
+    agent.start()
+    s = agent.until_acked(250)
+    assert s["records"]["dropped"] == 50 and s["losses"]["records"] == 50 and s["uncertain"]["records"] == 0, (s["records"], s["uncertain"])
+    losses = [x for x in agent.json("losses") if x["reason"] == "gone"]
+    assert sum(x["records"] for x in losses) == 50 and all(x["path"].endswith("a.log") for x in losses), losses
+    agent.stop()
+    v = t.verdict(kafka, topic)
+    assert v.doubled == 0 and v.reordered == 0 and v.missing == 50, str(v)
+
+
+@scenario()
+def a_kill_at_each_commit_of_what_is_left_loses_and_doubles_nothing_more(t):
+    """Killed at the commit that keeps it: as if nothing had been stopped, or as kept. Then at the commits that send it."""
+    kafka, topic, b, agent = of_a_real_broker(t, written=False)
+    kafka.proxy.refuse()
+    agent.env = {"SPILLWAY_KILL": "spill.after:1"}
+    last_file_deleted(agent, b)
+    agent.signal(signal.SIGTERM)
+    until(lambda: not agent.running(), 20, "the agent dies when it has kept what is left")
+    kafka.proxy.forward()
+    dropped = []
+    for point in ("ledger.before:1", "ledger.after:1", "ledger.before:1", "ledger.after:1"):
+        agent.env = {"SPILLWAY_KILL": point}
+        agent.start(wait=False)
+        until(lambda: not agent.running(), 20, f"the agent dies at {point}")
+        dropped.append(Corpse(agent.state_dir, t.path("corpse")).dropped)
+    assert 0 in dropped and 50 in dropped, dropped
+    agent.env = {}
+    agent.start()
+    s = agent.until_acked(250)
+    assert s["records"]["dropped"] == 50 and s["losses"]["records"] == 50, s["records"]
+    assert s["uncertain"]["records"] == 0, s["uncertain"]
+    agent.stop()
+    v = t.verdict(kafka, topic)
+    assert v.doubled == 0 and v.reordered == 0 and v.missing == 50, str(v)
+
+
+@scenario()
+def what_is_left_stays_in_a_file_that_stays(t):
+    """The second file is not deleted: the stop keeps nothing, and the first one may still come back."""
+    kafka, topic, b, agent = of_a_real_broker(t, written=False)
+    kafka.proxy.refuse()
+    agent.start()
+    agent.until(lambda s: agent.file(b.path, s)["state"] == "active", 20, "the second file is open")
+    agent.stop()
+    assert left(agent) == [], left(agent)
+    kafka.proxy.forward()
+    agent.start()
+    s = agent.until_acked(250)
+    assert s["records"]["dropped"] == 50 and s["uncertain"]["records"] == 0, (s["records"], s["uncertain"])
     agent.stop()
     v = t.verdict(kafka, topic)
     assert v.doubled == 0 and v.reordered == 0 and v.missing == 50, str(v)

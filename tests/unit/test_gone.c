@@ -32,7 +32,33 @@ static bool gone(const struct source_range *r)
 	return r->file_id == 2;
 }
 
-static int survey(struct batch *b)
+static void take(struct batch *b, struct batch *like)
+{
+	b->chunks = like->chunks;
+	b->last = like->last;
+	b->bytes = b->raw_bytes = like->bytes;
+	b->codec = CODEC_NONE;
+	like->chunks = like->last = NULL;
+	like->ranges = NULL;
+	like->bytes = like->range_count = 0;
+}
+
+/* Bytes of its ranges. Their records. */
+static int fill(struct batch *b, struct budget *m)
+{
+	struct batch *like = batch_new(0, b->base_timestamp);
+	int count;
+
+	like->ranges = b->ranges;
+	like->range_count = b->range_count;
+	lay(like, m);
+	count = like->count;
+	take(b, like);
+	batch_free(like, m);
+	return count;
+}
+
+static int survey(struct batch *b, struct budget *m)
 {
 	struct source_range lost[4];
 	uint32_t left = 0, n = 0;
@@ -45,33 +71,22 @@ static int survey(struct batch *b)
 	memcpy(b->ranges + left, lost, n * sizeof *lost);
 	b->range_count = left;
 	b->lost_ranges = n;
+	if (b->keep_rest)
+		fill(b, m);
 	return 0;
 }
 
 static int build(struct batch *b, struct budget *m)
 {
-	struct batch *like;
 	uint32_t there = 0;
 
 	for (uint32_t i = 0; i < b->range_count; i++)
 		there += !gone(&b->ranges[i]);
 	if (b->gone)
-		return there ? survey(b) : ERR_BAD_DATA;
+		return there ? survey(b, m) : ERR_BAD_DATA;
 	if (there < b->range_count)
 		return ERR_BAD_DATA;
-	like = batch_new(0, b->base_timestamp);
-	like->ranges = b->ranges;
-	like->range_count = b->range_count;
-	lay(like, m);
-	assert_int_equal(like->count, b->count);
-	b->chunks = like->chunks;
-	b->last = like->last;
-	b->bytes = b->raw_bytes = like->bytes;
-	b->codec = CODEC_NONE;
-	like->chunks = like->last = NULL;
-	like->ranges = NULL;
-	like->bytes = like->range_count = 0;
-	batch_free(like, m);
+	assert_int_equal(fill(b, m), b->count);
 	return 0;
 }
 
@@ -106,8 +121,7 @@ static void add_range(struct batch *b, int64_t file, int from, int to)
 								     .count = (uint32_t)(to - from) }), 0);
 }
 
-/* Lines from..from + 9, the first `there` of a file that is there. */
-static void restore(struct fixture *f, int from, int there, bool written)
+static struct batch *of_earlier_life(struct fixture *f, int from, int there, bool written)
 {
 	struct batch *b = batch_new(0, clock_wall_ms());
 
@@ -131,8 +145,30 @@ static void restore(struct fixture *f, int from, int there, bool written)
 	f->mock.plan_cap = f->mock.plan_count;
 	f->mock.build = build;
 	b->counted = true;
-	assert_int_equal(producer_restore(f->p, "t", b), 0);
 	f->next = from + 10;
+	return b;
+}
+
+/* Lines from..from + 9, the first `there` of a file that is there. */
+static void restore(struct fixture *f, int from, int there, bool written)
+{
+	assert_int_equal(producer_restore(f->p, "t", of_earlier_life(f, from, there, written)), 0);
+}
+
+/* The same, and a life in between has kept those. */
+static void restore_kept(struct fixture *f, int from, int there, bool written)
+{
+	struct batch *b = of_earlier_life(f, from, there, written);
+
+	b->gone = true;
+	b->range_count = 1;
+	assert_int_equal(fill(b, producer_budget(f->p)), there);
+	batch_seal_crc(b);
+	mock_add_row(&f->mock, b);
+	batch_drop_bytes(b, producer_budget(f->p));
+	b->range_count = 2;
+	b->kept_rest = there;
+	assert_int_equal(producer_restore(f->p, "t", b), 0);
 }
 
 /* Something of that life was acknowledged: the broker knows it. */
@@ -335,6 +371,17 @@ static bool keep_all(void *arg, const struct batch *b)
 	return true;
 }
 
+/* Those that are there will be there. */
+static bool keep_gone(void *arg, const struct batch *b)
+{
+	bool any = false;
+
+	(void)arg;
+	for (uint32_t i = 0; i < b->range_count; i++)
+		any |= gone(&b->ranges[i]);
+	return any;
+}
+
 static void a_stop_leaves_it_to_the_next_life(void **state)
 {
 	struct fixture *f = fixture(state);
@@ -342,10 +389,73 @@ static void a_stop_leaves_it_to_the_next_life(void **state)
 	fake_down(f->fake, 0);
 	restore(f, 0, 5, false);
 	start(f);
-	producer_stop(f->p, keep_all, NULL);
+	producer_stop(f->p, keep_gone, NULL);
 	assert_true(f->mock.loads > 0);
 	assert_books(f, 0, 0);
 	assert_int_equal(mock_rows(&f->mock), 0);
+	f->started = false;
+}
+
+static void a_stop_keeps_what_is_left_where_that_is_about_to_vanish_too(void **state)
+{
+	struct fixture *f = fixture(state);
+
+	fake_down(f->fake, 0);
+	restore(f, 0, 5, false);
+	restore(f, 10, 0, false);
+	start(f);
+	producer_stop(f->p, keep_all, NULL);
+	assert_int_equal(mock_rows(&f->mock), 1);
+	assert_int_equal(mock_records(&f->mock), 5);
+	assert_int_equal(f->mock.spilled_identity, 1);
+	assert_books(f, 0, 0);
+	assert_int_equal(producer_in_memory(f->p), 0);
+	assert_int_equal(budget_used(producer_budget(f->p)), 0);
+	f->started = false;
+}
+
+static void what_was_kept_of_a_batch_is_thrown_away_if_it_was_written(void **state)
+{
+	struct fixture *f = fixture(state);
+
+	acknowledged(f);
+	restore_kept(f, 10, 5, true);
+	assert_int_equal(producer_in_memory(f->p), 5);		/* the others are in the spool's books */
+	restore(f, 20, 10, true);
+	go_on(f);
+	assert_times(f, 0, f->next, 1);
+	assert_books(f, 0, 0);
+	assert_in_order(f);
+}
+
+static void and_is_sent_in_its_place_if_it_was_not(void **state)
+{
+	struct fixture *f = fixture(state);
+
+	acknowledged(f);
+	restore_kept(f, 10, 5, false);
+	restore(f, 20, 10, false);
+	go_on(f);
+	assert_times(f, 0, 15, 1);
+	assert_times(f, 15, 20, 0);
+	assert_times(f, 20, f->next, 1);
+	assert_books(f, 5, 0);
+	assert_in_order(f);
+}
+
+static void a_stop_leaves_what_was_kept_as_it_is(void **state)
+{
+	struct fixture *f = fixture(state);
+
+	fake_down(f->fake, 0);
+	restore_kept(f, 0, 5, false);
+	start(f);
+	producer_stop(f->p, keep_all, NULL);
+	assert_int_equal(mock_records(&f->mock), 5);
+	assert_int_equal(f->mock.spilled, 1);
+	assert_int_equal(f->mock.loads, 0);
+	assert_int_equal(producer_in_memory(f->p), 0);
+	f->started = false;
 }
 
 int main(int argc, char **argv)
@@ -363,6 +473,10 @@ int main(int argc, char **argv)
 		T(and_of_the_last_one_nobody_can_tell),
 		T(nor_of_any_when_ages_are_unknown),
 		T(a_stop_leaves_it_to_the_next_life),
+		T(a_stop_keeps_what_is_left_where_that_is_about_to_vanish_too),
+		T(what_was_kept_of_a_batch_is_thrown_away_if_it_was_written),
+		T(and_is_sent_in_its_place_if_it_was_not),
+		T(a_stop_leaves_what_was_kept_as_it_is),
 	};
 
 	return test_main(argc, argv, tests, COUNT(tests));

@@ -63,6 +63,15 @@ static void assert_sound(struct spool_dir *d)
 	assert_int_equal(spool_verify(d->s, say_finding, NULL, NULL), 0);
 }
 
+static int mend(struct spool_dir *d, int64_t id, int32_t count)
+{
+	struct spool_piece p[2] = { { "men", 3 }, { "ded!", 4 } };
+	struct spool_row r = { .id = id, .count = count, .codec = 1, .raw_bytes = 70, .raw_crc = 71,
+			       .crc = crc32c(0, "mended!", 7) };
+
+	return spool_row_mend(d->s, &r, p, 2, NULL);
+}
+
 static void a_batch_without_room_is_dropped_range_by_range(void **state)
 {
 	struct spool_dir *d = *state;
@@ -173,6 +182,129 @@ static void an_unresolved_batch_is_dropped_with_its_slot(void **state)
 	assert_lost(d, 20, 2, 20, 20, 0, 0);
 	assert_true(totals_of(d).rows == 0 && totals_of(d).bytes == 0);
 	assert_int_equal(safe_of(d, 1), 20);
+	assert_sound(d);
+}
+
+/* A batch of ten records of file 1 and five of file 2, of which only the latter are left: they are a row. */
+static int64_t left_of_a_batch(struct spool_dir *d, int64_t *ret_row)
+{
+	struct spool_range r[2] = { range_of(1, 0, 10), range_of(2, 0, 5) };
+	struct spool_ledger l = ledger_of(r, 2, 15);
+	struct spool_piece p = { "left", 4 };
+	struct spool_row row = { .topic = "logs", .partition = 2, .count = 5, .spooled_ms = 1, .crc = crc32c(0, "left", 4),
+				 .rest = true, .ranges = &r[1], .range_count = 1 };
+
+	txn(d);
+	put_named(d, 1, "/log/a");
+	put_named(d, 2, "/log/b");
+	assert_int_equal(spool_plan(d->s, &l, NULL), 0);
+	commit(d);
+	row.ledger_id = l.id;
+	txn_full(d);
+	row.count = 15;
+	assert_int_equal(spool_add(d->s, &row, &p, 1, NULL), ERR_INTERNAL);	/* that would be all of it */
+	row.count = 5;
+	row.rest = false;
+	assert_int_equal(spool_add(d->s, &row, &p, 1, NULL), ERR_INTERNAL);
+	row.rest = true;
+	assert_int_equal(spool_add(d->s, &row, &p, 1, NULL), 0);
+	commit(d);
+	spool_dir_kill(d);
+	assert_int_equal(safe_of(d, 1), 10);
+	assert_int_equal(safe_of(d, 2), 5);
+	assert_true(totals_of(d).records == 5 && totals_of(d).dropped == 0);
+	assert_sound(d);
+	*ret_row = row.id;
+	return l.id;
+}
+
+static int see_left(void *arg, const struct spool_ledger *l)
+{
+	assert_true(l->count == 15 && l->left == 5 && l->row_id == *(int64_t *)arg && l->range_count == 2);
+	return 0;
+}
+
+static void what_is_left_of_a_batch_goes_with_it_when_that_is_acked(void **state)
+{
+	struct spool_dir *d = *state;
+	int64_t row, id = left_of_a_batch(d, &row);
+
+	assert_int_equal(spool_ledger_each(d->s, see_left, &row, NULL), 0);
+	txn(d);
+	assert_int_equal(spool_acked(d->s, id, NULL), 0);
+	commit(d);
+	assert_true(totals_of(d).acked == 15 && totals_of(d).records == 0 && totals_of(d).rows == 0);
+	assert_lost(d, 0, 0, 0, 0, 0, 0);
+	assert_ledger(d, "");
+	assert_sound(d);
+}
+
+static void what_is_left_of_a_batch_goes_on_without_it_and_the_rest_is_lost(void **state)
+{
+	struct spool_dir *d = *state;
+	int64_t row, id = left_of_a_batch(d, &row);
+
+	txn(d);
+	assert_int_equal(spool_unplan(d->s, id, NULL), 0);
+	spool_rollback(d->s);
+	assert_int_equal(spool_ledger_each(d->s, see_left, &row, NULL), 0);
+	txn(d);
+	assert_int_equal(spool_unplan(d->s, id, NULL), 0);
+	id = plan_row(d, row, 5);
+	commit(d);
+	spool_dir_kill(d);
+	assert_losses(d, 0, "1 gone logs/2 1:/log/a[0-10] 10 10 0;");
+	assert_lost(d, 10, 1, 10, 10, 0, 0);
+	txn(d);
+	assert_int_equal(spool_acked(d->s, id, NULL), 0);
+	commit(d);
+	assert_true(totals_of(d).acked == 5 && totals_of(d).records == 0);
+	assert_sound(d);
+}
+
+static void what_is_left_of_a_batch_and_is_damaged_takes_the_rest_with_it(void **state)
+{
+	struct spool_dir *d = *state;
+	int64_t row;
+
+	(void)left_of_a_batch(d, &row);
+	txn(d);
+	assert_int_equal(mend(d, row, 15), ERR_INTERNAL);	/* the row has five */
+	assert_int_equal(spool_row_set_aside(d->s, row, NULL), 0);
+	commit(d);
+	assert_losses(d, 0, "1 damaged logs/2 2:/log/b[0-5] 5 5 1;2 gone logs/2 1:/log/a[0-10] 10 10 0;");
+	assert_lost(d, 15, 2, 15, 15, 0, 0);
+	assert_ledger(d, "");
+	assert_sound(d);
+}
+
+/* Which of its files the row had is not known any more. */
+static void the_same_where_the_head_of_the_row_is_damaged(void **state)
+{
+	struct spool_dir *d = *state;
+	int64_t row;
+
+	(void)left_of_a_batch(d, &row);
+	sql(d, "UPDATE rows SET body = zeroblob(20)");
+	txn(d);
+	assert_int_equal(spool_row_set_aside(d->s, row, NULL), 0);
+	commit(d);
+	assert_losses(d, 0, "1 damaged logs/2 0:[0-0] 5 4 1;2 gone logs/2 0:[0-0] 10 0 0;");
+	assert_lost(d, 15, 2, 15, 4, 0, 0);
+	assert_sound(d);
+}
+
+static void what_is_left_of_a_batch_is_given_up_as_a_whole(void **state)
+{
+	struct spool_dir *d = *state;
+	int64_t row, id = left_of_a_batch(d, &row);
+
+	txn(d);
+	assert_int_equal(spool_ledger_drop(d->s, id, SPOOL_LOSS_GONE, NULL), 0);
+	commit(d);
+	assert_losses(d, 0, "1 gone logs/2 1:/log/a[0-10] 10 10 0;2 gone logs/2 2:/log/b[0-5] 5 5 0;");
+	assert_lost(d, 15, 1, 15, 15, 0, 0);
+	assert_true(totals_of(d).records == 0 && totals_of(d).rows == 0);
 	assert_sound(d);
 }
 
@@ -300,15 +432,6 @@ static int see_mended(void *arg, const struct spool_row *r, const void *data, in
 	assert_true(r->ranges[0].marker == marker_at(1, 10));
 	*(int64_t *)arg = r->ledger_id;
 	return 0;
-}
-
-static int mend(struct spool_dir *d, int64_t id, int32_t count)
-{
-	struct spool_piece p[2] = { { "men", 3 }, { "ded!", 4 } };
-	struct spool_row r = { .id = id, .count = count, .codec = 1, .raw_bytes = 70, .raw_crc = 71,
-			       .crc = crc32c(0, "mended!", 7) };
-
-	return spool_row_mend(d->s, &r, p, 2, NULL);
 }
 
 static void a_damaged_row_is_mended_in_its_place(void **state)
@@ -457,6 +580,11 @@ static const struct CMUnitTest tests[] = {
 	T(a_waiting_row_is_dropped_with_its_bytes),
 	T(a_row_set_aside_names_its_ranges_and_keeps_its_bytes),
 	T(an_unresolved_batch_is_dropped_with_its_slot),
+	T(what_is_left_of_a_batch_goes_with_it_when_that_is_acked),
+	T(what_is_left_of_a_batch_goes_on_without_it_and_the_rest_is_lost),
+	T(what_is_left_of_a_batch_and_is_damaged_takes_the_rest_with_it),
+	T(the_same_where_the_head_of_the_row_is_damaged),
+	T(what_is_left_of_a_batch_is_given_up_as_a_whole),
 	T(an_uncertain_batch_stays_and_gets_a_new_identity),
 	T(bytes_without_a_batch_are_entered_as_they_are),
 	T(the_rest_of_a_long_line_joins_its_entry),

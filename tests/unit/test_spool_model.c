@@ -18,7 +18,8 @@
 enum unit_state { UNREAD, PROMISED, FINISHED };
 
 struct span { int file, from, to; };	/* in units */
-struct m_batch { bool used; int64_t id, row; int count, spans; struct span span[3]; };
+struct m_batch { bool used; int64_t id, row; int count, spans, missing; struct span span[3]; };
+/* missing: 1 + the span that its row has not */
 struct m_row { bool used; int64_t id, ledger; int count, size, lane, spans; struct span span[3]; };
 
 struct model {
@@ -155,6 +156,24 @@ static void step_ack(struct spool_dir *d)
 		row->used = false;
 }
 
+/* One unit is one record. */
+static void lose(const struct span *s, int n)
+{
+	for (int i = 0; i < n; i++) {
+		m.dropped += (uint64_t)(s[i].to - s[i].from);
+		m.loss_bytes += (uint64_t)(s[i].to - s[i].from) * UNIT;
+		m.entries++;
+	}
+	m.events++;
+}
+
+/* Its row, what was left of it, is given up or goes on without it. */
+static void lose_missing(const struct m_batch *b)
+{
+	if (b->missing)
+		lose(&b->span[b->missing - 1], 1);
+}
+
 static void step_unplan(struct spool_dir *d)
 {
 	struct m_batch *b = some_batch();
@@ -165,13 +184,14 @@ static void step_unplan(struct spool_dir *d)
 	assert_int_equal(spool_unplan(d->s, b->id, NULL), 0);
 	for (int i = 0; i < b->spans && !row; i++)
 		mark(&b->span[i], UNREAD);
+	lose_missing(b);
 	b->used = false;
 	if (row)
 		row->ledger = 0;
 }
 
 /* rows of some bytes, and now and then a large one */
-static void add(struct spool_dir *d, struct m_row *row, const struct span *span, int n, int64_t ledger)
+static void add(struct spool_dir *d, struct m_row *row, const struct span *span, int n, int64_t ledger, bool rest)
 {
 	struct spool_range r[3];
 	int count = spans_to_ranges(span, n, r);
@@ -180,7 +200,7 @@ static void add(struct spool_dir *d, struct m_row *row, const struct span *span,
 	struct spool_piece p[2];
 	int lane = rnd(LANES);
 	struct spool_row sr = { .topic = lane_names[lane], .partition = lane - 1, .count = count, .spooled_ms = 77,
-				.ledger_id = ledger, .ranges = r, .range_count = (size_t)n };
+				.ledger_id = ledger, .rest = rest, .ranges = r, .range_count = (size_t)n };
 
 	assert_non_null(bytes);
 	row_fill(bytes, (size_t)size);
@@ -200,7 +220,7 @@ static void step_spool(struct spool_dir *d)
 	int n = row ? take_spans(s, FINISHED) : 0;
 
 	if (n)
-		add(d, row, s, n, 0);
+		add(d, row, s, n, 0, false);
 }
 
 static void step_spool_batch(struct spool_dir *d)
@@ -210,10 +230,30 @@ static void step_spool_batch(struct spool_dir *d)
 
 	if (!b || b->row || !row)
 		return;
-	add(d, row, b->span, b->spans, b->id);
+	add(d, row, b->span, b->spans, b->id, false);
 	b->row = row->id;
 	for (int i = 0; i < b->spans; i++)
 		mark(&b->span[i], FINISHED);
+}
+
+/* All but one of its spans. */
+static void step_spool_rest(struct spool_dir *d)
+{
+	struct m_batch *b = some_batch();
+	struct m_row *row = free_row();
+	struct span left[3];
+	int n = 0;
+
+	if (!b || b->row || b->spans < 2 || !row)
+		return;
+	b->missing = 1 + rnd(b->spans);
+	for (int i = 0; i < b->spans; i++) {
+		mark(&b->span[i], FINISHED);
+		if (i != b->missing - 1)
+			left[n++] = b->span[i];
+	}
+	add(d, row, left, n, b->id, true);
+	b->row = row->id;
 }
 
 static void step_plan_row(struct spool_dir *d)
@@ -227,17 +267,6 @@ static void step_plan_row(struct spool_dir *d)
 	row->ledger = b->id;
 }
 
-/* One unit is one record. */
-static void lose(const struct span *s, int n)
-{
-	for (int i = 0; i < n; i++) {
-		m.dropped += (uint64_t)(s[i].to - s[i].from);
-		m.loss_bytes += (uint64_t)(s[i].to - s[i].from) * UNIT;
-		m.entries++;
-	}
-	m.events++;
-}
-
 static void step_set_aside(struct spool_dir *d)
 {
 	struct m_row *row = some_row();
@@ -249,8 +278,10 @@ static void step_set_aside(struct spool_dir *d)
 	m.corrupt++;
 	row->used = false;
 	for (int i = 0; i < ITEMS; i++)
-		if (m.batches[i].used && m.batches[i].row == row->id)
+		if (m.batches[i].used && m.batches[i].row == row->id) {
+			lose_missing(&m.batches[i]);
 			m.batches[i].used = false;
+		}
 }
 
 static void step_reject(struct spool_dir *d)
@@ -298,7 +329,7 @@ static void step_ledger_drop(struct spool_dir *d)
 	assert_int_equal(spool_ledger_drop(d->s, b->id, SPOOL_LOSS_GONE, NULL), 0);
 	for (int i = 0; i < b->spans; i++)
 		mark(&b->span[i], FINISHED);
-	lose(row ? row->span : b->span, row ? row->spans : b->spans);
+	lose(b->spans ? b->span : row->span, b->spans ? b->spans : row->spans);
 	b->used = false;
 	if (row)
 		row->used = false;
@@ -312,7 +343,7 @@ static void step_uncertain(struct spool_dir *d)
 	if (!b)
 		return;
 	assert_int_equal(spool_uncertain(d->s, b->id, NULL), 0);
-	m.entries += (uint64_t)(row ? row->spans : b->spans);
+	m.entries += (uint64_t)(b->spans ? b->spans : row->spans);
 	m.uncertain_batches++;
 	m.uncertain_records += (uint64_t)b->count;
 }
@@ -368,8 +399,8 @@ static void step_home(struct spool_dir *d)
 
 static void (*const steps[])(struct spool_dir *) = {
 	step_plan, step_plan, step_plan, step_ack, step_ack, step_ack, step_unplan, step_spool, step_spool, step_spool_batch,
-	step_plan_row, step_set_aside, step_reject, step_drop, step_row_drop, step_ledger_drop, step_uncertain, step_mend,
-	step_position_set, step_home,
+	step_spool_rest, step_plan_row, step_set_aside, step_reject, step_drop, step_row_drop, step_ledger_drop, step_uncertain,
+	step_mend, step_position_set, step_home,
 };
 
 /* --- comparing --- */
@@ -420,6 +451,7 @@ static int compare_batch(void *arg, const struct spool_ledger *l)
 			b = &m.batches[i];
 	assert_non_null(b);
 	assert_true(l->id > c->last && l->count == b->count && l->row_id == b->row);
+	assert_int_equal(l->left, b->missing ? row_by_id(b->row)->count : 0);
 	assert_int_equal(l->range_count, b->spans);
 	for (int i = 0; i < b->spans; i++)
 		assert_true(l->ranges[i].file_id == b->span[i].file + 1 && l->ranges[i].from == b->span[i].from * UNIT &&

@@ -179,12 +179,12 @@ static void a_newer_database_is_refused_unharmed(void **state)
 	commit(d);
 	spool_close(d->s);
 	d->s = NULL;
-	run_sql(d, "PRAGMA user_version = 5");
+	run_sql(d, "PRAGMA user_version = 6");
 	assert_refused(d, ERR_NEWER, "newer spillway");
 	d->conf.read_only = true;
 	assert_refused(d, ERR_NEWER, "newer spillway");
 	d->conf.read_only = false;
-	run_sql(d, "PRAGMA user_version = 4");
+	run_sql(d, "PRAGMA user_version = 5");
 	spool_dir_start(d);
 	assert_int_equal(safe_of(d, 1), 10);
 }

@@ -304,7 +304,7 @@ static struct { char base[64], *want; uint64_t seed; int cuts; } old;
 
 static void make_old(struct spool_dir *d, int version)
 {
-	char path[160], text[300];
+	char path[160], text[480];
 	sqlite3 *sql;
 
 	spool_dir_make(d);
@@ -316,7 +316,8 @@ static void make_old(struct spool_dir *d, int version)
 	for (int i = 0; i < version; i++)
 		assert_int_equal(sqlite3_exec(sql, schema_migrations[i], NULL, NULL, NULL), SQLITE_OK);
 	snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d;"
-		 "INSERT INTO files VALUES (1, '/x', '/x', 1, 2, 0, 0, 0, 500, 0, 0);"
+		 "INSERT INTO files (id, path, origin, dev, inode, generation, fingerprint_len, fingerprint, size, state, gone_ms)"
+		 " VALUES (1, '/x', '/x', 1, 2, 0, 0, 0, 500, 0, 0);"
 		 "INSERT INTO positions (file, safe, marker) VALUES (1, 400, 77); UPDATE totals SET acked = 9, next_file = 2",
 		 SCHEMA_APPLICATION_ID, version);
 	assert_int_equal(sqlite3_exec(sql, text, NULL, NULL, NULL), SQLITE_OK);

@@ -161,6 +161,36 @@ static void assert_all_there(struct spool_dir *d)
 	assert_int_equal(t.loss_records, 0);
 }
 
+static int see_left(void *arg, const struct spool_ledger *l)
+{
+	*(int *)arg += l->count == 15 && l->left == 5 && l->range_count == 2;
+	return 0;
+}
+
+static void what_is_left_of_a_batch_stays_tied_to_it(void **state)
+{
+	struct spool_dir *d = *state;
+	struct spool_range r[2] = { range_of(2, 100, 110), range_of(3, 0, 5) };
+	struct spool_ledger l = ledger_of(r, 2, 15);
+	struct spool_piece p = { "left", 4 };
+	struct spool_row row = { .topic = "left", .partition = 2, .count = 5, .crc = crc32c(0, "left", 4), .rest = true,
+				 .ranges = &r[1], .range_count = 1 };
+	int n = 0;
+
+	txn(d);
+	assert_int_equal(spool_plan(d->s, &l, NULL), 0);
+	row.ledger_id = l.id;
+	assert_int_equal(spool_add(d->s, &row, &p, 1, NULL), 0);
+	commit(d);
+	stop(d);
+	overwrite(d, "spool.db", 0, 100);
+	spool_dir_start(d);
+	assert_int_equal(salvaged(d)->batches, 3);
+	assert_int_equal(spool_ledger_each(d->s, see_left, &n, NULL), 0);
+	assert_int_equal(n, 1);
+	assert_sound(d);
+}
+
 static void a_garbage_header_costs_nothing(void **state)
 {
 	struct spool_dir *d = *state;
@@ -444,6 +474,7 @@ static void a_newer_database_stays_as_it_is(void **state)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_filled, spool_dir_teardown)
 static const struct CMUnitTest tests[] = {
 	T(a_garbage_header_costs_nothing),
+	T(what_is_left_of_a_batch_stays_tied_to_it),
 	T(a_garbage_first_page_costs_nothing),
 	T(an_empty_file_beside_a_wal_gives_what_the_wal_has),
 	T(a_deleted_file_beside_a_wal_gives_what_the_wal_has),

@@ -68,6 +68,26 @@ static void what_is_left_of_a_batch_whose_other_file_was_deleted_is_told(void **
 	batch_free(b, f->p->budget);
 }
 
+static void at_the_end_of_a_life_what_is_left_comes_with_its_bytes(void **state)
+{
+	struct fixture *f = *state;
+	struct batch *b = one_batch(f);
+
+	stop(f);
+	assert_int_equal(unlink(at(f, "a.log")), 0);
+	next_life(f, false);
+	b->gone = b->keep_rest = true;
+	assert_int_equal(load(f, b), 0);
+	assert_int_equal(b->lost_ranges, 1);
+	assert_int_equal(batch_ranges_records(b), 3);
+	assert_int_equal(b->count, 6);		/* as it was sent */
+	assert_false(batch_absent(b));
+	batch_drop_bytes(b, f->p->budget);
+	b->keep_rest = false;
+	assert_left(f, b, 2, 1);
+	batch_free(b, f->p->budget);
+}
+
 static void a_range_that_does_not_end_as_it_did_is_not_believed(void **state)
 {
 	struct fixture *f = *state;
@@ -179,6 +199,7 @@ static void a_file_whose_inode_was_given_to_another_is_gone(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 static const struct CMUnitTest tests[] = {
 	TEST(what_is_left_of_a_batch_whose_other_file_was_deleted_is_told),
+	TEST(at_the_end_of_a_life_what_is_left_comes_with_its_bytes),
 	TEST(a_range_that_does_not_end_as_it_did_is_not_believed),
 	TEST(a_range_that_makes_other_records_is_not_believed),
 	TEST(nothing_is_left_where_all_files_are_gone),
