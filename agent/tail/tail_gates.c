@@ -5,9 +5,9 @@
  * hangs most likely catches the probe. Each walk asks; the answer wakes this thread, which then walks there and reads.
  *
  * A gate is the part of a pattern before its first wildcard. Until it answered for the first time nobody knows where it is. The
- * first walk waits for that: what it has to leave out begins as nothing else does (`read_from: end` is not kept, and a file that was
- * rotated while nobody ran is not looked for), and a busy machine or a disk at boot may take its time to say "local". Servers that
- * hang cost `pace.gate` then, all of them together.
+ * first walk waits for that: what it has to leave out begins as nothing else does (`read_from: end` is not kept, and a file that
+ * was rotated while nobody ran is not looked for), and a busy machine or a disk at boot may take its time to say "local".
+ * Servers that hang cost `pace.gate` then, all of them together.
  * Threads: tail. Failure: no memory for a gate: its directory is taken for a local one.
  */
 #include <string.h>

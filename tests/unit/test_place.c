@@ -148,7 +148,7 @@ static void a_partition_that_is_stuck_does_not_keep_later_records_from_leaving(v
 		for (int k = 0; k < 800 && f->good == before; k++)
 			usleep(500);
 	}
-	/* The silent one holds a window of eight batches at the most, of a record each; two more where one was not sealed at once. */
+	/* The silent one holds a window of eight batches at the most, of a record each: two more where one was sealed late. */
 	wait_for(&f->good, 2 + 30 - 8 - 2);
 	fake_mute(f->fake, 1, false);
 	close_producer(f);
