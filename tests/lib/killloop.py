@@ -166,13 +166,21 @@ class Loop:
 
         procs.until(acked, 60, "lines are acknowledged after a restart", every=0.01, alive=self.agent.check_alive)
 
+    def _drain(self, total, step=20000):
+        """However many lines there are: as long as more and more of them are acknowledged."""
+        acked = 0
+        while acked < total:
+            next_stop = min(acked + step, total)
+            s = self.agent.until(lambda s, n=next_stop: s["records"]["acked"] >= n, 90, f"{next_stop} of {total} lines are acknowledged")
+            acked = s["records"]["acked"]
+
     def finish(self):
         """The last life, undisturbed and with nothing written any more: everything arrives, the books are in order."""
         self.agent.kill()
         self.agent.start()
         total = self.t.ledger.total()
-        s = self.agent.until(lambda s: s["records"]["acked"] >= total and not s["records"]["in_memory"]
-                             and not s["records"]["spooled"], 90, f"all of {total} lines are acknowledged")
+        self._drain(total)
+        s = self.agent.until_acked(total, 90)
         self.figures.uncertain += s["uncertain"]["records"]
         if not self.without_ledger:
             r = s["records"]
