@@ -48,15 +48,29 @@ int identity_read_marker(const struct file *f, int64_t offset, uint64_t *ret)
 	return read_hash(f, offset - (int64_t)n, n, ret);
 }
 
-bool identity_fits(const struct file *f, uint32_t head_len, uint64_t head, int64_t offset, uint64_t marker)
+static int compare(int rc, uint64_t is, uint64_t was)
 {
-	uint64_t h;
+	if (rc == 0)
+		return is == was ? 0 : ERR_BAD_DATA;
+	return rc == ERR_NOT_FOUND ? ERR_BAD_DATA : rc;
+}
+
+int identity_check(const struct file *f, uint32_t head_len, uint64_t head, int64_t offset, uint64_t marker)
+{
+	uint64_t h = 0;
+	int rc;
 
 	if (head_len > IDENTITY_HEAD || offset < 0)
-		return false;
-	if (head_len && (identity_read_head(f, head_len, &h) < 0 || h != head))
-		return false;
-	if (!offset)
-		return true;
-	return identity_read_marker(f, offset, &h) == 0 && (!marker || h == marker);
+		return ERR_BAD_DATA;
+	rc = identity_read_head(f, head_len, &h);
+	rc = compare(rc, h, head_len ? head : 0);
+	if (rc < 0 || !offset)
+		return rc;
+	rc = identity_read_marker(f, offset, &h);
+	return compare(rc, h, marker ? marker : h);
+}
+
+bool identity_fits(const struct file *f, uint32_t head_len, uint64_t head, int64_t offset, uint64_t marker)
+{
+	return identity_check(f, head_len, head, offset, marker) == 0;
 }

@@ -35,7 +35,9 @@ static inline uint64_t identity_marker(const uint8_t *end, int64_t offset)
 /* The same from an open file (its content, when it is compressed). 0, -errno, or ERR_NOT_FOUND when the file is too short. */
 int identity_read_head(const struct file *f, uint32_t len, uint64_t *ret);
 int identity_read_marker(const struct file *f, int64_t offset, uint64_t *ret);
-/* Whether a file still has this fingerprint, and this marker at `offset` (0: unknown). false as well when it cannot be read. */
+/* Whether a file still has this fingerprint, and this marker at `offset` (0: unknown). 0, ERR_BAD_DATA, or -errno. */
+int  identity_check(const struct file *f, uint32_t head_len, uint64_t head, int64_t offset, uint64_t marker);
+/* The same. false as well when it cannot be read. */
 bool identity_fits(const struct file *f, uint32_t head_len, uint64_t head, int64_t offset, uint64_t marker);
 
 #endif

@@ -491,6 +491,16 @@ static void a_copy_of_what_is_gone_goes_on_too(void **state)
 	assert_int_equal(file_of(f, 2), 1);
 }
 
+/* The fingerprint covers what was read, which need not be finished. */
+static void remember_head(struct fixture *f, const char *name, uint32_t len)
+{
+	struct file as = { .fd = open(at(f, name), O_RDONLY) };
+
+	f->known[0].file.fingerprint_len = len;
+	assert_int_equal(identity_read_head(&as, len, &f->known[0].file.fingerprint), 0);
+	close(as.fd);
+}
+
 /* The one that wrote it was quicker than the copy; then the agent was killed. */
 static void a_copy_shorter_than_what_was_finished_is_not_read_again(void **state)
 {
@@ -505,9 +515,8 @@ static void a_copy_shorter_than_what_was_finished_is_not_read_again(void **state
 	f->known[0].marker_count = 1;
 	as.fd = open(at(f, "a.log"), O_RDONLY);
 	assert_int_equal(identity_read_marker(&as, f->known[0].markers[0].offset, &f->known[0].markers[0].hash), 0);
-	f->known[0].file.fingerprint_len = 40;
-	assert_int_equal(identity_read_head(&as, 40, &f->known[0].file.fingerprint), 0);
 	close(as.fd);
+	remember_head(f, "a.log", 40);
 	cut(f, "a.log");
 	append(f, "a.log", "4\n");
 	start_never_quiet(f);
@@ -531,6 +540,65 @@ static void a_copy_that_waited_when_the_agent_was_killed_is_one_still(void **sta
 	expect_all(f, VALUES "<3><4>");
 	assert_int_equal(file_of(f, 2), 1);
 	assert_true(file_of(f, 3) > 2);
+}
+
+/* An earlier life read all of a.log; its last line is in a batch that is not answered. Between the look at who the file is and
+ * its first turn it is copied, and rewritten, longer than it was. */
+static void rewrite_between_look_and_read(struct fixture *f, int64_t safe, bool copied)
+{
+	struct tail_skip promised = { safe, (int64_t)strlen(LINES) };
+
+	append(f, "a.log", LINES "3\n");
+	remember(f, 0, "a.log", 1, safe);
+	remember_head(f, "a.log", (uint32_t)promised.to);
+	f->known[0].skips = &promised;
+	f->known[0].skip_count = 1;
+	f->p->pause = true;
+	start_never_quiet(f);
+	assert_true(double_wait(f->p, is_paused, NULL));
+	if (copied)
+		copy(f, "a.log", "a.log.1");
+	cut(f, "a.log");
+	append(f, "a.log", "another line, as long as those, and not the same, 4\n" "another line, as long as those, and not the same, 5\n"
+	       "6\n" "7\n");
+	resume_thread(f);
+}
+
+#define REWRITTEN "<another line, as long as those, and not the same, 4><another line, as long as those, and not the same, 5><6><7>"
+
+static void a_file_rewritten_between_the_look_at_it_and_its_first_read_is_read_from_its_beginning(void **state)
+{
+	struct fixture *f = *state;
+
+	rewrite_between_look_and_read(f, strlen(LINES) / 2, false);
+	expect_all(f, REWRITTEN);
+	assert_true(file_of(f, 0) > 1);
+	assert_int_equal(f->p->loss_count, 1);
+	assert_string_equal(f->p->losses[0].reason, SPOOL_LOSS_TRUNCATED);
+	assert_int_equal(f->p->losses[0].from, strlen(LINES));
+	assert_int_equal(f->p->losses[0].bytes, 2);
+}
+
+static void its_copy_goes_on_behind_what_was_promised_of_it(void **state)
+{
+	struct fixture *f = *state;
+
+	rewrite_between_look_and_read(f, strlen(LINES) / 2, true);
+	expect_all(f, "<3>" REWRITTEN);
+	assert_int_equal(file_of(f, 0), 1);
+	assert_true(file_of(f, 1) > 1);
+	assert_int_equal(f->p->loss_count, 0);
+}
+
+static void the_same_where_nothing_of_it_was_finished(void **state)
+{
+	struct fixture *f = *state;
+
+	rewrite_between_look_and_read(f, 0, true);
+	expect_all(f, "<3>" REWRITTEN);
+	assert_int_equal(file_of(f, 0), 1);
+	assert_true(file_of(f, 1) > 1);
+	assert_int_equal(f->p->loss_count, 0);
 }
 
 static void what_was_seen_of_a_file_rewritten_while_nobody_ran_is_a_loss(void **state)
@@ -627,6 +695,9 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_copy_of_what_is_gone_goes_on_too),
 	TEST(a_copy_shorter_than_what_was_finished_is_not_read_again),
 	TEST(a_copy_that_waited_when_the_agent_was_killed_is_one_still),
+	TEST(a_file_rewritten_between_the_look_at_it_and_its_first_read_is_read_from_its_beginning),
+	TEST(its_copy_goes_on_behind_what_was_promised_of_it),
+	TEST(the_same_where_nothing_of_it_was_finished),
 	TEST(what_was_seen_of_a_file_rewritten_while_nobody_ran_is_a_loss),
 	TEST(what_a_power_loss_left_of_a_small_file_is_read_as_uncertain),
 	TEST(a_clock_that_jumps_forgets_no_row_too_early),
