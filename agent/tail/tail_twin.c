@@ -110,12 +110,18 @@ static bool has_marker(const struct file *f, const struct spool_marker *m)
 	return m->hash && identity_read_marker(f, m->offset, &h) == 0 && h == m->hash;
 }
 
-/* n against what is remembered: the position, or the newest of some older ones that n reaches. */
+/* n against what is remembered: the position, or the newest of some older ones that n reaches. Where nothing is finished yet,
+ * something may be promised: then the first bytes say all there is to say. */
 static bool repeats_memory(const struct file *n, uint32_t head_len, uint64_t head, struct spool_marker at,
 			   const struct spool_marker *older, size_t count, struct twin *ret)
 {
-	if (!at.offset || !head_len || (n->size >= head_len && !identity_fits(n, head_len, head, 0, 0)))
+	if (!head_len || (n->size >= head_len && !identity_fits(n, head_len, head, 0, 0)))
 		return false;
+	if (!at.offset) {
+		ret->same = head_len;
+		ret->whole = true;
+		return n->size >= head_len;
+	}
 	ret->whole = n->size >= at.offset;
 	for (size_t i = 0; i < count && n->size < at.offset; i++)
 		at = older[i];
@@ -160,11 +166,6 @@ bool twin_repeats(const struct file *n, const struct file *f, struct twin *ret)
 bool twin_repeats_row(const struct file *n, const struct known *k, struct twin *ret)
 {
 	*ret = (struct twin){ .known = (struct known *)k };
-	if (!k->row.safe) {			/* nothing is finished, something may be promised */
-		ret->same = k->row.fingerprint_len;
-		ret->whole = true;
-		return ret->same && identity_fits(n, k->row.fingerprint_len, k->row.fingerprint, 0, 0);
-	}
 	return repeats_memory(n, k->row.fingerprint_len, k->row.fingerprint,
 			      (struct spool_marker){ k->row.safe, k->row.marker }, k->markers, k->marker_count, ret);
 }
