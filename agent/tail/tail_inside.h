@@ -416,6 +416,9 @@ int  skip_add(struct tail_skip **v, size_t *n, int64_t from, int64_t to);
 int64_t skip_tell(struct tail *t, const struct file *f, int64_t from, int64_t to, const char *reason, bool finish);
 /* They are finished under f's id, which the state database knows. */
 void skip_finish(struct tail *t, const struct file *f);
+/* f goes on behind those that it has come to. 0; ERR_BAD_DATA: it is not what was read of it any more; -errno. What could not be
+ * jumped over stays: a copy may have it. */
+int  skip_jump(struct file *f);
 
 /* --- tail_hole.c --- */
 /* Before a turn: which NULs at f's end are not there yet. Windows end where they begin. */

@@ -104,41 +104,6 @@ static int64_t read_limit(const struct file *f)
 	return f->skip_next < f->skip_count ? f->skips[f->skip_next].from : INT64_MAX;
 }
 
-/* Behind a range that is not read nothing is known of the bytes, their marker is taken from what is there. So the file is
- * looked at after that: had somebody rewritten it before, by now it is not what it was where it was read to. From here on the
- * marker tells. What is compressed is not gone back in for that. */
-static int jump(struct file *f, int64_t to)
-{
-	uint64_t mark;
-	int rc = identity_read_marker(f, to, &mark);
-
-	if (rc == 0 && !f->unpack)
-		rc = identity_check(f, f->head_len, f->head, f->offset, f->mark);
-	if (rc < 0)
-		return rc == ERR_NOT_FOUND ? ERR_BAD_DATA : rc;
-	f->offset = to;
-	f->mark = mark;
-	f->scanned = 0;
-	f->leading = false;
-	return 0;
-}
-
-/* What could not be jumped over stays, for a copy may have it. */
-static int jump_skips(struct file *f)
-{
-	int rc = 0;
-
-	for (; f->skip_next < f->skip_count && f->offset >= f->skips[f->skip_next].from; f->skip_next++) {
-		const struct tail_skip *s = &f->skips[f->skip_next];
-
-		if (s->to > f->offset)
-			rc = jump(f, s->to);
-		if (rc < 0)
-			break;
-	}
-	return rc;
-}
-
 void read_moved_to(struct file *f, int64_t offset, const uint8_t *end)
 {
 	f->offset = offset;
@@ -437,7 +402,7 @@ static enum turn_end turn(struct tail *t, struct file *f)
 	if (f->at_end && (rc = file_check_head(f)) < 0)
 		return turn_failed(t, f, rc);
 	f->at_end = false;
-	rc = jump_skips(f);
+	rc = skip_jump(f);
 	if (rc < 0)
 		return turn_failed(t, f, rc);
 	if (!packed_near(f))

@@ -111,3 +111,39 @@ void skip_finish(struct tail *t, const struct file *f)
 		t->hooks->finished(t->hooks->arg, &r);
 	}
 }
+
+/* --- over them --- */
+
+/* Nothing is known of the bytes behind such a range: their marker is taken from what is there. So the file is looked at once
+ * more, after that: if somebody rewrote it before, by now it is not what it was where it was read to. From here on the marker
+ * tells. In what is compressed nobody goes back for that. */
+static int jump(struct file *f, int64_t to)
+{
+	uint64_t mark;
+	int rc = identity_read_marker(f, to, &mark);
+
+	if (rc == 0 && !f->unpack)
+		rc = identity_check(f, f->head_len, f->head, f->offset, f->mark);
+	if (rc < 0)
+		return rc == ERR_NOT_FOUND ? ERR_BAD_DATA : rc;
+	f->offset = to;
+	f->mark = mark;
+	f->scanned = 0;
+	f->leading = false;
+	return 0;
+}
+
+int skip_jump(struct file *f)
+{
+	int rc = 0;
+
+	for (; f->skip_next < f->skip_count && f->offset >= f->skips[f->skip_next].from; f->skip_next++) {
+		const struct tail_skip *s = &f->skips[f->skip_next];
+
+		if (s->to > f->offset)
+			rc = jump(f, s->to);
+		if (rc < 0)
+			break;
+	}
+	return rc;
+}

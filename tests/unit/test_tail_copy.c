@@ -542,6 +542,9 @@ static void a_copy_that_waited_when_the_agent_was_killed_is_one_still(void **sta
 	assert_true(file_of(f, 3) > 2);
 }
 
+#define OTHER "another line, longer than each of those, and not the same, "
+#define REWRITTEN "<" OTHER "4><" OTHER "5><6><7>"
+
 /* An earlier life read all of a.log; its last line is in a batch that is not answered. Between the look at who the file is and
  * its first turn it is copied, and rewritten, longer than it was. */
 static void rewrite_between_look_and_read(struct fixture *f, int64_t safe, bool copied)
@@ -559,12 +562,9 @@ static void rewrite_between_look_and_read(struct fixture *f, int64_t safe, bool 
 	if (copied)
 		copy(f, "a.log", "a.log.1");
 	cut(f, "a.log");
-	append(f, "a.log", "another line, as long as those, and not the same, 4\n" "another line, as long as those, and not the same, 5\n"
-	       "6\n" "7\n");
+	append(f, "a.log", OTHER "4\n" OTHER "5\n" "6\n" "7\n");
 	resume_thread(f);
 }
-
-#define REWRITTEN "<another line, as long as those, and not the same, 4><another line, as long as those, and not the same, 5><6><7>"
 
 static void a_file_rewritten_between_the_look_at_it_and_its_first_read_is_read_from_its_beginning(void **state)
 {
