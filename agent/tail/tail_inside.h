@@ -323,6 +323,8 @@ void order_place(struct tail *t, struct file *f);		/* finds f its place among th
 void order_after(struct file *pred, struct file *f);		/* f waits for pred's lines, unless that was read on already */
 void order_none(struct file *f);				/* f, which waits, waits no longer */
 void order_exchange(struct tail *t, struct file *f, struct file *last);	/* their ids */
+/* f begins anew, under a new id: those that wait for it come behind it in a later life, too. */
+void order_renewed(struct tail *t, struct file *f);
 bool order_passed(const struct file *f, int64_t size);
 
 /* --- tail_missed.c --- */

@@ -63,6 +63,18 @@ void order_exchange(struct tail *t, struct file *f, struct file *last)
 	files_put(t, last, 0);
 }
 
+void order_renewed(struct tail *t, struct file *f)
+{
+	list_each(it, &f->heirs) {
+		struct file *heir = list_entry(it, struct file, heir);
+
+		if (heir->started || heir->id < t->conf.next_file_id || heir->id > f->id)
+			continue;
+		order_exchange(t, f, heir);
+		order_renewed(t, heir);
+	}
+}
+
 /* f goes before `last`, which was seen first: between it and the one before. */
 static void order_before(struct tail *t, struct file *f, struct file *last)
 {

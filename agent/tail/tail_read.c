@@ -49,6 +49,7 @@ static void read_restart(struct tail *t, struct file *f, const char *why)
 	if (slow_fstat(f->fd, &st) == 0)
 		file_changed(f, &st, t->loop.now_ms);
 	files_put(t, f, 0);
+	order_renewed(t, f);
 	files_pass(t, f);
 	files_ready(t, f);
 }

@@ -360,7 +360,9 @@ static void ids_of_files_rotated_twice_at_once_tell_a_later_life_their_order(voi
 static void a_file_truncated_written_and_rotated_at_once_comes_before_its_successor(void **state)
 {
 	struct fixture *f = *state;
+	int64_t id[4];
 
+	snprintf(f->paths[0], 256, "%s/*.log*", f->dir);
 	append(f, "a.log", "111111\n");
 	start(f);
 	expect(f, "<111111>");
@@ -369,8 +371,13 @@ static void a_file_truncated_written_and_rotated_at_once_comes_before_its_succes
 	append(f, "a.log", "2\n");
 	move(f, "a.log", "a.log.1");
 	append(f, "a.log", "3\n");
+	move(f, "a.log", "a.log.2");
+	append(f, "a.log", "4\n");
 	resume_thread(f);
-	expect(f, "<111111><2><3>");
+	expect(f, "<111111><2><3><4>");
+	for (size_t i = 1; i < 4; i++)
+		id[i] = f->p->records[i].source.file_id;
+	assert_true(id[1] > 1 && id[1] < id[2] && id[2] < id[3]);	/* a later life goes by them */
 }
 
 static void a_successor_waits_for_the_lines_of_its_predecessor(void **state)
