@@ -11,6 +11,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/err.h"
 #include "producer/api.h"
+#include "producer/core.h"
 #include "tests/lib/life_fixture.h"
 
 /* --- files: 1 is there, 2 is gone --- */
@@ -414,6 +415,36 @@ static void a_stop_keeps_what_is_left_where_that_is_about_to_vanish_too(void **s
 	f->started = false;
 }
 
+static struct producer *readable_at_the_end;
+
+static int build_at_the_end(struct batch *b, struct budget *m)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&readable_at_the_end->mu);
+	stopping = readable_at_the_end->stopping;
+	pthread_mutex_unlock(&readable_at_the_end->mu);
+	return stopping ? build(b, m) : ERR_UNAVAILABLE;
+}
+
+/* The journal was asked for it shortly before, in vain, and would be asked again later. */
+static void a_stop_keeps_what_could_not_be_read_a_moment_ago(void **state)
+{
+	struct fixture *f = fixture(state);
+
+	acknowledged(f);
+	restore(f, 10, 10, false);
+	readable_at_the_end = f->p;
+	f->mock.build = build_at_the_end;
+	start(f);
+	wait_for(f->mock.loads > 0);
+	producer_stop(f->p, keep_all, NULL);
+	assert_int_equal(mock_records(&f->mock), 10);
+	assert_int_equal(f->mock.spilled_identity, 1);
+	assert_int_equal(producer_in_memory(f->p), 0);
+	f->started = false;
+}
+
 static void what_was_kept_of_a_batch_is_thrown_away_if_it_was_written(void **state)
 {
 	struct fixture *f = fixture(state);
@@ -474,6 +505,7 @@ int main(int argc, char **argv)
 		T(nor_of_any_when_ages_are_unknown),
 		T(a_stop_leaves_it_to_the_next_life),
 		T(a_stop_keeps_what_is_left_where_that_is_about_to_vanish_too),
+		T(a_stop_keeps_what_could_not_be_read_a_moment_ago),
 		T(what_was_kept_of_a_batch_is_thrown_away_if_it_was_written),
 		T(and_is_sent_in_its_place_if_it_was_not),
 		T(a_stop_leaves_what_was_kept_as_it_is),
