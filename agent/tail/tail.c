@@ -249,6 +249,7 @@ int tail_open(const struct tail_conf *c, struct tail **ret_t, struct err *ret_er
 	t->first_start = c->known_count == 0 && !c->state_lost;
 	init_tables(t);
 	pthread_mutex_init(&t->mu, NULL);
+	pthread_mutex_init(&t->ended, NULL);
 	thread_cond_init(&t->cond);
 	t->work.fn = on_work;
 	t->slow.fn = on_slow;
@@ -314,6 +315,7 @@ static void put_all(struct tail *t)
 	}
 }
 
+/* Others do the thread's work as soon as it does not run: not before what is left of its own is done. */
 void tail_stop(struct tail *t)
 {
 	if (!t || !t->started)
@@ -321,6 +323,7 @@ void tail_stop(struct tail *t)
 	loop_stop(&t->loop);
 	pthread_join(t->thread, NULL);
 	t->started = false;
+	pthread_mutex_lock(&t->ended);
 	pthread_mutex_lock(&t->mu);
 	t->running = false;
 	pthread_mutex_unlock(&t->mu);
@@ -329,6 +332,7 @@ void tail_stop(struct tail *t)
 	answer_rebuilds(t);
 	unread_answer(t);
 	put_all(t);
+	pthread_mutex_unlock(&t->ended);
 }
 
 void tail_close(struct tail *t)
@@ -355,5 +359,6 @@ void tail_close(struct tail *t)
 	loop_release(&t->loop);
 	pthread_cond_destroy(&t->cond);
 	pthread_mutex_destroy(&t->mu);
+	pthread_mutex_destroy(&t->ended);
 	mem_free(t);
 }

@@ -3,7 +3,8 @@
  * Why: files need no locks as long as one thread alone touches them. Who asks waits; the thread never does.
  * Who only looks waits so long and no longer, for a read of a dead disk may never end, and whoever looks then wants to know just
  * that. After one call in vain the next ones are short, until one is answered.
- * Threads: any but the tail's, which only answers. When it does not run, the caller does it himself. Lock: mu (leaf).
+ * Threads: any but the tail's, which only answers. When it does not run, the caller does it himself, one after the other. Locks:
+ *	mu (leaf), ended.
  */
 #include <errno.h>
 
@@ -61,6 +62,19 @@ static bool wait_for(struct tail *t, struct call *c, int64_t ms)
 	return false;
 }
 
+/* The thread has ended, and who has its work is waited for as it would be itself. */
+static bool call_ended(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret, bool patient)
+{
+	int64_t until = clock_wall_ms() + t->pace.answer;
+	struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
+
+	if ((patient ? pthread_mutex_lock(&t->ended) : pthread_mutex_timedlock(&t->ended, &ts)) != 0)
+		return false;
+	fn(t, ret);
+	pthread_mutex_unlock(&t->ended);
+	return true;
+}
+
 static bool call_within(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret, bool patient)
 {
 	struct call c = { .fn = fn, .ret = ret };
@@ -69,8 +83,7 @@ static bool call_within(struct tail *t, void (*fn)(struct tail *t, void *ret), v
 	pthread_mutex_lock(&t->mu);
 	if (!t->running) {
 		pthread_mutex_unlock(&t->mu);
-		fn(t, ret);
-		return true;
+		return call_ended(t, fn, ret, patient);
 	}
 	list_push_back(&t->calls, &c.node);
 	pthread_mutex_unlock(&t->mu);
@@ -88,6 +101,11 @@ void calls_do(struct tail *t, void (*fn)(struct tail *t, void *ret), void *ret)
 	(void)call_within(t, fn, ret, true);
 }
 
+static void call_rebuild_batch(struct tail *t, void *b)
+{
+	rebuild_batch(t, b);
+}
+
 void tail_rebuild(struct tail *t, struct batch *b)
 {
 	bool running;
@@ -98,7 +116,7 @@ void tail_rebuild(struct tail *t, struct batch *b)
 		queue_push(&t->rebuilds, &b->node);
 	pthread_mutex_unlock(&t->mu);
 	if (!running)
-		rebuild_batch(t, b);
+		(void)call_ended(t, call_rebuild_batch, b, true);
 }
 
 struct rebuild_call { struct batch *b; int rc; };

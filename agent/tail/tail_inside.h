@@ -131,6 +131,7 @@ struct tail {
 	pthread_t thread;
 	bool      started;
 	pthread_mutex_t mu;		/* protects running and calls; leaf */
+	pthread_mutex_t ended;		/* once it does not run: of whoever does the thread's work; before mu */
 	pthread_cond_t  cond;
 	bool      running;
 	struct list calls;

@@ -1047,6 +1047,61 @@ static void a_batch_is_built_again_from_its_ranges(void **state)
 	batch_free(b, f->p->budget);
 }
 
+static void *stop_it(void *arg)
+{
+	tail_stop(((struct fixture *)arg)->t);
+	return NULL;
+}
+
+struct asked { struct fixture *f; struct batch *b; };
+
+static void *rebuild_it(void *arg)
+{
+	const struct asked *a = arg;
+
+	tail_rebuild(a->f->t, a->b);
+	return NULL;
+}
+
+static bool was_paused(struct producer *p, void *arg)
+{
+	(void)arg;
+	return p->paused;
+}
+
+/* Both would use the same buffers and descriptors. */
+static void a_batch_is_not_rebuilt_beside_the_last_work_of_the_thread(void **state)
+{
+	struct fixture *f = *state;
+	struct asked a = { .f = f };
+	pthread_t stopping, asking;
+	int early;
+
+	append(f, "a.log", "1\n2\n");
+	start(f);
+	expect(f, "<1><2>");
+	a.b = batch_of_records(f, 0, 2);
+	batch_drop_bytes(a.b, f->p->budget);
+	pthread_mutex_lock(&f->p->mu);
+	f->p->pause = true;
+	pthread_mutex_unlock(&f->p->mu);
+	assert_int_equal(pthread_create(&stopping, NULL, stop_it, f), 0);
+	assert_true(double_wait(f->p, was_paused, NULL));
+	assert_int_equal(pthread_create(&asking, NULL, rebuild_it, &a), 0);
+	usleep(50000);		/* in which it could come too early */
+	pthread_mutex_lock(&f->p->mu);
+	early = f->p->loaded;
+	f->p->pause = false;
+	pthread_cond_broadcast(&f->p->changed);
+	pthread_mutex_unlock(&f->p->mu);
+	pthread_join(stopping, NULL);
+	pthread_join(asking, NULL);
+	batch_free(a.b, f->p->budget);
+	assert_int_equal(early, 0);
+	assert_int_equal(f->p->loaded, 1);
+	assert_int_equal(f->p->loaded_rc, 0);
+}
+
 static void a_batch_whose_bytes_changed_or_that_finds_no_memory_stays_absent(void **state)
 {
 	struct fixture *f = *state;
@@ -1374,6 +1429,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(once_reads_everything_to_the_last_byte_and_says_so),
 	TEST(once_ends_with_nothing_to_read_too),
 	TEST(a_batch_is_built_again_from_its_ranges),
+	TEST(a_batch_is_not_rebuilt_beside_the_last_work_of_the_thread),
 	TEST(a_batch_whose_bytes_changed_or_that_finds_no_memory_stays_absent),
 	TEST(check_counts_matches_of_each_input),
 };
