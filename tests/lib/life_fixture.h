@@ -76,6 +76,7 @@ static inline int teardown(void **state)
 {
 	struct fixture *f = *state;
 
+	f->mock.hold_spills = false;		/* after a failure, too */
 	if (f->started)
 		producer_stop(f->p, NULL, NULL);
 	fake_on_batch(f->fake, NULL, NULL);	/* what was on its way is still read */
