@@ -48,6 +48,37 @@ def of_a_real_broker(t, written):
     return kafka, topic, b, agent
 
 
+def expect_all_but_the_deleted_lines(t, kafka, topic, agent):
+    s = agent.until_acked(t.ledger.total() - 50)
+    assert s["records"]["dropped"] == 50 and s["losses"]["records"] == 50 and s["uncertain"]["records"] == 0, (s["records"], s["uncertain"])
+    losses = [x for x in agent.json("losses") if x["reason"] == "gone"]
+    assert sum(x["records"] for x in losses) == 50 and all(x["path"].endswith("a.log") for x in losses), losses
+    agent.stop()
+    v = t.verdict(kafka, topic)
+    assert v.doubled == 0 and v.reordered == 0 and v.missing == 50, str(v)
+
+
+def dies_at_commits(t, agent, each, before_each=lambda: None):
+    """Lives end before and behind the commits of these numbers, until the lines are given up: how many come first depends on what
+    is recorded together."""
+    dropped = []
+    for n in each:
+        for point in ("ledger.before", "ledger.after"):
+            agent.env = {"SPILLWAY_KILL": f"{point}:{n}"}
+            agent.start(wait=False)
+            before_each()
+            until(lambda: not agent.running(), 20, f"the agent dies at {point}:{n}")
+            dropped.append(Corpse(agent.state_dir, t.path("corpse")).dropped)
+        if 50 in dropped:
+            break
+    assert set(dropped) == {0, 50}, dropped
+    agent.env = {}
+
+
+def state_of(agent, path, s):
+    return (agent.file(path, s) or {}).get("state")
+
+
 @scenario(core=True)
 def what_was_in_kafka_before_its_file_was_deleted_is_acknowledged(t):
     """The batch was written: nothing is lost, nothing is doubled, and the books say so."""
@@ -66,13 +97,7 @@ def a_deleted_file_takes_no_lines_of_others_with_it(t):
     kafka, topic, b, agent = of_a_real_broker(t, written=False)
     agent.start()
     b.write(30)
-    s = agent.until_acked(280)
-    assert s["records"]["dropped"] == 50 and s["losses"]["records"] == 50 and s["uncertain"]["records"] == 0, (s["records"], s["uncertain"])
-    losses = [x for x in agent.json("losses") if x["reason"] == "gone"]
-    assert sum(x["records"] for x in losses) == 50 and all(x["path"].endswith("a.log") for x in losses), losses
-    agent.stop()
-    v = t.verdict(kafka, topic)
-    assert v.doubled == 0 and v.reordered == 0 and v.missing == 50, str(v)
+    expect_all_but_the_deleted_lines(t, kafka, topic, agent)
 
 
 @scenario()
@@ -80,25 +105,9 @@ def a_kill_at_each_commit_of_giving_up_loses_and_doubles_nothing_more(t):
     """Lives end at the first commits behind their start, until the lines are given up; the same are lost as in one life, and
     counted once."""
     kafka, topic, b, agent = of_a_real_broker(t, written=False)
-    dropped = []
-    for n in range(1, 9):               # how many come before depends on what is recorded together
-        if 50 in dropped and n > 3:
-            break
-        for point in ("ledger.before", "ledger.after"):
-            agent.env = {"SPILLWAY_KILL": f"{point}:{n}"}
-            agent.start(wait=False)
-            b.write(10)
-            until(lambda: not agent.running(), 20, f"the agent dies at {point}:{n}")
-            dropped.append(Corpse(agent.state_dir, t.path("corpse")).dropped)
-    assert 0 in dropped and 50 in dropped, dropped
-    agent.env = {}
+    dies_at_commits(t, agent, range(1, 9), lambda: b.write(10))
     agent.start()
-    s = agent.until_acked(t.ledger.total() - 50)
-    assert s["records"]["dropped"] == 50 and s["losses"]["records"] == 50, s["records"]
-    assert s["uncertain"]["records"] == 0, s["uncertain"]
-    agent.stop()
-    v = t.verdict(kafka, topic)
-    assert v.doubled == 0 and v.reordered == 0 and v.missing == 50, str(v)
+    expect_all_but_the_deleted_lines(t, kafka, topic, agent)
 
 
 def left(agent):
@@ -111,9 +120,9 @@ def left(agent):
 def last_file_deleted(agent, b):
     """A life without a broker has the second file open when that is deleted as well."""
     agent.start()
-    agent.until(lambda s: agent.file(b.path, s)["state"] == "active", 20, "the second file is open")
+    agent.until(lambda s: state_of(agent, b.path, s) == "active", 20, "the second file is open")
     os.unlink(b.path)
-    agent.until(lambda s: agent.file(b.path, s)["state"] == "deleted", 20, "its deletion is seen")
+    agent.until(lambda s: state_of(agent, b.path, s) == "deleted", 20, "its deletion is seen")
 
 
 def all_files_deleted_before_anybody_answers(t, written):
@@ -147,13 +156,7 @@ def a_stop_keeps_what_is_left_of_a_batch_and_sends_it_where_kafka_has_it_not(t):
     """The same, and the broker has nothing of it: only the lines of the file that no life after the kill could read are lost."""
     kafka, topic, agent = all_files_deleted_before_anybody_answers(t, written=False)
     agent.start()
-    s = agent.until_acked(250)
-    assert s["records"]["dropped"] == 50 and s["losses"]["records"] == 50 and s["uncertain"]["records"] == 0, (s["records"], s["uncertain"])
-    losses = [x for x in agent.json("losses") if x["reason"] == "gone"]
-    assert sum(x["records"] for x in losses) == 50 and all(x["path"].endswith("a.log") for x in losses), losses
-    agent.stop()
-    v = t.verdict(kafka, topic)
-    assert v.doubled == 0 and v.reordered == 0 and v.missing == 50, str(v)
+    expect_all_but_the_deleted_lines(t, kafka, topic, agent)
 
 
 @scenario()
@@ -166,21 +169,9 @@ def a_kill_at_each_commit_of_what_is_left_loses_and_doubles_nothing_more(t):
     agent.signal(signal.SIGTERM)
     until(lambda: not agent.running(), 20, "the agent dies when it has kept what is left")
     kafka.proxy.forward()
-    dropped = []
-    for point in ("ledger.before:1", "ledger.after:1", "ledger.before:1", "ledger.after:1"):
-        agent.env = {"SPILLWAY_KILL": point}
-        agent.start(wait=False)
-        until(lambda: not agent.running(), 20, f"the agent dies at {point}")
-        dropped.append(Corpse(agent.state_dir, t.path("corpse")).dropped)
-    assert 0 in dropped and 50 in dropped, dropped
-    agent.env = {}
+    dies_at_commits(t, agent, [1] * 8)
     agent.start()
-    s = agent.until_acked(250)
-    assert s["records"]["dropped"] == 50 and s["losses"]["records"] == 50, s["records"]
-    assert s["uncertain"]["records"] == 0, s["uncertain"]
-    agent.stop()
-    v = t.verdict(kafka, topic)
-    assert v.doubled == 0 and v.reordered == 0 and v.missing == 50, str(v)
+    expect_all_but_the_deleted_lines(t, kafka, topic, agent)
 
 
 @scenario()
@@ -189,16 +180,12 @@ def what_is_left_stays_in_a_file_that_stays(t):
     kafka, topic, b, agent = of_a_real_broker(t, written=False)
     kafka.proxy.refuse()
     agent.start()
-    agent.until(lambda s: agent.file(b.path, s)["state"] == "active", 20, "the second file is open")
+    agent.until(lambda s: state_of(agent, b.path, s) == "active", 20, "the second file is open")
     agent.stop()
     assert left(agent) == [], left(agent)
     kafka.proxy.forward()
     agent.start()
-    s = agent.until_acked(250)
-    assert s["records"]["dropped"] == 50 and s["uncertain"]["records"] == 0, (s["records"], s["uncertain"])
-    agent.stop()
-    v = t.verdict(kafka, topic)
-    assert v.doubled == 0 and v.reordered == 0 and v.missing == 50, str(v)
+    expect_all_but_the_deleted_lines(t, kafka, topic, agent)
 
 
 @scenario()
