@@ -5,7 +5,8 @@ Each cmocka test, each lint rule, each build and each scenario is one test with 
 
     build:release  build:clang  build:asan  build:tsan        gcc -Werror, clang -Werror, the sanitizers
     unit:test_buf.the_ceiling_holds...                        asan:... and tsan:... the same under a sanitizer
-    lint:layers  lint:planted-layers                          a rule, and that the rule sees a planted violation
+    lint:layers  lint:planted-layers                          a rule, and that the rule sees a planted violation; lint:wrong_lines...
+                                                              that this program forgives only what it may
     fuzz:NAME                                                 a fuzz target: its kept inputs, then 5 s of new ones
     packages:NAME                                             deb, rpm, tarball, image: built, linted, installed, upgraded
     scenario:NAME  asan-scenario:NAME  tsan-scenario:NAME     against a real Kafka; under sanitizers the core ones
@@ -30,6 +31,7 @@ import xml.etree.ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 UNIT_TIMEOUT = 360
+LINT_SCRIPTS = ("tests/lib/lint.py", "tests/lib/test_lint.py", "tests/lib/test_check.py")
 SCENARIO_RUNNER = "tests/scenario/run.py"
 FUZZ_RUNNER = "tests/fuzz/run.py"
 PACKAGES_RUNNER = "tests/packaging/run.py"
@@ -221,8 +223,7 @@ def run_units(args, results, kind, build):
 
 # --- Scripts that print "ok NAME SECONDS" or write a results file ---
 
-def run_lint(args, results, self_test):
-    script = "tests/lib/test_lint.py" if self_test else "tests/lib/lint.py"
+def run_lint(args, results, script):
     with tempfile.NamedTemporaryFile("r") as f:
         rc, out, seconds = run([sys.executable, script, "--objects", "build/release", "--results", f.name])
         rows = read_results(f.name)
@@ -335,8 +336,8 @@ def check_plain(args, results, ahead):
             found.add("unit")
     if args.filter.wants("lint"):
         say("lint")
-        run_lint(args, results, self_test=False)
-        run_lint(args, results, self_test=True)
+        for script in LINT_SCRIPTS:
+            run_lint(args, results, script)
     if args.filter.wants("scenario"):
         say("scenarios")
         if not args.filter:
