@@ -448,12 +448,12 @@ class Walk:
         return f"{s['state']} {r}"
 
     def living(self):
-        """What a status may speak of."""
-        for log in self.logs:
-            yield log.active
-            yield from log.rotated
+        """What a status may speak of. A deleted file whose inode has another file is closed: that row is the other's."""
+        there = [c for log in self.logs for c in (log.active, *log.rotated)]
+        inodes = {c.inode for c in there}
+        yield from there
         for c in self.model.contents.values():
-            if c.deleted and c.inode:
+            if c.deleted and c.inode and c.inode not in inodes:
                 yield c
 
     # --- tides
