@@ -212,7 +212,7 @@ static int64_t next_deadline(const struct state *st, int64_t now)
 		at = st->acks_since_ms + ACK_DELAY_MS;
 	if (st->holes_file && (at < 0 || st->holes_at_ms + STATE_HOLES_MS < at))
 		at = st->holes_at_ms + STATE_HOLES_MS;
-	if (!list_empty(&st->held) && (at < 0 || st->held_at_ms < at))
+	if (!list_empty(&st->held) && !st->retry_at_ms && (at < 0 || st->held_at_ms < at))
 		at = st->held_at_ms;
 	if (st->unsynced && !st->retry_at_ms && (at < 0 || st->full_at_ms + STATE_FULL_EVERY_MS < at))
 		at = st->full_at_ms + STATE_FULL_EVERY_MS;
@@ -301,6 +301,8 @@ static void state_round(struct state *st)
 	if (ledger_due(st, now)) {
 		state_commit_ledger(st, now);
 		busy = true;
+	} else if (now >= st->retry_at_ms) {
+		st->retry_at_ms = 0;	/* what failed was all answered: a time that is over would wake the thread without end */
 	}
 	if (!list_empty(&st->todo.replaces)) {
 		state_commit_replaces(st);

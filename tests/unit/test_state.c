@@ -2,6 +2,7 @@
 #include "tests/lib/unit.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "agent/state/state_int.h"
@@ -134,11 +135,47 @@ static void nothing_becomes_a_row_behind_a_spill_that_has_just_failed(void **sta
 	take_back(f);
 }
 
+struct seen { struct state *st; bool failed, waits; };
+
+/* On the state thread, whose fields these are. */
+static void see(void *arg, struct spool *s)
+{
+	struct seen *v = arg;
+
+	(void)s;
+	v->failed = v->st->failed_at_ms != 0;
+	v->waits = v->st->retry_at_ms != 0;
+}
+
+/* The sender was answered and may never ask again (its broker is gone): a time to try again that is over, with nothing to be tried,
+ * would have the thread go round without a pause. */
+static void a_plan_that_failed_leaves_no_time_behind_that_nothing_waits_for(void **state)
+{
+	struct fixture *f = *state;
+	struct seen v = { .st = f->st };
+	struct batch *b = line(f, 0);
+
+	b->state = BATCH_PLANNING;
+	b->producer_id = 1;
+	faultvfs_fail(FAULT_WRITE, 1, FAULT_EIO, false);
+	assert_int_equal(state_start(f->st, f->p), 0);
+	state_push(f->st, &f->st->in.plans, &b->node);
+	for (int i = 0; i < 2000 && (!v.failed || v.waits); i++) {
+		state_ask(f->st, see, &v);
+		usleep(10000);
+	}
+	state_stop(f->st);
+	take_back(f);
+	assert_true(v.failed);
+	assert_false(v.waits);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(nothing_becomes_a_row_behind_a_plan_that_has_just_failed, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_becomes_a_row_behind_a_spill_that_has_just_failed, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_plan_that_failed_leaves_no_time_behind_that_nothing_waits_for, setup, teardown),
 	};
 
 	faultvfs_install();
