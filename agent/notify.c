@@ -369,7 +369,16 @@ void notify_stopping(struct notify *n, int64_t now_ms, int64_t most_ms)
 	pthread_mutex_unlock(&n->mu);
 }
 
-/* One line: the protocol's separator is the line feed. */
+/* The bytes of the UTF-8 character at p; 0: it is none, or was cut. */
+static size_t char_len(const char *p)
+{
+	for (size_t n = 1; n <= 4 && p[n - 1]; n++)
+		if (buf_is_utf8(p, n))
+			return n;
+	return 0;
+}
+
+/* One line: the protocol's separator is the line feed. A manager takes nothing but UTF-8, and names of files may be none. */
 void notify_status(struct notify *n, const char *words)
 {
 	char line[STATUS_BYTES];
@@ -377,9 +386,15 @@ void notify_status(struct notify *n, const char *words)
 	if (!n)
 		return;
 	snprintf(line, sizeof line, "%s", words);
-	for (char *p = line; *p; p++)
-		if ((unsigned char)*p < ' ')
+	for (char *p = line; *p;) {
+		size_t len = char_len(p);
+
+		if (!len)
+			*p = '?';
+		else if ((unsigned char)*p < ' ')
 			*p = ' ';
+		p += len ? len : 1;
+	}
 	pthread_mutex_lock(&n->mu);
 	if (strcmp(line, n->status) != 0) {
 		memcpy(n->status, line, sizeof line);

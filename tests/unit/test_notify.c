@@ -176,6 +176,23 @@ static void a_status_is_one_line_and_sent_when_it_is_news(void **state)
 	assert_string_equal(next(m), "STATUS=spilling");
 }
 
+/* systemd takes no other, and shows none at all then. */
+static void a_status_is_utf8_also_when_a_file_name_in_it_is_none_or_is_cut(void **state)
+{
+	struct manager *m = *state;
+	struct notify *n = opened(m);
+	char longer[800];
+
+	notify_status(n, "gr\xc3\xb6\xc3\x9f" "e.log, gr\xf6\xdf" "e.log, \xe2\x82");
+	assert_string_equal(next(m), "STATUS=gr\xc3\xb6\xc3\x9f" "e.log, gr??e.log, ??");
+	for (size_t i = 0; i + 1 < sizeof longer; i++)
+		longer[i] = i % 2 ? '\xb6' : '\xc3';
+	longer[sizeof longer - 1] = '\0';
+	notify_status(n, longer);
+	assert_true(buf_is_utf8(next(m), strlen(m->text)));
+	assert_true(strlen(m->text) > 300);
+}
+
 static void the_watchdog_is_fed_while_all_threads_make_progress(void **state)
 {
 	struct manager *m = *state;
@@ -394,6 +411,7 @@ static const struct CMUnitTest tests[] = {
 	T(the_variables_are_not_left_to_children),
 	T(each_step_is_told_in_the_words_of_the_protocol),
 	T(a_status_is_one_line_and_sent_when_it_is_news),
+	T(a_status_is_utf8_also_when_a_file_name_in_it_is_none_or_is_cut),
 	T(the_watchdog_is_fed_while_all_threads_make_progress),
 	T(the_watchdog_starves_when_a_thread_hangs_and_the_status_says_which),
 	T(a_thread_in_a_slow_call_is_named_and_the_watchdog_fed),
