@@ -23,6 +23,7 @@
 #include "agent/tail/identity.h"
 #include "agent/tail/opening.h"
 #include "agent/tail/remote.h"
+#include "agent/tail/tail.h"
 #include "agent/tail/unpack.h"
 
 struct file *file_new(const char *path, const char *home)
@@ -191,9 +192,12 @@ int64_t file_size(const struct file *f, const struct stat *st)
 	return known + (left > 0 ? left : 1);		/* never less than there is, so that it is not taken for finished */
 }
 
+/* Where nothing is read of its beginning there is no marker, and only its length tells of what was read behind that. */
 bool file_shrank(const struct file *f)
 {
-	return f->unpack ? f->packed_size < unpack_packed(f->unpack) : f->size < f->offset;
+	int64_t used = !f->offset && f->skip_count ? f->skips[f->skip_count - 1].to : f->offset;
+
+	return f->unpack ? f->packed_size < unpack_packed(f->unpack) : f->size < used;
 }
 
 void file_unpack_anew(struct file *f)

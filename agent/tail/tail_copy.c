@@ -251,7 +251,7 @@ bool copy_unread(struct tail *t, struct file *f)
 			order_after(n, f);
 	}
 	if (!f->pred)
-		tell_lost(t, f->id, f->path, f->dest, 0, f->was);
+		copy_tell_gap(t, f);
 	return f->pred != NULL;
 }
 

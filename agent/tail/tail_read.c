@@ -30,18 +30,21 @@
 
 static void read_restart(struct tail *t, struct file *f, const char *why)
 {
+	bool known = f->offset || f->head_len;
 	struct stat st;
 
 	file_unpack_anew(f);
-	if (f->offset == 0 && f->head_len == 0) {	/* nothing of it was used yet */
+	if (!known && !f->skip_count) {		/* nothing of it was used yet */
 		f->scanned = 0;
 		files_ready(t, f);
 		return;
 	}
-	if (twin_suspect(t, f) || copy_truncated(t, f))
+	/* Else only what lies further behind was used, and no byte tells of whom: copy_unread has asked and told. */
+	if (known && (twin_suspect(t, f) || copy_truncated(t, f)))
 		return;
 	log_warn(why, KS("path", f->path), KI("read", f->offset), KI("size", f->size));
-	copy_tell_gap(t, f);
+	if (known)
+		copy_tell_gap(t, f);
 	known_keep(t, f, false, copy_awaited(t, f->id) ? 0 : clock_wall_ms());
 	map_del(&t->by_id, &f->id, sizeof f->id);
 	file_restart(f, t->next_file_id++);

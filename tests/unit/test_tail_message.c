@@ -2,6 +2,8 @@
  * cut. Read over turns, restarts and rotations, and built again from their ranges. */
 #include "tests/lib/tail_fixture.h"
 
+#include <unistd.h>
+
 #define SPEC(read) "{\"max_line\":1000,\"read\":{" read "}}"
 #define SPEC_TIMEOUT(read, ms) "{\"max_line\":1000,\"read\":{" read "},\"read_timeout_ms\":" #ms "}"
 #define STARTS "\"multiline\":{\"start\":\"^[0-9]\"}"
@@ -389,6 +391,29 @@ static void dry_memory_between_streams_hands_nothing_over_twice(void **state)
 	expect(f, "<ERR 1><ERR 2><one, two><three>");
 	expect_turn(f);
 	assert_int_equal(f->p->record_count, 4);
+}
+
+/* Nothing before the line of the other stream was handed over, so no byte tells that it is another file now. */
+static void a_file_that_is_truncated_while_its_first_line_is_open_is_read_from_its_beginning(void **state)
+{
+	static const char open_line[] = T0 "stdout P one,\n";
+	struct fixture *f = *state;
+
+	f->spec = SPEC(CRI);
+	append(f, "a.log", open_line);
+	append(f, "a.log", T0 "stderr F ERR 1\n");
+	start(f);
+	expect(f, "<ERR 1>");
+	expect_turn(f);			/* it is over: the truncation is seen by the next look, as one */
+	assert_int_equal(truncate(at(f, "a.log"), 0), 0);
+	append(f, "a.log", T0 "stdout F new\n");
+	expect(f, "<ERR 1><new>");
+	append(f, "a.log", T0 "stderr F ERR 2\n" T0 "stdout F last\n");
+	expect(f, "<ERR 1><new><ERR 2><last>");
+	assert_true(f->p->records[1].source.file_id > f->p->records[0].source.file_id);
+	assert_int_equal(f->p->loss_count, 1);
+	assert_string_equal(f->p->losses[0].reason, SPOOL_LOSS_TRUNCATED);
+	assert_int_equal(f->p->losses[0].to, sizeof open_line - 1);
 }
 
 static void filtered_messages_that_lie_apart_are_finished_with_all_of_their_bytes(void **state)
@@ -1136,6 +1161,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_restart_between_parts_loses_and_doubles_nothing),
 	TEST(docker_lines_are_unwrapped_and_joined),
 	TEST(dry_memory_between_streams_hands_nothing_over_twice),
+	TEST(a_file_that_is_truncated_while_its_first_line_is_open_is_read_from_its_beginning),
 	TEST(filtered_messages_that_lie_apart_are_finished_with_all_of_their_bytes),
 	TEST(exactly_the_messages_that_come_back_are_read_again),
 	TEST(groups_are_built_again),
