@@ -68,6 +68,7 @@ static void go_back(struct tail *t, struct file *f, struct tail_moved *ret)
 	map_put(&t->by_id, &f->id, sizeof f->id, f);
 	moved(t, f, ret->to);
 	files_put(t, f, 0);
+	order_renewed(t, f);
 	skip_finish(t, f);
 }
 

@@ -162,6 +162,28 @@ static void backward_reads_again_under_a_new_id(void **state)
 	assert_int_equal(f->p->loss_count, 0);
 }
 
+/* Ids tell a later life who came first: one that has waited for it all the time is still the younger one. */
+static void backward_a_rotated_file_stays_older_than_its_successor(void **state)
+{
+	struct fixture *f = *state;
+	struct tail_moved m;
+	int64_t id = 0;
+
+	start_and_wait_at_second_line(f, "2\n");
+	move(f, "a.log", "old");
+	append(f, "a.log", "3\n");
+	expect_file(f, "old", "rotated", NULL);
+	expect_seen(f, "a.log");
+	assert_int_equal(tail_position_set(f->t, at(f, "old"), 0, &m), 0);
+	assert_int_equal(m.again, 2);
+	assert_true(file_is(f, "a.log", "active", &id) || file_is(f, "a.log", "waiting", &id));
+	assert_true(m.file_id < id);
+	double_dry(f->p, false);
+	expect(f, "<1><1><2><3>");
+	assert_int_equal(f->p->records[1].source.file_id, m.file_id);
+	assert_int_equal(f->p->records[3].source.file_id, id);
+}
+
 /* Lines above `safe` are in memory only, and nobody would read them after kill -9. */
 static void backward_goes_at_least_to_what_is_safe(void **state)
 {
@@ -281,6 +303,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(an_offset_within_a_line_is_moved_to_the_next_one),
 	TEST(forward_leaves_out_what_is_finished_already),
 	TEST(backward_reads_again_under_a_new_id),
+	TEST(backward_a_rotated_file_stays_older_than_its_successor),
 	TEST(backward_goes_at_least_to_what_is_safe),
 	TEST(what_cannot_be_set_is_said),
 	TEST(a_file_that_an_input_matches_is_not_forgotten),
