@@ -384,7 +384,8 @@ void known_keep(struct tail *t, const struct file *f, bool match, int64_t gone_m
 	row.size = f->offset;		/* what can be finished of it */
 	row.state = match ? FILE_DONE : FILE_DELETED;
 	t->hooks->file_put(t->hooks->arg, &row);
-	k = known_new(&row, NULL, 0);
+	/* Where it goes on some day, what was handed over above its position is not read again. */
+	k = known_new(&row, f->skips + f->skip_next, match ? f->skip_count - f->skip_next : 0);
 	if (!k)
 		return;			/* its row is looked after by the next start */
 	k->match = match;

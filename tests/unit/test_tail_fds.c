@@ -244,6 +244,35 @@ static void what_is_known_unread_of_a_file_that_vanishes_while_closed_is_entered
 	expect(f, "<a1><b1>");
 }
 
+/* Its last line was finished by an earlier life, the one before was not. */
+static void a_file_that_vanished_while_closed_and_comes_back_gives_nothing_again(void **state)
+{
+	struct tail_skip finished = { 6, 9 };
+	struct fixture *f = *state;
+
+	append(f, "a.log", "a1\na2\na3\n");
+	remember(f, 0, "a.log", 1, 3);
+	f->known[0].skips = &finished;
+	f->known[0].skip_count = 1;
+	double_dry(f->p, true);
+	open_tail(f);
+	f->t->max_open = 1;
+	f->t->pace.retry = 600000;		/* trying again would open it again */
+	assert_int_equal(tail_start(f->t), 0);
+	expect_file(f, "a.log", "waiting", NULL);
+	append(f, "b.log", "");
+	expect_parked(f, "a.log");
+	assert_int_equal(mkdir(at(f, "elsewhere"), 0755), 0);
+	move(f, "a.log", "elsewhere/a");
+	expect_row(f, 1, FILE_DONE, true);
+	move(f, "elsewhere/a", "a.log");
+	expect_row(f, 1, FILE_ACTIVE, false);
+	double_dry(f->p, false);
+	expect(f, "<a2>");
+	append(f, "a.log", "a4\n");
+	expect(f, "<a2><a4>");
+}
+
 static void a_batch_of_a_closed_file_is_built_again(void **state)
 {
 	struct fixture *f = *state;
@@ -298,6 +327,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_closed_file_with_another_beginning_is_another_one),
 	TEST(a_finished_file_that_is_deleted_while_closed_is_no_loss),
 	TEST(what_is_known_unread_of_a_file_that_vanishes_while_closed_is_entered_in_the_losses),
+	TEST(a_file_that_vanished_while_closed_and_comes_back_gives_nothing_again),
 	TEST(a_batch_of_a_closed_file_is_built_again),
 	TEST(the_position_of_a_closed_file_can_be_set),
 	TEST(a_deleted_file_keeps_its_descriptor),
