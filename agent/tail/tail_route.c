@@ -196,22 +196,26 @@ int route_dest(struct tail *t, const struct file *f, const struct recipe *recipe
 	return rc;
 }
 
+/* All or nothing: a file that has a route already is read on by that. */
 static int set_route(struct tail *t, struct file *f, const struct spool_route *want)
 {
 	const struct recipe *recipe;
+	struct dest *dest = NULL;
+	struct route *route;
 	int rc = recipe_of(t, want->spec, &recipe);
 
-	f->dest = NULL;
 	if (rc == 0 && *want->topic)
-		rc = find_dest(t, f, recipe, want->topic, &f->dest);
+		rc = find_dest(t, f, recipe, want->topic, &dest);
 	if (rc < 0)
 		return rc;
-	f->route = route_find(t, want);
-	if (!f->route)
-		f->route = route_new(t, *want);
-	if (!f->route)
+	route = route_find(t, want);
+	if (!route)
+		route = route_new(t, *want);
+	if (!route)
 		return ERR_NOMEM;
-	f->route->recipe = recipe;
+	route->recipe = recipe;
+	f->route = route;
+	f->dest = dest;
 	return 0;
 }
 
@@ -250,6 +254,7 @@ int route_file(struct tail *t, struct file *f)
 	struct template_values v = { .path = f->home, .host = t->conf.hostname, .input = in->conf->name };
 	struct spool_route want = { .max_line = in->conf->max_line };
 	struct buf topic, key, spec;
+	bool encoded = f->encoded;
 	int rc;
 
 	buf_init(&topic, 4096);
@@ -271,6 +276,8 @@ int route_file(struct tail *t, struct file *f)
 	buf_release(&topic);
 	buf_release(&key);
 	buf_release(&spec);
+	if (rc < 0)
+		f->encoded = encoded;		/* it is looked for again */
 	return rc == 1 ? 0 : rc;
 }
 

@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include "agent/base/mem.h"
+
 #define SPEC(read) "{\"max_line\":1000,\"read\":{" read "}}"
 #define SPEC_TIMEOUT(read, ms) "{\"max_line\":1000,\"read\":{" read "},\"read_timeout_ms\":" #ms "}"
 #define STARTS "\"multiline\":{\"start\":\"^[0-9]\"}"
@@ -813,6 +815,47 @@ static void a_byte_order_mark_in_pieces_decides_the_encoding(void **state)
 	expect_all_rebuilt(f);
 }
 
+static void put_nul(struct fixture *f, const char *name)
+{
+	int fd = open_log(f, name);
+
+	put_bytes(fd, "", 1);
+	close(fd);
+}
+
+/* Whatever finds no memory: the file keeps the route that it has, and its mark is looked for again. */
+static void a_byte_order_mark_for_which_memory_is_short_is_looked_for_again(void **state)
+{
+	struct fixture *f = *state;
+	struct file *a;
+	struct route *first;
+	struct dest *dest;
+	int rc = ERR_NOMEM;
+
+	f->in[0].encoding = (char *)"utf-16";
+	f->spec = SPEC("\"encoding\":\"utf-16\"");
+	append(f, "a.log", "\xff");
+	open_tail(f);			/* its thread does not run: this one is it */
+	a = files_adopt(f->t, at(f, "a.log"), at(f, "a.log"));
+	assert_non_null(a);
+	first = a->route;
+	dest = a->dest;
+	assert_non_null(first);
+	assert_non_null(dest);
+	assert_false(a->encoded);
+	append(f, "a.log", "\xfe" "1");
+	put_nul(f, "a.log");
+	for (long n = 1; rc == ERR_NOMEM && n < 10000; n++) {
+		mem_fail_nth(n);
+		rc = route_file(f->t, a);
+		mem_fail_nth(0);
+		assert_ptr_equal(a->dest, dest);
+		assert_true(rc == 0 || (a->route == first && !a->encoded));
+	}
+	assert_int_equal(rc, 0);
+	assert_true(a->encoded && a->route != first);
+}
+
 static void the_encoding_is_known_again_after_a_restart(void **state)
 {
 	struct fixture *f = *state;
@@ -1175,6 +1218,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_line_that_makes_too_large_a_record_is_set_aside),
 	TEST(half_a_unit_in_the_rest_of_a_line_begins_no_line),
 	TEST(a_byte_order_mark_in_pieces_decides_the_encoding),
+	TEST(a_byte_order_mark_for_which_memory_is_short_is_looked_for_again),
 	TEST(the_encoding_is_known_again_after_a_restart),
 	TEST(the_end_of_a_file_is_behind_a_whole_lf_of_its_encoding),
 	TEST(a_position_that_is_set_is_behind_a_whole_lf_of_the_encoding),
