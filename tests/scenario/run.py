@@ -171,6 +171,7 @@ def rounds(run, rows, options):
             yield row, seed
         if run.kills.kills >= options.kills and run.steps >= options.steps:
             return
+        print(f"so far, with seeds up to {seed}: {run.kills if options.kills else f'{run.steps} steps'}", flush=True)
         seed += 1
 
 
