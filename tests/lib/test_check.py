@@ -3,14 +3,12 @@
 
 Takes --results like lint.py. Method: the runners' own functions, given scenarios and a unit test binary that fail as is asked.
 """
-import argparse
 import contextlib
 import io
 import os
 import signal
 import sys
 import tempfile
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "scenario"), os.path.join(os.path.dirname(HERE), "kafka")]
@@ -20,6 +18,7 @@ import oracle                                                           # noqa: 
 import procs                                                            # noqa: E402
 import run                                                              # noqa: E402
 import scenario                                                         # noqa: E402
+import test_lint                                                        # noqa: E402
 
 # As cmocka does with one test, which fails the first time.
 BINARY = """#!/bin/sh
@@ -102,26 +101,17 @@ def more_than_a_handful_of_second_runs_fails_the_check(_):
 TESTS = (wrong_lines_and_crashes_get_no_second_run, a_unit_test_runs_twice_unless_a_sanitizer_spoke, more_than_a_handful_of_second_runs_fails_the_check)
 
 
-def main():
-    p = argparse.ArgumentParser(description="Plants failures and sees which of them get a second run.")
-    p.add_argument("--objects", help="ignored; there so that it is called as lint.py is")
-    p.add_argument("--results", default=os.devnull)
-    args = p.parse_args()
-    failed = 0
-    with open(args.results, "w") as results:
-        for test in TESTS:
-            start, problem = time.monotonic(), None
-            with tempfile.TemporaryDirectory() as directory:
-                try:
-                    test(directory)
-                except AssertionError as e:
-                    problem = str(e) or "not as expected"
-            seconds = time.monotonic() - start
-            print(f"{'not ok' if problem else 'ok'} {test.__name__} {seconds:.2f}s{': ' + problem if problem else ''}", flush=True)
-            results.write(f"{'fail' if problem else 'pass'}\t{test.__name__}\t{seconds:.2f}\n")
-            failed += bool(problem)
-    return 1 if failed else 0
+def tests():
+    """(name, problem or None)."""
+    for test in TESTS:
+        problem = None
+        with tempfile.TemporaryDirectory() as directory:
+            try:
+                test(directory)
+            except AssertionError as e:
+                problem = str(e) or "not as expected"
+        yield test.__name__, problem
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(test_lint.report("Plants failures and sees which of them get a second run.", tests()))

@@ -104,15 +104,16 @@ def tests():
         yield f"planted-{rule}-{what}", None if found == want else f"broke {found or 'nothing'} instead of {want}"
 
 
-def main():
-    p = argparse.ArgumentParser(description="Plants violations and sees that lint finds them.")
+def report(description, rows):
+    """The main program of such a script: says and writes down each row of (name, problem or None). Returns the exit status."""
+    p = argparse.ArgumentParser(description=description)
     p.add_argument("--objects", help="ignored; there so that it is called as lint.py is")
     p.add_argument("--results", default=os.devnull)
     args = p.parse_args()
     failed = 0
     with open(args.results, "w") as results:
         start = time.monotonic()
-        for name, problem in tests():
+        for name, problem in rows:
             now = time.monotonic()
             print(f"{'not ok' if problem else 'ok'} {name} {now - start:.2f}s{': ' + problem if problem else ''}", flush=True)
             results.write(f"{'fail' if problem else 'pass'}\t{name}\t{now - start:.2f}\n")
@@ -122,4 +123,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report("Plants violations and sees that lint finds them.", tests()))
